@@ -1,0 +1,128 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// askTimeout bounds everything that is asked of one master: a stopped master
+// accepts a connection and never answers.
+const askTimeout = time.Second
+
+// ErrNoCLI says that an instance has no master CLI that we could ask.
+var ErrNoCLI = errors.New("no master CLI")
+
+// AskMaster asks a master's CLI about its workers and leaves each one's answer
+// in its CLI field. socket is an address of our own root directory, "" for the
+// one in the master's arguments (-S), or "none".
+//
+// An error means that the CLI is no witness: there is none, it does not answer
+// (HAProxy up to 3.0 closes it during a reload), or it is another master's. A
+// worker that does not answer, being wedged, has no CLI field, and no error.
+func (h *Host) AskMaster(ctx context.Context, s Snapshot, master *Process, workers []*Process, socket string) error {
+	network, address, err := h.cliAddress(s, master, socket)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	cli := MasterCLI{Kernel: h.kernel, Network: network, Address: address}
+	table, err := cli.Proc(ctx)
+	if err != nil {
+		return err
+	}
+	if table.master != master.NSPID {
+		return fmt.Errorf("%w: the one at %s belongs to process %d", ErrNoCLI, address, table.master)
+	}
+	var wg sync.WaitGroup
+	limit := make(chan struct{}, 4) // the master takes ten connections
+	for _, w := range workers {
+		if !w.Signals.Ready() {
+			continue // a starting worker may not answer at all
+		}
+		wg.Go(func() {
+			limit <- struct{}{}
+			defer func() { <-limit }()
+			if answer, err := cli.Info(ctx, w.NSPID); err == nil {
+				w.CLI = &answer
+			}
+		})
+	}
+	wg.Wait()
+	return nil
+}
+
+// cliAddress finds where a master's CLI listens. A path is the master's own, so
+// it is followed from its root or working directory; an abstract or TCP address
+// only means something in its network namespace.
+func (h *Host) cliAddress(s Snapshot, master *Process, socket string) (network, address string, err error) {
+	if socket == "none" {
+		return "", "", ErrNoCLI
+	}
+	if socket != "" {
+		return "unix", socket, nil
+	}
+	network, address = splitAddress(master.Command.MasterSocket)
+	switch {
+	case address == "":
+		return "", "", ErrNoCLI
+	case network == "unix" && strings.HasPrefix(address, "/"):
+		address = procPath(master.PID, "root") + address
+	case network == "unix" && !strings.HasPrefix(address, "@"):
+		address = procPath(master.PID, "cwd/") + address
+	case master.NetNS != s.NetNS:
+		return "", "", fmt.Errorf("%w: %s is in another network namespace", ErrNoCLI, address)
+	}
+	return network, address, nil
+}
+
+// splitAddress reads an address as HAProxy's -S takes it (management.txt, "-S";
+// configuration.txt, "bind").
+func splitAddress(text string) (network, address string) {
+	switch {
+	case text == "":
+		return "", ""
+	case strings.HasPrefix(text, "/"):
+		return "unix", text
+	}
+	family, rest, found := strings.Cut(text, "@")
+	if !found {
+		return "tcp", text
+	}
+	switch family {
+	case "unix":
+		return "unix", rest
+	case "abns":
+		// HAProxy pads an abstract name with NULs to the whole of sun_path.
+		const name = 107
+		return "unix", "@" + rest + strings.Repeat("\x00", max(0, name-len(rest)))
+	case "abnsz":
+		return "unix", "@" + rest
+	case "ipv4", "ipv6", "tcp", "tcp4", "tcp6":
+		return "tcp", rest
+	}
+	return "", ""
+}
+
+// CountClients counts the established TCP connections of our own network
+// namespace whose local port is one of those given, filtered in the kernel.
+func (h *Host) CountClients(ports map[uint16]bool) (int, error) {
+	if len(ports) == 0 {
+		return 0, nil
+	}
+	counts, err := countEstablished(h.kernel, slices.Sorted(maps.Keys(ports)))
+	if err != nil {
+		return 0, readError("connections", "sock_diag", err)
+	}
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return sum, nil
+}

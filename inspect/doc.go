@@ -1,0 +1,31 @@
+// Package inspect reads HAProxy's processes from the host. It is the only
+// package that does, and it decides nothing.
+//
+// What is read, and where from:
+//
+//	/proc                         the pids
+//	/proc/PID/exe                 whether it is HAProxy's executable
+//	/proc/PID/{stat,status}       parent, start ticks, uid, pid in its namespace, signal masks
+//	/proc/PID/{cmdline,cgroup}    arguments (with the -sf list), systemd unit
+//	/proc/PID/ns/{pid,net}        namespaces
+//	/proc/PID/fd                  which sockets the active holds, lowest descriptors only
+//	sock_diag(7)                  which sockets of the host are in LISTEN
+//	/proc/PID/net/{tcp,tcp6,...}  the same for another network namespace
+//	pidfd_getfd(2)                each descriptor of an old worker, one at a time
+//	/proc/PID/smaps_rollup        the memory that ends with an old worker
+//	the master CLI                show proc, @!PID show info
+//
+// What a Snapshot guarantees: a Process was opened by pidfd before the first of
+// its facts was read and was still alive after the last one, so all of them are
+// of one process, whatever happened to its pid. Processes are read one after
+// another; a Snapshot of several is not atomic, and whoever decides on one must
+// look twice. A fact that could not be read is an error, never an empty value:
+// "I may not look" is not "there is none".
+//
+// A dump of sockets proves presence, never absence: measured, listeners were
+// missing from up to 13 % of dumps while SO_REUSEPORT siblings came and went.
+// Absence is proven descriptor by descriptor only (Sockets.Proof).
+//
+// Active workers are touched as little as may be: no descriptor of theirs is
+// duplicated unless nothing else shows a listener.
+package inspect

@@ -1,0 +1,32 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReadError is a fact that could not be read: which one, where, and the errno.
+type ReadError struct {
+	Fact string // what was wanted, in words
+	Path string // the file or call it stands in
+	Err  error
+}
+
+func (e *ReadError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Fact, e.Path, e.Err) }
+
+func (e *ReadError) Unwrap() error { return e.Err }
+
+func readError(fact, path string, err error) error { return &ReadError{fact, path, err} }
+
+// IsPermission tells "may not look" from every other failure.
+func IsPermission(err error) bool {
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
+}
+
+// isGone tells errors that a process's exit explains; the pidfd says whether it
+// was one.
+func isGone(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+}

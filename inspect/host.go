@@ -1,0 +1,221 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Host looks at this host. It holds a pidfd for each HAProxy process that it
+// sees, from before the first fact that it reads until that process has gone or
+// Close is called, so that what several looks tell is of the same process. Its
+// methods may be called from several goroutines.
+type Host struct {
+	kernel Kernel
+	exes   []string
+
+	mu      sync.Mutex
+	handles map[int]*Handle
+}
+
+// NewHost looks for the executables of the given base names or absolute paths.
+func NewHost(k Kernel, exes []string) *Host {
+	return &Host{kernel: k, exes: exes, handles: map[int]*Handle{}}
+}
+
+// Close lets go of every process.
+func (h *Host) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for pid, handle := range h.handles {
+		handle.close()
+		delete(h.handles, pid)
+	}
+}
+
+// Kernel is the host's seam, for its clock.
+func (h *Host) Kernel() Kernel { return h.kernel }
+
+// Observe lists the host's HAProxy processes and reads what each is, without
+// its sockets. The error is that of listing /proc at all, or the context's;
+// what concerns one process is in its Err.
+func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
+	s := Snapshot{Time: h.kernel.Now(), Boottime: h.kernel.Boottime()}
+	s.NetNS, _ = h.namespace("/proc/self/ns/net")
+	s.MntNS, _ = h.namespace("/proc/self/ns/mnt")
+
+	pids, err := h.kernel.Pids(ctx)
+	if err != nil {
+		return s, readError("processes", "/proc", err)
+	}
+	seen := map[int]bool{}
+	add := func(p *Process) {
+		if p != nil && !seen[p.PID] {
+			seen[p.PID] = true
+			s.Processes = append(s.Processes, p)
+		}
+	}
+	for _, pid := range pids {
+		if err := ctx.Err(); err != nil {
+			return s, fmt.Errorf("list processes: %w", err)
+		}
+		ours, err := h.runsHAProxy(pid)
+		if err != nil {
+			s.Incomplete = append(s.Incomplete, err)
+		}
+		if !ours {
+			continue
+		}
+		if p := h.read(pid, true); p != nil && p.HAProxy {
+			add(p)
+		}
+	}
+	for _, p := range slices.Clone(s.Processes) {
+		for _, pid := range h.otherChildren(p, seen) {
+			add(h.read(pid, false))
+		}
+	}
+	slices.SortFunc(s.Processes, func(a, b *Process) int {
+		return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
+	})
+	h.forgetExited(seen)
+	return s, nil
+}
+
+// Again reads a process once more, through the pidfd it was first read by.
+func (h *Host) Again(id ProcID) (*Process, error) {
+	p := h.read(id.PID, true)
+	switch {
+	case p == nil || p.StartTicks != id.StartTicks:
+		return nil, ErrGone
+	case p.Err != nil:
+		return nil, p.Err
+	}
+	return p, nil
+}
+
+// Handle is the handle of a process seen before, nil when it was never seen or
+// has gone: the next process of its pid has another start, and another handle.
+func (h *Host) Handle(id ProcID) *Handle {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	handle := h.handles[id.PID]
+	if handle == nil || handle.ticks == 0 || handle.ticks != id.StartTicks {
+		return nil
+	}
+	return handle
+}
+
+// CanSignal tells whether this kernel has pidfds at all (Linux 5.3): without
+// them this program observes, and signals nobody.
+func (h *Host) CanSignal() bool {
+	fd, err := h.kernel.PidfdOpen(os.Getpid())
+	if err == nil {
+		_ = h.kernel.Close(fd)
+	}
+	return !errors.Is(err, unix.ENOSYS)
+}
+
+// runsHAProxy reads no more than tells HAProxy from the thousands of others:
+// the executable's link, and the name only where the link cannot be read.
+func (h *Host) runsHAProxy(pid int) (bool, error) {
+	link := procPath(pid, "exe")
+	exe, err := h.kernel.Readlink(link)
+	if err == nil {
+		name, _ := cutDeleted(exe)
+		return h.matchesExe(name), nil
+	}
+	comm, commErr := h.kernel.ReadFile(procPath(pid, "comm"), 64)
+	if commErr == nil {
+		return h.matchesComm(trimNewline(comm)), nil
+	}
+	if isGone(err) || isGone(commErr) {
+		return false, nil
+	}
+	return false, readError("executable", link, err)
+}
+
+func (h *Host) matchesExe(exe string) bool {
+	for _, want := range h.exes {
+		if exe == want || !strings.HasPrefix(want, "/") && path.Base(exe) == want {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesComm compares the first 15 bytes, all that the kernel keeps of a name.
+func (h *Host) matchesComm(comm string) bool {
+	for _, want := range h.exes {
+		name := path.Base(want)
+		if comm == name[:min(len(name), 15)] {
+			return true
+		}
+	}
+	return false
+}
+
+// handle is the open handle of a pid's present process, opened if need be.
+func (h *Host) handle(pid int) (*Handle, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old := h.handles[pid]; old != nil {
+		if exited, err := old.Exited(); err != nil || !exited {
+			return old, err
+		}
+		old.close()
+		delete(h.handles, pid)
+	}
+	handle, err := openHandle(h.kernel, pid)
+	if err != nil {
+		return nil, err
+	}
+	h.handles[pid] = handle
+	return handle, nil
+}
+
+// forgetExited closes the pidfds of processes that are gone, so that a host
+// whose checks come and go costs no descriptors.
+func (h *Host) forgetExited(seen map[int]bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for pid, handle := range h.handles {
+		if seen[pid] {
+			continue
+		}
+		if exited, err := handle.Exited(); err == nil && exited {
+			handle.close()
+			delete(h.handles, pid)
+		}
+	}
+}
+
+// otherChildren lists the children of a master that are not HAProxy, its
+// programs (configuration section "program", HAProxy 2.0 to 3.2). They are
+// shown and never touched, so a kernel without the list (CONFIG_PROC_CHILDREN)
+// only leaves them out.
+func (h *Host) otherChildren(p *Process, seen map[int]bool) []int {
+	if !p.Signals.Master() {
+		return nil
+	}
+	b, err := h.kernel.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.PID, p.PID), 1<<20)
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, field := range strings.Fields(string(b)) {
+		var pid int
+		if _, err := fmt.Sscanf(field, "%d", &pid); err == nil && !seen[pid] {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

@@ -1,0 +1,75 @@
+package inspect
+
+import (
+	"context"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kernel is every call that looking and signalling make to the operating
+// system, one method a call. It is the one seam between this program and the
+// host: Linux is the real one, and a test can put an error, or another world,
+// behind each method.
+//
+// Errors are the errno of the call, so that errors.Is(err, unix.EPERM) and the
+// like hold. Descriptors that a method returns are the caller's to close and
+// are close-on-exec.
+type Kernel interface {
+	// Pids lists the process ids of /proc. The order means nothing.
+	Pids(ctx context.Context) ([]int, error)
+	// ReadFile reads a file of /proc or a configuration file, at most limit
+	// bytes of it; a longer one is an error (unix.EFBIG), never cut short.
+	ReadFile(path string, limit int) ([]byte, error)
+	// ReadDir lists the names in a directory.
+	ReadDir(path string) ([]string, error)
+	// Readlink reads a symbolic link, at most 4096 bytes of it.
+	Readlink(path string) (string, error)
+
+	// PidfdOpen is pidfd_open(2), Linux 5.3.
+	PidfdOpen(pid int) (fd int, err error)
+	// PidfdGetfd is pidfd_getfd(2), Linux 5.6: a duplicate of descriptor fd of
+	// the process behind pidfd. Needs PTRACE_MODE_ATTACH_REALCREDS.
+	PidfdGetfd(pidfd, fd int) (dup int, err error)
+	// PidfdSendSignal is pidfd_send_signal(2), Linux 5.1.
+	PidfdSendSignal(pidfd int, signal syscall.Signal) error
+	// Poll waits until one of the descriptors is readable (for a pidfd: the
+	// process has exited, all its threads included) or the timeout has passed,
+	// and tells which are.
+	Poll(fds []int, timeout time.Duration) (ready []bool, err error)
+	// Close closes a descriptor of our own.
+	Close(fd int) error
+
+	// SockoptInt is getsockopt(2) of an integer option.
+	SockoptInt(fd, level, option int) (int, error)
+	// TCPInfo is getsockopt(2) of TCP_INFO; fields unknown to the kernel are 0.
+	TCPInfo(fd int, info *unix.TCPInfo) error
+	// SockName is getsockname(2), PeerName getpeername(2).
+	SockName(fd int) (SockAddr, error)
+	PeerName(fd int) (SockAddr, error)
+	// Inode is the inode number of an open descriptor, by fstat(2).
+	Inode(fd int) (uint64, error)
+
+	// NetlinkOpen opens a NETLINK_SOCK_DIAG socket (sock_diag(7)) in the network
+	// namespace of this process, with a receive timeout of one second.
+	NetlinkOpen() (fd int, err error)
+	// NetlinkSend sends one request, NetlinkRecv receives into buf.
+	NetlinkSend(fd int, request []byte) error
+	NetlinkRecv(fd int, buf []byte) (n int, err error)
+
+	// Dial connects to a stream socket: network is "unix" or "tcp".
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
+
+	// UserName is the login name of a uid, or the number where it has none. It is
+	// shown, and decides nothing.
+	UserName(uid uint32) string
+
+	// Now is the wall clock; it orders nothing and decides nothing.
+	Now() time.Time
+	// Boottime is CLOCK_BOOTTIME, the clock that start ticks are counted on.
+	Boottime() time.Duration
+	// Sleep waits, or returns the context's error as soon as that is done.
+	Sleep(ctx context.Context, d time.Duration) error
+}

@@ -1,0 +1,237 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/shirou/gopsutil/v3/common"
+	"github.com/shirou/gopsutil/v3/process"
+	"golang.org/x/sys/unix"
+)
+
+// Linux is the Kernel of the host this program runs on.
+type Linux struct{}
+
+var _ Kernel = Linux{}
+
+// Pids lists /proc by gopsutil, which may do that and nothing more: its
+// start times are whole seconds that move with the wall clock, and its signals
+// go to whoever has the pid by then. HOST_PROC, which gopsutil would follow, is
+// pinned, because everything else is read from /proc.
+func (Linux) Pids(ctx context.Context) ([]int, error) {
+	ctx = context.WithValue(ctx, common.EnvKey, common.EnvMap{common.HostProcEnvKey: "/proc"})
+	list, err := process.PidsWithContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pids := make([]int, len(list))
+	for i, pid := range list {
+		pids[i] = int(pid)
+	}
+	return pids, nil
+}
+
+// ReadFile reads without the stat and the growing buffer of os.ReadFile: files
+// of /proc have no size, and most of ours fit one read.
+func (Linux) ReadFile(path string, limit int) ([]byte, error) {
+	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 0, min(4096, limit+1))
+	for {
+		if len(buf) > limit {
+			return nil, unix.EFBIG
+		}
+		if len(buf) == cap(buf) {
+			grown := make([]byte, len(buf), min(2*cap(buf), limit+1))
+			copy(grown, buf)
+			buf = grown
+		}
+		n, err := retry(func() (int, error) { return unix.Read(fd, buf[len(buf):cap(buf)]) })
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return buf, nil
+		}
+		buf = buf[:len(buf)+n]
+	}
+}
+
+func (Linux) ReadDir(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, err
+}
+
+func (Linux) Readlink(path string) (string, error) {
+	var buf [4096]byte
+	n, err := retry(func() (int, error) { return unix.Readlink(path, buf[:]) })
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
+}
+
+func (Linux) PidfdOpen(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
+
+func (Linux) PidfdGetfd(pidfd, fd int) (int, error) { return unix.PidfdGetfd(pidfd, fd, 0) }
+
+func (Linux) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
+	return unix.PidfdSendSignal(pidfd, signal, nil, 0)
+}
+
+func (Linux) Poll(fds []int, timeout time.Duration) ([]bool, error) {
+	list := make([]unix.PollFd, len(fds))
+	for i, fd := range fds {
+		list[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	}
+	_, err := unix.Poll(list, int(timeout.Milliseconds()))
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return nil, err
+	}
+	ready := make([]bool, len(fds))
+	for i := range list {
+		if list[i].Revents&unix.POLLNVAL != 0 {
+			return nil, unix.EBADF
+		}
+		ready[i] = list[i].Revents&(unix.POLLIN|unix.POLLHUP) != 0
+	}
+	return ready, nil
+}
+
+func (Linux) Close(fd int) error { return unix.Close(fd) }
+
+func (Linux) SockoptInt(fd, level, option int) (int, error) {
+	return unix.GetsockoptInt(fd, level, option)
+}
+
+// TCPInfo fills the caller's buffer: unix.GetsockoptTCPInfo allocates one for
+// every connection.
+func (Linux) TCPInfo(fd int, info *unix.TCPInfo) error {
+	*info = unix.TCPInfo{}
+	size := uint32(unsafe.Sizeof(*info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func (Linux) SockName(fd int) (SockAddr, error) { return sockAddr(unix.SYS_GETSOCKNAME, fd) }
+
+func (Linux) PeerName(fd int) (SockAddr, error) { return sockAddr(unix.SYS_GETPEERNAME, fd) }
+
+func (Linux) Inode(fd int) (uint64, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	return st.Ino, err
+}
+
+// NetlinkOpen asks for a large receive buffer and a timeout: a dump must
+// neither be cut short nor hang a pass.
+func (Linux) NetlinkOpen() (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func (Linux) NetlinkSend(fd int, request []byte) error {
+	return unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+}
+
+func (Linux) NetlinkRecv(fd int, buf []byte) (int, error) {
+	return retry(func() (int, error) {
+		n, _, err := unix.Recvfrom(fd, buf, 0)
+		return n, err
+	})
+}
+
+func (Linux) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}
+
+func (Linux) UserName(uid uint32) string {
+	number := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return number
+}
+
+func (Linux) Now() time.Time { return time.Now() }
+
+func (Linux) Boottime() time.Duration {
+	var ts unix.Timespec
+	// CLOCK_BOOTTIME exists on every kernel that has pidfds; it cannot fail.
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
+	return time.Duration(ts.Nano())
+}
+
+func (Linux) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// BootID names this boot of the host (random(4)); remembered times of another
+// boot mean nothing.
+func BootID(k Kernel) (string, error) {
+	b, err := k.ReadFile("/proc/sys/kernel/random/boot_id", 64)
+	if err != nil {
+		return "", readError("boot id", "/proc/sys/kernel/random/boot_id", err)
+	}
+	if len(b) == 0 {
+		return "", readError("boot id", "/proc/sys/kernel/random/boot_id", io.ErrUnexpectedEOF)
+	}
+	return trimNewline(b), nil
+}
+
+// Hostname is the host's own name, for the report's head.
+func Hostname() string {
+	name, _ := os.Hostname()
+	return name
+}
+
+// retry repeats a call that a signal interrupted.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
+func trimNewline(b []byte) string {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == ' ') {
+		b = b[:len(b)-1]
+	}
+	return string(b)
+}

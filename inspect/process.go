@@ -1,0 +1,128 @@
+package inspect
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The most that is read of one file of a process. Arguments may name hundreds
+// of old workers; the rest is small.
+const (
+	factLimit    = 64 << 10
+	commandLimit = 1 << 20
+)
+
+// read reads one process: pidfd, then facts, then whether it still lives. It is
+// nil for a process that has exited; one that may not be read has an Err.
+func (h *Host) read(pid int, haproxy bool) *Process {
+	p := &Process{ProcID: ProcID{PID: pid}, HAProxy: haproxy}
+	handle, err := h.handle(pid)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return nil
+	case err != nil:
+		p.Err = readError("process", "pidfd_open", err)
+	}
+	h.readFacts(p)
+	if handle == nil {
+		return p
+	}
+	exited, err := handle.Exited()
+	if err != nil && p.Err == nil {
+		p.Err = readError("process", "poll of its pidfd", err)
+	}
+	if exited {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if handle.ticks == 0 {
+		handle.ticks = p.StartTicks
+	}
+	return p
+}
+
+// readFacts reads every fact that may be read, also after one that may not be:
+// without privilege there is still a pid, a parent and an age to show.
+func (h *Host) readFacts(p *Process) {
+	fail := func(fact, name string, err error) {
+		if p.Err == nil {
+			p.Err = readError(fact, procPath(p.PID, name), err)
+		}
+	}
+	read := func(fact, name string, limit int, use func([]byte) error) {
+		b, err := h.kernel.ReadFile(procPath(p.PID, name), limit)
+		if err == nil {
+			err = use(b)
+		}
+		if err != nil {
+			fail(fact, name, err)
+		}
+	}
+	read("start time", "stat", factLimit, func(b []byte) error {
+		st, err := parseStat(b)
+		p.Comm, p.State, p.PPID, p.StartTicks = st.comm, st.state, st.ppid, st.startTicks
+		return err
+	})
+	read("signal masks", "status", factLimit, func(b []byte) error {
+		st, err := parseStatus(b)
+		p.UID, p.NSPID, p.FDSize, p.Signals = st.uid, st.nspid, st.fdSize, st.masks
+		p.User = h.kernel.UserName(st.uid)
+		return err
+	})
+	read("arguments", "cmdline", commandLimit, func(b []byte) error {
+		p.Command = ParseCommand(b)
+		return nil
+	})
+	read("cgroup", "cgroup", factLimit, func(b []byte) error {
+		p.Cgroup = parseCgroup(b)
+		p.Unit = unitOf(p.Cgroup)
+		return nil
+	})
+	if exe, err := h.kernel.Readlink(procPath(p.PID, "exe")); err != nil {
+		fail("executable", "exe", err)
+	} else {
+		p.Exe, p.Deleted = cutDeleted(exe)
+		// Between the listing and the pidfd the pid may have changed hands, or the
+		// process its program.
+		p.HAProxy = h.matchesExe(p.Exe)
+	}
+	var err error
+	if p.PIDNS, err = h.namespace(procPath(p.PID, "ns/pid")); err != nil {
+		fail("PID namespace", "ns/pid", err)
+	}
+	if p.NetNS, err = h.namespace(procPath(p.PID, "ns/net")); err != nil {
+		fail("network namespace", "ns/net", err)
+	}
+	if p.MntNS, err = h.namespace(procPath(p.PID, "ns/mnt")); err != nil {
+		fail("mount namespace", "ns/mnt", err)
+	}
+}
+
+// namespace reads the inode number in a link such as "net:[4026531840]".
+func (h *Host) namespace(link string) (uint64, error) {
+	text, err := h.kernel.Readlink(link)
+	if err != nil {
+		return 0, err
+	}
+	return parseInodeLink(text)
+}
+
+// parseInodeLink reads the number in "kind:[number]".
+func parseInodeLink(text string) (uint64, error) {
+	_, rest, found := strings.Cut(text, ":[")
+	number, ok := strings.CutSuffix(rest, "]")
+	if !found || !ok {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseUint(number, 10, 64)
+}
+
+// cutDeleted takes off what the kernel adds to the link of an executable that
+// was replaced or removed: an upgrade must not hide the old workers.
+func cutDeleted(exe string) (string, bool) { return strings.CutSuffix(exe, " (deleted)") }
+
+func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }

@@ -1,0 +1,181 @@
+package inspect
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+const (
+	tcpHeading  = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n"
+	unixHeading = "Num       RefCount Protocol Flags    Type St Inode Path\n"
+)
+
+// The rows below were written by a little-endian kernel, as all are that HAProxy
+// is commonly run on; the addresses read the same backwards on the others.
+func TestParseNetTCP(t *testing.T) {
+	const table = tcpHeading +
+		"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23849637 1 0000000000000000 100 0 0 10 0                  \n" +
+		"   1: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000   102        0 23849700 1 0000000000000000 20 4 30 10 -1                 \n" +
+		"   2: 00000000:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23849638 1 0000000000000000 100 0 0 10 0                  \n" +
+		"   3: 0100007F:1F90 0100007F:D432 06 00000000:00000000 03:00000A2B 00000000     0        0 0 3 0000000000000000                                      \n"
+	const table6 = tcpHeading +
+		"   0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 7 1 0000000000000000 100 0 0 10 0\n" +
+		"   1: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 8 1 0000000000000000 100 0 0 10 0\n"
+	for _, c := range []struct {
+		name, text string
+		want       []Listener
+	}{
+		{"IPv4: those in LISTEN, not the connections", table, []Listener{
+			{"tcp", "127.0.0.1:8080", 8080, 23849637}, {"tcp", "0.0.0.0:443", 443, 23849638},
+		}},
+		{"IPv6", table6, []Listener{{"tcp", "[::1]:8080", 8080, 7}, {"tcp", "[::]:80", 80, 8}}},
+		{"no sockets", tcpHeading, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parseNetTCP([]byte(c.text), "tcp")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestParseNetTCPRefuses(t *testing.T) {
+	const row = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23849637 1 0\n"
+	for _, c := range []struct{ name, text string }{
+		{"nothing", ""},
+		{"another file", unixHeading},
+		{"rows without a heading", row},
+		{"a row cut short", tcpHeading + row[:60]},
+		{"a row cut short before its state", tcpHeading + "   0: 0100007F:1F90 00000000:0000\n"},
+		{"a row without an inode", tcpHeading + strings.Replace(row, " 23849637 1 0", "", 1)},
+		{"an inode that is no number", tcpHeading + strings.Replace(row, "23849637", "-", 1)},
+		{"an address without a port", tcpHeading + strings.Replace(row, ":1F90", "", 1)},
+		{"an address that is neither IPv4 nor IPv6", tcpHeading + strings.Replace(row, "0100007F", "0100007F00", 1)},
+		{"an address that is no number", tcpHeading + strings.Replace(row, "0100007F", "0100007G", 1)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got, err := parseNetTCP([]byte(c.text), "tcp"); err == nil {
+				t.Errorf("got %v, want an error", got)
+			}
+		})
+	}
+}
+
+func TestParseNetUDPTakesTheUnconnectedOnes(t *testing.T) {
+	const table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops             \n" +
+		"  341: 00000000:0202 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 41 2 0000000000000000 0        \n" +
+		"  342: 0100007F:C350 0100007F:0202 01 00000000:00000000 00:00000000 00000000     0        0 42 2 0000000000000000 0        \n" +
+		"  343: 00000000:0000 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 43 2 0000000000000000 0        \n"
+	got, err := parseNetUDP([]byte(table), "udp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Listener{{"udp", "0.0.0.0:514", 514, 41}}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParseNetUnix(t *testing.T) {
+	const (
+		listening = "0000000000000000: 00000002 00000000 00010000 0001 01 24120 /run/haproxy/admin.sock\n"
+		connected = "0000000000000000: 00000003 00000000 00000000 0001 03 24121\n"
+	)
+	for _, c := range []struct {
+		name, rows string
+		want       []Listener
+	}{
+		{"a listening one among others", connected + listening, []Listener{{"unix", "/run/haproxy/admin.sock", 0, 24120}}},
+		{"a seqpacket one", strings.Replace(listening, "0001 01", "0005 01", 1), []Listener{{"unix", "/run/haproxy/admin.sock", 0, 24120}}},
+		{"an abstract name", strings.Replace(listening, "/run/haproxy/admin.sock", "@a b", 1), []Listener{{"unix", "@a b", 0, 24120}}},
+		{"no name", strings.Replace(listening, " /run/haproxy/admin.sock", "", 1), []Listener{{"unix", "", 0, 24120}}},
+		{"a short inode, which is padded", strings.Replace(listening, " 24120", "    17", 1), []Listener{{"unix", "/run/haproxy/admin.sock", 0, 17}}},
+		{"one that is being accepted has no inode", strings.Replace(listening, "24120", "    0", 1), nil},
+		{"a name with a newline in it", strings.Replace(listening, "admin.sock", "\nadmin: sock", 1), []Listener{{"unix", "/run/haproxy/", 0, 24120}}},
+		{"the same row twice", listening + listening, []Listener{{"unix", "/run/haproxy/admin.sock", 0, 24120}}},
+		{"none", "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parseNetUnix([]byte(unixHeading + c.rows))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	t.Run("a row that somebody forged in a name contradicts the true one", func(t *testing.T) {
+		forged := strings.TrimSuffix(connected, "\n") + " x\n" + strings.Replace(listening, "24120", "24121", 1)
+		if got, err := parseNetUnix([]byte(unixHeading + forged)); err == nil {
+			t.Errorf("got %v, want an error", got)
+		}
+	})
+	for name, text := range map[string]string{"nothing": "", "another file": tcpHeading, "a row cut short": unixHeading + listening[:50]} {
+		t.Run(name+" is refused", func(t *testing.T) {
+			if got, err := parseNetUnix([]byte(text)); err == nil {
+				t.Errorf("got %v, want an error", got)
+			}
+		})
+	}
+}
+
+// The parsers take what this host's kernel writes.
+func TestParseNetOfThisHost(t *testing.T) {
+	for file, parse := range map[string]func([]byte) error{
+		"tcp":  func(b []byte) error { _, err := parseNetTCP(b, "tcp"); return err },
+		"udp":  func(b []byte) error { _, err := parseNetUDP(b, "udp"); return err },
+		"unix": func(b []byte) error { _, err := parseNetUnix(b); return err },
+	} {
+		b, err := Linux{}.ReadFile("/proc/self/net/"+file, 64<<20)
+		if err == nil {
+			err = parse(b)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func FuzzParseNetInet(f *testing.F) {
+	f.Add([]byte(tcpHeading + "   0: 0100007F:1F90 00000000:0000 0A 0:0 00:0 0     0        0 23849637 1\n"))
+	f.Add([]byte(tcpHeading + "   0: 00000000000000000000000001000000:0050 0:0 07 0 0 0 0 0 7\n"))
+	f.Add([]byte("sl\n\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, parse := range []func([]byte, string) ([]Listener, error){parseNetTCP, parseNetUDP} {
+			list, err := parse(b, "tcp")
+			if err != nil && list != nil {
+				t.Errorf("both %v and %v", list, err)
+			}
+			for _, l := range list {
+				if l.Port == 0 || l.Address == "" {
+					t.Errorf("listener %+v", l)
+				}
+			}
+		}
+	})
+}
+
+func FuzzParseNetUnix(f *testing.F) {
+	f.Add([]byte(unixHeading + "0: 00000002 00000000 00010000 0001 01 24120 /a b\n\n: \n"))
+	f.Add([]byte(unixHeading + "0: 2 0 00010000 0001 01 1\n0: 2 0 00000000 0001 01 1 @x\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		list, err := parseNetUnix(b)
+		if err != nil && list != nil {
+			t.Errorf("both %v and %v", list, err)
+		}
+		seen := map[uint64]bool{}
+		for _, l := range list {
+			if l.Inode == 0 || seen[l.Inode] {
+				t.Errorf("inode %d is none or twice in %v", l.Inode, list)
+			}
+			seen[l.Inode] = true
+		}
+	})
+}

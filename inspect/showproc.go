@@ -1,0 +1,107 @@
+package inspect
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// procTable is what a master lists of itself and its children, with pids of its
+// own PID namespace. "Old" is the master's word: after a failed reload it can
+// mean the active worker (1.9 to 2.4, 3.1 and later).
+type procTable struct {
+	master                 int
+	current, old, programs []int
+}
+
+// parseShowProc reads the answer to `show proc`. The columns after the type
+// changed with every few versions, and some hold blanks; the sections did not:
+//
+//	1.9        workers, old workers
+//	2.0 - 3.0  and programs, always; old programs, when there are
+//	3.1 - 3.2  programs only when there are
+//	3.3 on     workers, old workers
+//
+// Masters list no more than some 202 processes and do not say so, so what is
+// missing proves nothing. What is cut within a row is an error.
+func parseShowProc(b []byte) (procTable, error) {
+	var t procTable
+	var section *[]int
+	sections := map[string]*[]int{
+		"# workers":      &t.current,
+		"# old workers":  &t.old,
+		"# programs":     &t.programs,
+		"# old programs": &t.programs,
+	}
+	for line := range bytes.Lines(b) {
+		text, whole := strings.CutSuffix(string(line), "\n")
+		if !whole {
+			return procTable{}, errors.New("parse show proc: last row cut short")
+		}
+		text = strings.TrimRight(text, " \t\r")
+		fields := strings.Fields(text)
+		switch {
+		case len(fields) == 0, strings.HasPrefix(text, "#<PID>"):
+			continue
+		case text[0] == '#':
+			if section = sections[text]; section == nil {
+				return procTable{}, fmt.Errorf("parse show proc: unknown section %q", firstLine([]byte(text)))
+			}
+			continue
+		}
+		pid, err := strconv.ParseUint(fields[0], 10, 31)
+		if err != nil || pid == 0 || len(fields) < 4 {
+			return procTable{}, fmt.Errorf("parse show proc: no process in %q", firstLine([]byte(text)))
+		}
+		switch {
+		case section == nil && fields[1] == "master" && t.master == 0:
+			t.master = int(pid)
+		case section == &t.programs, section != nil && fields[1] == "worker":
+			*section = append(*section, int(pid))
+		default:
+			return procTable{}, fmt.Errorf("parse show proc: unexpected %q", firstLine([]byte(text)))
+		}
+	}
+	if t.master == 0 {
+		return procTable{}, fmt.Errorf("parse show proc: no master in %q", firstLine(b))
+	}
+	return t, nil
+}
+
+// parseShowInfo reads the answer to `show info`. Every key counts once, at its
+// first line: node and description are free text of the configuration.
+func parseShowInfo(b []byte) (pid int, answer CLIAnswer, err error) {
+	values := map[string]int{}
+	for line := range bytes.Lines(b) {
+		key, value, ok := strings.Cut(string(line), ": ")
+		if !ok || key != "Pid" && key != "Stopping" && key != "CurrConns" {
+			continue
+		}
+		if _, seen := values[key]; seen {
+			continue
+		}
+		value, whole := strings.CutSuffix(value, "\n")
+		n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
+		if err != nil || !whole {
+			return 0, CLIAnswer{}, fmt.Errorf("parse show info: %s is %q", key, value)
+		}
+		values[key] = int(n)
+	}
+	for _, key := range []string{"Pid", "Stopping", "CurrConns"} {
+		if _, ok := values[key]; !ok {
+			return 0, CLIAnswer{}, fmt.Errorf("parse show info: no %s in %q", key, firstLine(b))
+		}
+	}
+	if values["Stopping"] > 1 {
+		return 0, CLIAnswer{}, fmt.Errorf("parse show info: Stopping is %d", values["Stopping"])
+	}
+	return values["Pid"], CLIAnswer{Stopping: values["Stopping"] == 1, CurrConns: values["CurrConns"]}, nil
+}
+
+// firstLine is where the CLI puts its error messages; at most 100 bytes of it.
+func firstLine(b []byte) string {
+	line, _, _ := bytes.Cut(b, []byte{'\n'})
+	return string(line[:min(len(line), 100)])
+}

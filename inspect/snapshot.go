@@ -1,0 +1,137 @@
+package inspect
+
+import (
+	"fmt"
+	"time"
+)
+
+// ticksPerSecond is USER_HZ: proc(5) counts start times in these ticks. The
+// kernel fixes it at 100 for user space on every architecture Go runs on.
+const ticksPerSecond = 100
+
+// ProcID is a process as this program means it: a pid is reused, a pid with
+// its start time in ticks since boot (field 22 of /proc/PID/stat) is not, as
+// far as two processes a tick (10 ms) apart go. The pidfd covers the rest.
+type ProcID struct {
+	PID        int    `json:"pid"`
+	StartTicks uint64 `json:"start_ticks"`
+}
+
+func (id ProcID) String() string { return fmt.Sprintf("%d@%d", id.PID, id.StartTicks) }
+
+// Snapshot is what one look at the host saw: every process that runs HAProxy's
+// executable, and the other children of their masters. It is not atomic; each
+// Process is, in the sense of its own doc comment.
+type Snapshot struct {
+	Time     time.Time     // wall clock at the look, for display
+	Boottime time.Duration // CLOCK_BOOTTIME at the look; ages are counted on it
+	NetNS    uint64        // inode of our own network namespace, 0 when unreadable
+	MntNS    uint64        // inode of our own mount namespace, 0 when unreadable
+
+	// Processes are in order of start ticks, then pid.
+	Processes []*Process
+
+	// Incomplete lists what kept processes from being told apart at all (a
+	// /proc that could not be listed in full, an executable that could not be
+	// read for want of memory): with it nothing may be concluded from absence.
+	Incomplete []error
+}
+
+// Process is one process, seen through a pidfd that was opened before the
+// first of these facts was read and was still alive after the last one. A fact
+// that could not be read is in Err, and then the facts after it may be zero.
+type Process struct {
+	ProcID
+
+	NSPID   int    // its pid in its own PID namespace, the last of NSpid in /proc/PID/status
+	PPID    int    // parent, in our PID namespace; 0 when outside of it
+	State   byte   // state letter of proc(5): R S D T t Z X I
+	UID     uint32 // effective uid
+	User    string // its login name, display only
+	Comm    string // /proc/PID/comm, display only: any process may choose its own
+	Exe     string // /proc/PID/exe, without the " (deleted)" of a replaced binary
+	Deleted bool   // the executable was replaced or removed since it was started
+	HAProxy bool   // the executable is HAProxy's; false for another child of a master
+	Command Command
+
+	Signals SignalMasks
+	PIDNS   uint64 // inode numbers of its namespaces (namespaces(7))
+	NetNS   uint64
+	MntNS   uint64
+	Cgroup  string // path in the systemd hierarchy, as seen from our cgroup namespace
+	Unit    string // systemd unit of that path, "" when there is none
+	FDSize  int    // descriptor slots allocated, an upper bound of its descriptors
+
+	// Sockets is nil until it was looked at, and when it could not be.
+	Sockets *Sockets
+	// CLI is what the master CLI said of this worker, nil when it was not asked
+	// or did not answer.
+	CLI *CLIAnswer
+	// PrivateBytes is the memory that ends with this process (Private_Clean
+	// and Private_Dirty of /proc/PID/smaps_rollup), nil when not read.
+	PrivateBytes *uint64
+
+	// Err is the first fact that could not be read.
+	Err error
+}
+
+// Age is the time since the process started.
+func (p *Process) Age(boottime time.Duration) time.Duration {
+	return boottime - TicksToBoottime(p.StartTicks)
+}
+
+// TicksToBoottime turns start ticks into a point of CLOCK_BOOTTIME.
+func TicksToBoottime(ticks uint64) time.Duration {
+	return time.Duration(ticks) * (time.Second / ticksPerSecond)
+}
+
+// Sockets is what a look at one process's sockets found.
+type Sockets struct {
+	// Proof is set when every descriptor was examined: only then does an empty
+	// list mean "none". A gentle look proves presence, never absence.
+	Proof bool
+
+	Listening []Listener // in LISTEN: TCP, unix stream and seqpacket
+	Paused    []Listener // bound, once listening, not now: it may come back
+	// Bound are unconnected UDP sockets with a port. Listener or log client? No
+	// single process tells; Classify judges them against the others.
+	Bound []Listener
+	// Unclassified describes sockets that fit no known kind.
+	Unclassified []string
+	// Inodes of the sockets met, for finding which ones two processes share.
+	// Gentle looks stop after the lowest descriptors.
+	Inodes map[uint64]bool
+
+	// Ports are the established TCP and connected UDP sockets by local port,
+	// Unix the connected unix stream sockets by local path ("" when unnamed).
+	// Both are nil when not counted.
+	Ports map[uint16]PortUse
+	Unix  map[string]int
+}
+
+// Listener is a socket that accepts, or may accept again, new connections.
+type Listener struct {
+	Network string // tcp, udp, unix
+	Address string // as ss(8) writes it
+	Port    uint16 // 0 for unix
+	Inode   uint64
+}
+
+func (l Listener) String() string { return l.Network + " " + l.Address }
+
+// PortUse sums up the connections of one local port.
+type PortUse struct {
+	Connections int
+	// MinIdle and MaxIdle are the times since the last byte moved in either
+	// direction (TCP_INFO: tcpi_last_data_sent, tcpi_last_data_recv) on the
+	// busiest and on the idlest of them. Connected UDP sockets have none, and
+	// count as busy (0), since nothing tells otherwise.
+	MinIdle, MaxIdle time.Duration
+}
+
+// CLIAnswer is the part of `show info` that tells an old worker from a current
+// one (management.txt, "show info"; 1.9 and later).
+type CLIAnswer struct {
+	Stopping  bool
+	CurrConns int
+}

@@ -1,0 +1,97 @@
+package inspect
+
+import (
+	"errors"
+	"sync"
+)
+
+// Tables are the host's socket tables for the length of one look: read at most
+// once each, and only if somebody asks. They prove that a socket is there, never
+// that none is.
+type Tables struct {
+	host  *Host
+	netNS uint64 // our own
+
+	mu    sync.Mutex
+	byNet map[uint64]*table
+}
+
+// table is one network namespace's sockets by inode.
+type table struct {
+	once      sync.Once
+	listening map[uint64]Listener
+	udp       map[uint64]Listener // unconnected, bound
+	err       error
+}
+
+// Tables starts a look at the socket tables.
+func (h *Host) Tables() *Tables {
+	t := &Tables{host: h, byNet: map[uint64]*table{}}
+	t.netNS, _ = h.namespace("/proc/self/ns/net")
+	return t
+}
+
+// of is the table of a process's network namespace: by sock_diag for our own,
+// from /proc/PID/net for another, where a sock_diag socket of ours would answer
+// "no sockets" without an error.
+func (t *Tables) of(p *Process) (*table, error) {
+	t.mu.Lock()
+	tab := t.byNet[p.NetNS]
+	if tab == nil {
+		tab = &table{}
+		t.byNet[p.NetNS] = tab
+	}
+	t.mu.Unlock()
+	tab.once.Do(func() {
+		if p.NetNS != 0 && p.NetNS == t.netNS {
+			tab.readOwn(t.host.kernel)
+		} else {
+			tab.readProc(t.host.kernel, p.PID)
+		}
+	})
+	return tab, tab.err
+}
+
+func (t *table) readOwn(k Kernel) {
+	var err error
+	if t.listening, err = dumpListening(k); err != nil {
+		t.err = readError("listening sockets", "sock_diag", err)
+		return
+	}
+	if t.udp, err = dumpUDP(k); err != nil {
+		t.err = readError("UDP sockets", "sock_diag", err)
+	}
+}
+
+func (t *table) readProc(k Kernel, pid int) {
+	t.listening, t.udp = map[uint64]Listener{}, map[uint64]Listener{}
+	files := []struct {
+		name  string
+		parse func([]byte) ([]Listener, error)
+		into  map[uint64]Listener
+	}{
+		{"net/tcp", func(b []byte) ([]Listener, error) { return parseNetTCP(b, "tcp") }, t.listening},
+		{"net/tcp6", func(b []byte) ([]Listener, error) { return parseNetTCP(b, "tcp") }, t.listening},
+		{"net/unix", parseNetUnix, t.listening},
+		{"net/udp", func(b []byte) ([]Listener, error) { return parseNetUDP(b, "udp") }, t.udp},
+		{"net/udp6", func(b []byte) ([]Listener, error) { return parseNetUDP(b, "udp") }, t.udp},
+	}
+	for _, f := range files {
+		path := procPath(pid, f.name)
+		b, err := k.ReadFile(path, 256<<20)
+		if isGone(err) && f.name != "net/tcp" {
+			continue // a kernel without IPv6 has no tcp6 and no udp6
+		}
+		var list []Listener
+		if err == nil {
+			list, err = f.parse(b)
+		}
+		if err != nil {
+			t.err = errors.Join(t.err, readError("sockets", path, err))
+			continue
+		}
+		for _, l := range list {
+			f.into[l.Inode] = l
+		}
+	}
+}
