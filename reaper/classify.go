@@ -1,0 +1,292 @@
+package reaper
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// Look is all that one look at the host saw, ready to be classified.
+type Look struct {
+	Host     string
+	BootID   string
+	Snapshot inspect.Snapshot
+	Groups   []group
+
+	// EphemeralLow and EphemeralHigh bound the ports that the kernel gives to
+	// sockets that ask for none.
+	EphemeralLow, EphemeralHigh uint16
+	// Configured are the ports that a group's configuration names, by its key;
+	// read only where a bound UDP socket needs it.
+	Configured map[string]inspect.ConfiguredPorts
+	// Answered are the keys of the groups whose master CLI answered.
+	Answered map[string]bool
+	// Clients is the number of client connections of a group's active
+	// generation, by its key; no entry when not known.
+	Clients map[string]int
+
+	MemoryAvailable *uint64
+}
+
+// maxProcesses is the most that one instance is judged on: more is no service
+// but an attack or a disaster, and for a person to look at.
+const maxProcesses = 1000
+
+// Classify gives every process its role and every instance what stands against
+// acting on it. It knows no policy: what is due, and when, is Decide's.
+func Classify(l Look, memory Memory) Report {
+	r := Report{
+		Version: 1, Host: l.Host, BootID: l.BootID, Time: l.Snapshot.Time,
+		MemoryAvailableBytes: l.MemoryAvailable, Instances: []Instance{}, Errors: []string{}, boottime: l.Snapshot.Boottime,
+	}
+	for _, err := range l.Snapshot.Incomplete {
+		r.Errors = append(r.Errors, err.Error())
+	}
+	for i := range l.Groups {
+		c := classifier{look: &l, group: &l.Groups[i], memory: memory}
+		r.Instances = append(r.Instances, c.instance())
+	}
+	name(r.Instances, l.Groups)
+	return r
+}
+
+// classifier judges one group.
+type classifier struct {
+	look   *Look
+	group  *group
+	memory Memory
+
+	active []*inspect.Process // the youngest generation of ready workers
+	ports  map[uint16]bool    // that the active listens on
+	paths  map[string]bool
+}
+
+func (c *classifier) instance() Instance {
+	in := Instance{Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
+	c.active = youngest(c.group.workers())
+	c.findAddresses()
+	if c.group.model != "" {
+		in.Confirmed = len(c.active) > 0 && c.listening(c.active)
+		in.Refusal, in.RefusalDetail = c.refusal()
+		in.Witnesses = c.witnesses()
+	}
+	refused := in.Refusal != ""
+	for _, m := range c.group.members {
+		in.Processes = append(in.Processes, c.process(m, c.role(m, refused)))
+	}
+	return in
+}
+
+// youngest is the youngest generation of ready workers: the youngest worker
+// and, with nbproc (HAProxy up to 2.4), those of the same arguments, -sf list
+// included, that started within a second of it.
+func youngest(workers []*inspect.Process) []*inspect.Process {
+	if len(workers) == 0 {
+		return nil
+	}
+	last := workers[len(workers)-1]
+	i := len(workers) - 1
+	for i > 0 && sameGeneration(workers[i-1], last) {
+		i--
+	}
+	return workers[i:]
+}
+
+func sameGeneration(a, b *inspect.Process) bool {
+	const second = 100 // ticks
+	return slices.Equal(a.Command.Args, b.Command.Args) && b.StartTicks-a.StartTicks <= second
+}
+
+// listening tells whether one of a generation holds a stream socket in LISTEN.
+func (c *classifier) listening(generation []*inspect.Process) bool {
+	return slices.ContainsFunc(generation, func(p *inspect.Process) bool { return p.Sockets != nil && len(p.Sockets.Listening) > 0 })
+}
+
+// role says what a member is to its instance.
+func (c *classifier) role(m member, refused bool) Role {
+	switch m.kind {
+	case kindMaster:
+		return RoleMaster
+	case kindStarting:
+		return RoleStarting
+	case kindProgram:
+		return RoleProgram
+	case kindCheck:
+		return RoleCheck
+	case kindStray:
+		return RoleStray
+	}
+	if slices.Contains(c.active, m.Process) {
+		if m.Sockets != nil && !c.listening(c.active) {
+			return RolePaused
+		}
+		return RoleActive
+	}
+	return c.olderRole(m.Process, refused)
+}
+
+// olderRole says what a ready worker is that has been superseded by age. While
+// the instance is refused nothing is signalled, so the list of a younger worker
+// that is not confirmed keeps an old one residual, in name and in age.
+func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
+	told := c.told(p, !refused) || c.group.model == ModelDaemon && c.ofLineage(p)
+	if p.Sockets == nil {
+		if told {
+			return RoleResidual
+		}
+		return RoleStranded
+	}
+	switch {
+	case len(p.Sockets.Listening) > 0 || len(c.datagramListeners(p)) > 0:
+		return RoleStranded
+	case len(p.Sockets.Paused) > 0:
+		return RolePaused
+	case told:
+		return RoleResidual
+	}
+	return RoleStranded
+}
+
+// told finds positive evidence that a worker was told to leave: its pid stands
+// in the list of a younger, ready, listening worker of its instance, whose owner
+// could have told it. A process writes its own arguments, so nobody else's count.
+func (c *classifier) told(p *inspect.Process, mustListen bool) bool {
+	return slices.ContainsFunc(c.group.workers(), func(n *inspect.Process) bool {
+		return Names(n, p) && (n.UID == p.UID || n.UID == 0) &&
+			(!mustListen || n.Sockets != nil && len(n.Sockets.Listening) > 0)
+	})
+}
+
+// ofLineage tells whether a process without a master is an older one of the
+// active's lineage. The one that named it may be gone; that it holds no
+// listener, proven descriptor by descriptor, stands in for the list.
+func (c *classifier) ofLineage(p *inspect.Process) bool {
+	a := c.active[0]
+	return p.Sockets != nil && p.Sockets.Proof && p.UID == a.UID && lineageKey(p) == lineageKey(a)
+}
+
+// datagramListeners are the unconnected UDP sockets of an old worker that are
+// listeners, or may be: a log or DNS client has one too, on a port that the
+// kernel chose and that nobody shares.
+func (c *classifier) datagramListeners(p *inspect.Process) []inspect.Listener {
+	configured, known := c.look.Configured[c.group.key]
+	var list []inspect.Listener
+	for _, b := range p.Sockets.Bound {
+		client := b.Port >= c.look.EphemeralLow && b.Port <= c.look.EphemeralHigh &&
+			known && !configured.Unknown && !configured.Ports[b.Port] && !c.shared(p, b)
+		if !client {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// shared tells whether another worker or the master holds the same socket, or
+// one of the same address.
+func (c *classifier) shared(p *inspect.Process, b inspect.Listener) bool {
+	return slices.ContainsFunc(c.group.members, func(m member) bool {
+		return m.Process != p && m.Sockets != nil && (m.Sockets.Inodes[b.Inode] ||
+			slices.ContainsFunc(m.Sockets.Bound, func(o inspect.Listener) bool { return o.Address == b.Address }))
+	})
+}
+
+// findAddresses collects where the active listens: that is how a client
+// connection is told from one towards a backend.
+func (c *classifier) findAddresses() {
+	c.ports, c.paths = map[uint16]bool{}, map[string]bool{}
+	for _, p := range c.active {
+		if p.Sockets == nil {
+			continue
+		}
+		for _, l := range slices.Concat(p.Sockets.Listening, p.Sockets.Bound, p.Sockets.Paused) {
+			if l.Network == "unix" {
+				c.paths[unixName(l.Address)] = true
+			} else {
+				c.ports[l.Port] = true
+			}
+		}
+	}
+}
+
+// witnesses are those that had something to say of this instance.
+func (c *classifier) witnesses() []string {
+	list := []string{}
+	workers := c.group.workers()
+	if slices.ContainsFunc(workers, func(p *inspect.Process) bool { return p.Sockets != nil }) {
+		list = append(list, "sockets")
+	}
+	if slices.ContainsFunc(workers, func(p *inspect.Process) bool { return c.told(p, false) }) {
+		list = append(list, "arguments")
+	}
+	if c.look.Answered[c.group.key] {
+		list = append(list, "cli")
+	}
+	return list
+}
+
+// superseded is the point of CLOCK_BOOTTIME that a residual process's deadline
+// counts from: the start of the next younger generation, or when it was first
+// seen residual if that is earlier. One that was stranded before was still
+// serving then, so only what was seen since counts.
+func (c *classifier) superseded(p *inspect.Process) time.Duration {
+	now := c.look.Snapshot.Boottime
+	since := now
+	for _, y := range c.group.workers() {
+		if y.StartTicks > p.StartTicks && !sameGeneration(p, y) {
+			since = min(since, inspect.TicksToBoottime(y.StartTicks))
+		}
+	}
+	seen := c.memory[p.ProcID]
+	switch {
+	case seen.Stranded && seen.Residual > 0:
+		since = seen.Residual
+	case seen.Stranded:
+		since = now
+	case seen.Residual > 0:
+		since = min(since, seen.Residual)
+	}
+	return min(max(since, inspect.TicksToBoottime(p.StartTicks)), now)
+}
+
+// name names the instances: by systemd unit, with the configuration's path
+// where two share one, by that path where there is none; on a further clash by
+// order of start. The processes of no instance have no name.
+func name(instances []Instance, groups []group) {
+	byUnit := map[string]int{}
+	for _, g := range groups {
+		if u := g.unit(); u != "" && g.model != "" {
+			byUnit[u]++
+		}
+	}
+	taken := map[string]int{}
+	for i, g := range groups {
+		if g.model == "" {
+			continue
+		}
+		base := g.unit()
+		switch {
+		case base == "":
+			base = g.configPath()
+		case byUnit[base] > 1:
+			base += ":" + g.configPath()
+		}
+		taken[base]++
+		instances[i].Name = base
+		if n := taken[base]; n > 1 {
+			instances[i].Name = fmt.Sprintf("%s#%d", base, n)
+		}
+	}
+}
+
+// configPath is the first configuration path of the group's oldest process, or
+// its executable where it has none.
+func (g *group) configPath() string {
+	p := g.members[0].Process
+	if len(p.Command.Config) > 0 {
+		return p.Command.Config[0]
+	}
+	return cmp.Or(p.Exe, p.Comm)
+}

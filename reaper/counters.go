@@ -1,0 +1,166 @@
+package reaper
+
+import (
+	"strings"
+	"time"
+)
+
+// Counters are what a oneshot has to carry from run to run, so that the _total
+// metrics never go back. The zero value is a host that was never looked at.
+type Counters struct {
+	Runs        uint64 `json:"runs"`
+	RunFailures uint64 `json:"run_failures"`
+	// InspectionErrors counts what could not be read, by the stage of the look.
+	InspectionErrors map[Stage]uint64 `json:"inspection_errors,omitempty"`
+	// Units has an entry for every instance ever seen, by its name.
+	Units map[string]UnitCounters `json:"units,omitempty"`
+}
+
+// UnitCounters are the counters of one instance.
+type UnitCounters struct {
+	Signals        map[string]uint64 `json:"signals,omitempty"`         // sent, by name
+	SignalFailures map[string]uint64 `json:"signal_failures,omitempty"` // not sent, by name
+	// TerminatedProcesses left after a signal or after draining,
+	// TerminatedConnections are those they still had open.
+	TerminatedProcesses   uint64 `json:"terminated_processes"`
+	TerminatedConnections uint64 `json:"terminated_connections"`
+	// Refusals counts the passes in which a refusal withheld a termination that
+	// was due, by reason.
+	Refusals map[Reason]uint64 `json:"refusals,omitempty"`
+}
+
+// Stage is the part of a look in which something could not be read.
+type Stage string
+
+const (
+	StageProcesses   Stage = "processes"   // the host as a whole: one for each of Report.Errors
+	StageListeners   Stage = "listeners"   // a process with an error, and no list of listeners
+	StageConnections Stage = "connections" // a residual process whose clients could not be counted
+)
+
+// Stages is every stage, in the order of a look.
+var Stages = []Stage{StageProcesses, StageListeners, StageConnections}
+
+// SignalNames are the signals that are ever sent, in that order.
+var SignalNames = []string{"SIGTERM", "SIGKILL"}
+
+// maxUnits bounds the instances remembered: names come from the host, where
+// anyone may start an HAProxy under a new name every minute.
+const maxUnits = 1000
+
+// Add counts one pass. A dry run counts no signals and no terminations.
+func (c *Counters) Add(r Report, failed bool) {
+	c.Runs++
+	if failed {
+		c.RunFailures++
+	}
+	c.addErrors(r)
+	if c.Units == nil {
+		c.Units = make(map[string]UnitCounters)
+	}
+	present := make(map[string]bool, len(r.Instances))
+	for i := range r.Instances {
+		instance := &r.Instances[i]
+		name := strings.ToValidUTF8(instance.Name, "\uFFFD") // as JSON would write it
+		present[name] = true
+		unit := c.Units[name]
+		if reason := instance.withheld(r.Time); reason != "" {
+			unit.Refusals = plus(unit.Refusals, reason, 1)
+		}
+		if !r.DryRun {
+			for j := range instance.Processes {
+				unit.addOutcome(&instance.Processes[j])
+			}
+		}
+		c.Units[name] = unit
+	}
+	c.forget(present)
+}
+
+// forget drops the instances that are gone when there are too many. Their
+// counters start again if they return, which rate() allows for.
+func (c *Counters) forget(present map[string]bool) {
+	if len(c.Units) <= maxUnits {
+		return
+	}
+	for name := range c.Units {
+		if !present[name] {
+			delete(c.Units, name)
+		}
+	}
+}
+
+func (c *Counters) addErrors(r Report) {
+	count := func(stage Stage, n int) {
+		if n > 0 {
+			c.InspectionErrors = plus(c.InspectionErrors, stage, n)
+		}
+	}
+	count(StageProcesses, len(r.Errors))
+	for i := range r.Instances {
+		for j := range r.Instances[i].Processes {
+			p := &r.Instances[i].Processes[j]
+			if p.Error != "" && p.Listeners == nil {
+				count(StageListeners, 1)
+			}
+			if p.Role == RoleResidual && p.Connections.Client == nil {
+				count(StageConnections, 1)
+			}
+		}
+	}
+}
+
+// addOutcome counts what was done to one process.
+func (u *UnitCounters) addOutcome(p *Process) {
+	for _, name := range p.Signals {
+		u.Signals = plus(u.Signals, name, 1)
+	}
+	switch p.Outcome {
+	case OutcomeFailed:
+		u.SignalFailures = plus(u.SignalFailures, failedSignal(p), 1)
+	case OutcomeTerminated, OutcomeKilled, OutcomeDrained:
+		u.TerminatedProcesses++
+		u.TerminatedConnections += connections(p.Connections.Client) + connections(p.Connections.Server)
+	}
+}
+
+// failedSignal is the one that could not be sent: SIGKILL follows a SIGTERM
+// that could.
+func failedSignal(p *Process) string {
+	if len(p.Signals) == 0 {
+		return "SIGTERM"
+	}
+	return "SIGKILL"
+}
+
+// withheld is the reason for which a termination that was due did not take
+// place, or "".
+func (i *Instance) withheld(at time.Time) Reason {
+	for j := range i.Processes {
+		p := &i.Processes[j]
+		if p.Verdict == VerdictRefuse && p.IsDue(at) {
+			if i.Refusal != "" {
+				return i.Refusal
+			}
+			return p.Reason
+		}
+	}
+	return ""
+}
+
+// connections is 0 for a number that could not be read: a counter cannot say
+// "not known", and must not go back.
+func connections(n *int) uint64 {
+	if n == nil || *n < 0 {
+		return 0
+	}
+	return uint64(*n)
+}
+
+func plus[K comparable](counts map[K]uint64, key K, n int) map[K]uint64 {
+	if counts == nil {
+		counts = make(map[K]uint64)
+	}
+	counts[key] += uint64(n)
+	return counts
+}

@@ -1,0 +1,267 @@
+package reaper
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// kind is what a process is by its own facts and its parent's, before its
+// sockets are looked at.
+type kind int
+
+const (
+	kindMaster   kind = iota
+	kindWorker        // ready: a worker of a master, or a process without one
+	kindStarting      // not ready yet
+	kindProgram       // a master's child that is no worker
+	kindCheck         // a worker's child
+	kindStray         // of a group by its looks, and none of the above
+)
+
+// member is a process in its group.
+type member struct {
+	*inspect.Process
+	kind kind
+}
+
+// group is the processes of one instance: those of one master, or one lineage
+// of processes without a master.
+type group struct {
+	key     string // the same from look to look
+	model   Model  // empty for the processes of no instance
+	master  *inspect.Process
+	members []member // in order of start, the master among them
+}
+
+// workers are the ready ones, oldest first.
+func (g *group) workers() []*inspect.Process {
+	var list []*inspect.Process
+	for _, m := range g.members {
+		if m.kind == kindWorker {
+			list = append(list, m.Process)
+		}
+	}
+	return list
+}
+
+func (g *group) add(p *inspect.Process, k kind) { g.members = append(g.members, member{p, k}) }
+
+// unit is the systemd unit of the group, "" when it has none of its own: login
+// sessions come and go with their operators and are no part of an instance.
+func (g *group) unit() string {
+	for _, m := range g.members {
+		if (m.kind == kindMaster || m.kind == kindWorker) && !inspect.IsSessionUnit(m.Unit) {
+			return m.Unit
+		}
+	}
+	return ""
+}
+
+// Group sorts the processes of a look into instances. The last group, if it has
+// no model, holds those that belong to none.
+func Group(s inspect.Snapshot) []group {
+	t := newTree(s.Processes)
+	var groups []*group
+	byMaster := map[*inspect.Process]*group{}
+	for _, p := range s.Processes {
+		if t.kind(p) == kindMaster {
+			g := &group{key: "master " + p.ProcID.String(), model: ModelMasterWorker, master: p}
+			g.add(p, kindMaster)
+			byMaster[p] = g
+			groups = append(groups, g)
+		}
+	}
+	var roots, checks []*inspect.Process
+	for _, p := range s.Processes {
+		switch owner := t.owner(p); {
+		case t.kind(p) == kindMaster:
+		case owner == nil:
+			roots = append(roots, p)
+		case byMaster[owner] != nil:
+			byMaster[owner].add(p, t.kind(p))
+		default:
+			checks = append(checks, p)
+		}
+	}
+	daemons := groupDaemons(t, roots, groups)
+	for _, p := range checks {
+		if g := groupOf(append(groups, daemons...), t.owner(p)); g != nil {
+			g.add(p, kindCheck)
+		}
+	}
+	groups = append(groups, daemons...)
+	slices.SortStableFunc(groups, func(a, b *group) int { return compareGroups(a, b) })
+	out := make([]group, len(groups))
+	for i, g := range groups {
+		slices.SortStableFunc(g.members, func(a, b member) int { return compareStart(a.Process, b.Process) })
+		out[i] = *g
+	}
+	return out
+}
+
+// compareGroups orders groups by the start of their oldest process, and puts
+// the one of no instance last.
+func compareGroups(a, b *group) int {
+	if (a.model == "") != (b.model == "") {
+		if a.model == "" {
+			return 1
+		}
+		return -1
+	}
+	return compareStart(a.members[0].Process, b.members[0].Process)
+}
+
+func groupOf(groups []*group, p *inspect.Process) *group {
+	for _, g := range groups {
+		if slices.ContainsFunc(g.members, func(m member) bool { return m.Process == p }) {
+			return g
+		}
+	}
+	return nil
+}
+
+// groupDaemons groups the processes without a master. Strays are added to the
+// groups of masters that they look like a part of.
+func groupDaemons(t *tree, roots []*inspect.Process, masters []*group) []*group {
+	var lineages []*group
+	var rest []*inspect.Process // not ready: they join last
+	byKey := map[string]*group{}
+	for _, p := range roots {
+		if g := strayOf(t, p, masters); g != nil {
+			g.add(p, kindStray)
+			continue
+		}
+		if t.kind(p) != kindWorker {
+			rest = append(rest, p)
+			continue
+		}
+		key := fmt.Sprintf("%s uid %d", lineageKey(p), p.UID)
+		g := byKey[key]
+		if g == nil {
+			g = &group{key: key, model: ModelDaemon}
+			byKey[key] = g
+			lineages = append(lineages, g)
+		}
+		g.add(p, kindWorker)
+	}
+	lineages = mergeNamed(lineages)
+	none := &group{key: "none"}
+	for _, p := range rest {
+		g, k := joins(p, lineages)
+		if g == nil {
+			g = none
+		}
+		g.add(p, k)
+	}
+	if len(none.members) > 0 {
+		lineages = append(lineages, none)
+	}
+	return lineages
+}
+
+// lineageKey is what the processes of one lineage have in common from reload to
+// reload: namespaces, cgroup, and the arguments without the -sf list.
+func lineageKey(p *inspect.Process) string {
+	return fmt.Sprintf("pidns %d netns %d cgroup %q args %q", p.PIDNS, p.NetNS, ownCgroup(p), p.Command.Identity())
+}
+
+// ownCgroup is the cgroup of a process, and "" for one in a login session.
+func ownCgroup(p *inspect.Process) string {
+	if inspect.IsSessionUnit(p.Unit) || p.Unit == "" {
+		return ""
+	}
+	return p.Cgroup
+}
+
+// strayOf finds the master's group that a process without a master looks like a
+// part of: a worker whose master has gone or a forked check whose worker has,
+// by the arguments; a `haproxy -c` of ExecReload, or something hostile, by the
+// cgroup. A ready process with a configuration of its own is an instance beside
+// it, even in the same unit.
+func strayOf(t *tree, p *inspect.Process, masters []*group) *group {
+	for _, g := range masters {
+		m := g.master
+		sameArgs := p.Command.Identity() == m.Command.Identity() && p.PIDNS == m.PIDNS && p.NetNS == m.NetNS
+		sameCgroup := ownCgroup(p) != "" && p.Cgroup == m.Cgroup
+		switch {
+		case sameArgs && sameCgroup, sameCgroup && t.kind(p) != kindWorker:
+			return g
+		case sameArgs && t.kind(p) == kindWorker && ownCgroup(p) == ownCgroup(m) && mayStandIn(p, g):
+			return g
+		}
+	}
+	return nil
+}
+
+// mayStandIn tells whether a process without a master may be one of a master's
+// by its owner: root, the master's, or one that its workers run as. Anybody
+// else's look-alike is no business of the instance.
+func mayStandIn(p *inspect.Process, g *group) bool {
+	if p.UID == 0 || p.UID == g.master.UID {
+		return true
+	}
+	return slices.ContainsFunc(g.members, func(m member) bool { return m.kind == kindWorker && m.UID == p.UID })
+}
+
+// mergeNamed joins lineages in which a process of the one names one of the
+// other in its -sf list, as after a reload with other arguments or from another
+// unit.
+func mergeNamed(lineages []*group) []*group {
+	for i := 0; i < len(lineages); i++ {
+		for j := 0; j < len(lineages); j++ {
+			if i == j || !namesAny(lineages[i], lineages[j]) {
+				continue
+			}
+			lineages[i].members = append(lineages[i].members, lineages[j].members...)
+			lineages = slices.Delete(lineages, j, j+1)
+			i, j = -1, len(lineages) // start again: what was joined may name others
+		}
+	}
+	return lineages
+}
+
+func namesAny(younger, older *group) bool {
+	for _, y := range younger.members {
+		for _, o := range older.members {
+			if y.NetNS == o.NetNS && y.UID == o.UID && Names(y.Process, o.Process) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// joins finds the lineage of a process that is not ready, and what it is there:
+// the one that its list names, else the one whose arguments and cgroup it has.
+// Only root and the lineage's own user may stand in its way.
+func joins(p *inspect.Process, lineages []*group) (*group, kind) {
+	mine := func(g *group) bool { return p.UID == 0 || p.UID == g.members[0].UID }
+	for _, g := range lineages {
+		if mine(g) && slices.ContainsFunc(g.members, func(m member) bool { return m.kind == kindWorker && Names(p, m.Process) }) {
+			return g, kindStarting
+		}
+	}
+	for _, g := range lineages {
+		if mine(g) && lineageKey(p) == lineageKey(g.members[0].Process) {
+			return g, kindStarting
+		}
+	}
+	for _, g := range lineages {
+		if mine(g) && ownCgroup(p) != "" && p.Cgroup == g.members[0].Cgroup {
+			return g, kindStray
+		}
+	}
+	if p.Command.CheckOnly {
+		return nil, kindStray
+	}
+	return nil, kindStarting
+}
+
+// Names tells whether the -sf or -st list of n names p: n is strictly younger,
+// and the list's pid is p's in the PID namespace of both. A list may hold pids
+// that are long gone; one that was reused after n started names nobody.
+func Names(n, p *inspect.Process) bool {
+	return n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && slices.Contains(n.Command.Finish, p.NSPID)
+}

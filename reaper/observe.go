@@ -1,0 +1,171 @@
+package reaper
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// observe looks at the host once and classifies what it sees. With only, the
+// key of an instance, the sockets of no other are looked at, and what is
+// measured for display (memory, connections of the active) is left out.
+func (p *Pass) observe(ctx context.Context, only string) (Report, error) {
+	s, err := p.Host.Observe(ctx)
+	if err != nil {
+		return Report{Version: 1, Host: inspect.Hostname(), Time: s.Time, Instances: []Instance{}, Errors: []string{err.Error()}}, err
+	}
+	l := Look{
+		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s, Groups: Group(s),
+		Configured: map[string]inspect.ConfiguredPorts{}, Answered: map[string]bool{}, Clients: map[string]int{},
+	}
+	if only != "" {
+		l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return g.key != only })
+	} else {
+		l.MemoryAvailable = p.Host.MemoryAvailable()
+	}
+	if l.EphemeralLow, l.EphemeralHigh, err = p.Host.EphemeralPorts(); err != nil {
+		l.Snapshot.Incomplete = append(l.Snapshot.Incomplete, err)
+	}
+	p.lookAtGroups(ctx, &l, only == "")
+	if err := ctx.Err(); err != nil {
+		return Report{Version: 1, Host: l.Host, Time: s.Time, Instances: []Instance{}, Errors: []string{err.Error()}}, err
+	}
+	return Classify(l, p.Memory), nil
+}
+
+// lookAtGroups looks at the groups side by side: a master that does not answer
+// costs a second, and shall cost the others none.
+func (p *Pass) lookAtGroups(ctx context.Context, l *Look, measure bool) {
+	tables := p.Host.Tables()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range l.Groups {
+		g := &l.Groups[i]
+		if g.model == "" || len(g.members) > maxProcesses {
+			continue
+		}
+		wg.Go(func() {
+			p.lookAtSockets(ctx, tables, g)
+			answered := p.askMaster(ctx, l.Snapshot, g)
+			configured, needed := p.configured(l.Snapshot, g)
+			clients, known := 0, false
+			if measure {
+				p.measure(g)
+				clients, known = p.activeClients(l.Snapshot, g)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			l.Answered[g.key] = answered
+			if needed {
+				l.Configured[g.key] = configured
+			}
+			if known {
+				l.Clients[g.key] = clients
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// lookAtSockets touches the youngest generation as little as it can, and
+// examines every descriptor of the older ones.
+func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, g *group) {
+	workers := g.workers()
+	active := youngest(workers)
+	for _, w := range workers {
+		if w.Err != nil {
+			continue
+		}
+		if slices.Contains(active, w) {
+			p.Host.LookGently(tables, w)
+			if w.Err == nil && len(w.Sockets.Listening) > 0 {
+				continue
+			}
+			// Nothing seen, or nothing to be seen by this way: a listener in another
+			// network namespace, say. Only then is the active touched.
+			w.Err = nil
+		}
+		p.Host.LookThoroughly(ctx, w)
+	}
+	if g.master != nil && g.master.Err == nil && slices.ContainsFunc(workers, hasBound) {
+		p.Host.LookGently(tables, g.master)
+	}
+}
+
+func hasBound(w *inspect.Process) bool { return w.Sockets != nil && len(w.Sockets.Bound) > 0 }
+
+func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) bool {
+	if g.master == nil || g.master.Signals.Reloading() {
+		return false
+	}
+	err := p.Host.AskMaster(ctx, s, g.master, g.workers(), p.MasterSocket)
+	if err != nil {
+		p.Log.Debug("the master CLI is no witness", "master", g.master.PID, "error", err)
+	}
+	return err == nil
+}
+
+// configured reads the configuration where a bound UDP socket has to be told
+// from a listener's.
+func (p *Pass) configured(s inspect.Snapshot, g *group) (inspect.ConfiguredPorts, bool) {
+	workers := g.workers()
+	if !slices.ContainsFunc(workers, hasBound) {
+		return inspect.ConfiguredPorts{}, false
+	}
+	teller := workers[len(workers)-1]
+	if g.master != nil {
+		teller = g.master
+	}
+	return p.Host.ConfiguredPorts(s, teller), true
+}
+
+// measure reads the memory that old workers would free.
+func (p *Pass) measure(g *group) {
+	for _, w := range g.workers() {
+		p.Host.MeasureMemory(w)
+	}
+}
+
+// activeClients counts the client connections of the active generation: by the
+// master CLI, else by the kernel's count on its ports less those that older
+// workers hold there.
+func (p *Pass) activeClients(s inspect.Snapshot, g *group) (int, bool) {
+	workers := g.workers()
+	active := youngest(workers)
+	if len(active) == 0 {
+		return 0, false
+	}
+	if cli := active[len(active)-1].CLI; cli != nil && len(active) == 1 {
+		return cli.CurrConns, true
+	}
+	ports := map[uint16]bool{}
+	for _, a := range active {
+		if a.Sockets == nil || a.NetNS != s.NetNS {
+			return 0, false
+		}
+		for _, l := range a.Sockets.Listening {
+			if l.Network == "tcp" {
+				ports[l.Port] = true
+			}
+		}
+	}
+	clients, err := p.Host.CountClients(ports)
+	if err != nil {
+		p.Log.Debug("cannot count the active's connections", "error", err)
+		return 0, false
+	}
+	for _, w := range workers {
+		if slices.Contains(active, w) {
+			continue
+		}
+		if w.Sockets == nil || w.Sockets.Ports == nil {
+			return 0, false
+		}
+		for port := range ports {
+			clients -= w.Sockets.Ports[port].Connections
+		}
+	}
+	return max(clients, 0), true
+}

@@ -1,0 +1,134 @@
+package reaper
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// Pass is one run over the host: look, decide, act, report.
+type Pass struct {
+	Host       *inspect.Host
+	Policy     Policy
+	Timing     Timing
+	Terminator Terminator
+	// MasterSocket is the master CLI's path, "" for the one in the master's
+	// arguments, "none" to ask none.
+	MasterSocket string
+	// Memory is what earlier passes remember; Status and Run leave in it what the
+	// next one should.
+	Memory Memory
+	// Approve, when set, is shown the decided report before anything is
+	// signalled, if something is due. What it is not shown is not signalled.
+	Approve func(Report) (bool, error)
+	Log     *slog.Logger
+
+	bootID string
+}
+
+// Status looks once and decides; it never waits and never signals.
+func (p *Pass) Status(ctx context.Context) (Report, error) {
+	if p.Timing.PassTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.Timing.PassTimeout)
+		defer cancel()
+	}
+	p.readBootID()
+	r, err := p.observe(ctx, "")
+	r.CanSignal = p.Host.CanSignal()
+	if err == nil {
+		p.Memory = Remember(p.Memory, r)
+	}
+	if len(p.Policy.Instances) > 0 {
+		r.Instances = slices.DeleteFunc(r.Instances, func(in Instance) bool { return !slices.Contains(p.Policy.Instances, in.Name) })
+	}
+	return Decide(r, p.Policy), err
+}
+
+// Run is a whole pass. The report holds what became of everything; the error
+// says that the host could not be inspected, or that Approve failed, and then
+// nobody was signalled.
+func (p *Pass) Run(ctx context.Context) (Report, error) {
+	began := p.Host.Kernel().Boottime()
+	r, err := p.Status(ctx)
+	if err != nil {
+		return r, err
+	}
+	budget := p.Timing.PassTimeout
+	if budget > 0 {
+		budget = max(time.Millisecond, budget-(p.Host.Kernel().Boottime()-began))
+	}
+	approved, err := p.approve(r)
+	if err != nil || approved == nil {
+		return decline(r), err
+	}
+	var wg sync.WaitGroup
+	for i := range r.Instances {
+		in := &r.Instances[i]
+		if !hasDue(*in, r.Time) {
+			continue
+		}
+		x := execution{Pass: p, approved: approved, firstLook: *in, budget: budget}
+		wg.Go(func() { *in = x.run(ctx) })
+	}
+	wg.Wait()
+	r.Summary = Summarize(r)
+	return r, nil
+}
+
+// approve asks, if there is somebody to ask and something to ask about, and
+// returns the processes that may be signalled; nil when the answer is no.
+func (p *Pass) approve(r Report) (map[inspect.ProcID]bool, error) {
+	due := map[inspect.ProcID]bool{}
+	for i := range r.Instances {
+		for j := range r.Instances[i].Processes {
+			if q := &r.Instances[i].Processes[j]; q.IsDue(r.Time) {
+				due[q.ProcID] = true
+			}
+		}
+	}
+	if p.Approve == nil || len(due) == 0 {
+		return due, nil
+	}
+	yes, err := p.Approve(r)
+	if err != nil || !yes {
+		return nil, err
+	}
+	return due, nil
+}
+
+// decline marks what would have been signalled, had the answer been yes.
+func decline(r Report) Report {
+	for i := range r.Instances {
+		r.Instances[i] = leave(r.Instances[i], ReasonDeclined)
+	}
+	r.Summary = Summarize(r)
+	return r
+}
+
+// leave turns verdicts to terminate into waiting, for the reason given.
+func leave(in Instance, why Reason) Instance {
+	in.Processes = slices.Clone(in.Processes)
+	for i := range in.Processes {
+		if p := &in.Processes[i]; p.Verdict == VerdictTerminate && p.Outcome == "" && len(p.Signals) == 0 {
+			p.Verdict, p.Reason = VerdictWait, why
+		}
+	}
+	return in
+}
+
+func hasDue(in Instance, at time.Time) bool {
+	return slices.ContainsFunc(in.Processes, func(p Process) bool { return p.IsDue(at) })
+}
+
+func (p *Pass) readBootID() {
+	if p.Log == nil {
+		p.Log = slog.New(slog.DiscardHandler)
+	}
+	// Without it nothing remembered is believed; that delays, and harms nobody.
+	p.bootID, _ = inspect.BootID(p.Host.Kernel())
+}

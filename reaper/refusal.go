@@ -1,0 +1,172 @@
+package reaper
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// refusal finds the first thing that stands against acting on the instance, and
+// says it in words; empty when nothing does. The order is that of help to the
+// reader: what explains the rest comes first.
+func (c *classifier) refusal() (Reason, string) {
+	for _, rule := range []func() (Reason, string){
+		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.silent, c.paused, c.unclassified, c.contradicted,
+	} {
+		if reason, detail := rule(); reason != "" {
+			return reason, detail
+		}
+	}
+	return "", ""
+}
+
+func (c *classifier) tooMany() (Reason, string) {
+	if n := len(c.group.members); n > maxProcesses {
+		return ReasonTooMany, fmt.Sprintf("%d processes, more than the %d that are looked at", n, maxProcesses)
+	}
+	return "", ""
+}
+
+// unreadable refuses on any fact that could not be read: of the members, and of
+// the host where it may hide a member. A program or a check counts for nothing,
+// so nothing it hides does.
+func (c *classifier) unreadable() (Reason, string) {
+	for _, err := range c.look.Snapshot.Incomplete {
+		return ReasonUnreadable, err.Error()
+	}
+	for _, m := range c.group.members {
+		if m.Err != nil && m.kind != kindProgram && m.kind != kindCheck {
+			return ReasonUnreadable, fmt.Sprintf("process %d: %v", m.PID, m.Err)
+		}
+	}
+	// A process without a parent or a start could be anybody's.
+	for _, p := range c.look.Snapshot.Processes {
+		if p.Err != nil && p.StartTicks == 0 {
+			return ReasonUnreadable, fmt.Sprintf("process %d: %v", p.PID, p.Err)
+		}
+	}
+	return "", ""
+}
+
+func (c *classifier) noActive() (Reason, string) {
+	if len(c.active) == 0 {
+		if c.reloading() {
+			return ReasonReloading, fmt.Sprintf("master %d is reloading", c.group.master.PID)
+		}
+		return ReasonNoActive, "no worker is ready"
+	}
+	return "", ""
+}
+
+// unsettled refuses while something is on its way: a reload, or a process that
+// is none of those that belong here.
+func (c *classifier) unsettled() (Reason, string) {
+	if c.reloading() {
+		return ReasonReloading, fmt.Sprintf("master %d is reloading", c.group.master.PID)
+	}
+	for _, m := range c.group.members {
+		switch m.kind {
+		case kindStarting:
+			return ReasonStarting, fmt.Sprintf("process %d is starting", m.PID)
+		case kindStray:
+			return ReasonStray, fmt.Sprintf("process %d is of this instance by its looks, and neither master nor worker", m.PID)
+		}
+	}
+	return "", ""
+}
+
+func (c *classifier) reloading() bool {
+	return c.group.master != nil && (c.group.master.Signals.Reloading() || !c.group.master.Signals.Master())
+}
+
+// foreign refuses when not all workers live in one PID and network namespace:
+// then their pids and their sockets do not mean the same.
+func (c *classifier) foreign() (Reason, string) {
+	a := c.active[0]
+	for _, m := range c.group.members {
+		if m.kind != kindWorker && m.kind != kindMaster {
+			continue
+		}
+		if m.PIDNS != a.PIDNS || m.NetNS != a.NetNS {
+			return ReasonNamespace, fmt.Sprintf("process %d is in another PID or network namespace than the active %d", m.PID, a.PID)
+		}
+	}
+	return "", ""
+}
+
+// tie refuses when the order of start does not tell who is older.
+func (c *classifier) tie() (Reason, string) {
+	for _, m := range c.group.members {
+		if m.kind == kindWorker && !slices.Contains(c.active, m.Process) && m.StartTicks >= c.active[0].StartTicks {
+			return ReasonTie, fmt.Sprintf("processes %d and %d started at the same time", m.PID, c.active[0].PID)
+		}
+	}
+	return "", ""
+}
+
+// silent refuses when the youngest generation is not seen to serve.
+func (c *classifier) silent() (Reason, string) {
+	pids := pidList(c.active)
+	if !c.listening(c.active) {
+		for _, p := range c.active {
+			if p.Sockets != nil && len(p.Sockets.Bound) > 0 {
+				return ReasonNoStreamListener, fmt.Sprintf("the youngest, %s, listens on UDP only, if at all", pids)
+			}
+		}
+		return ReasonNotListening, fmt.Sprintf("the youngest, %s, holds no socket in LISTEN", pids)
+	}
+	for _, p := range c.active {
+		if strings.IndexByte("Tt", p.State) >= 0 {
+			return ReasonActiveStopped, fmt.Sprintf("the active %d is stopped (state %c) and serves nobody", p.PID, p.State)
+		}
+	}
+	return "", ""
+}
+
+// paused refuses while an older worker may come back to listening.
+func (c *classifier) paused() (Reason, string) {
+	for _, m := range c.group.members {
+		if m.kind == kindWorker && c.role(m, true) == RolePaused {
+			return ReasonPaused, fmt.Sprintf("process %d has paused listeners: %s", m.PID, m.Sockets.Paused[0])
+		}
+	}
+	return "", ""
+}
+
+// unclassified refuses on a socket of an old worker that fits no known kind.
+func (c *classifier) unclassified() (Reason, string) {
+	for _, m := range c.group.members {
+		if m.kind == kindWorker && !slices.Contains(c.active, m.Process) && m.Sockets != nil && len(m.Sockets.Unclassified) > 0 {
+			return ReasonUnclassified, fmt.Sprintf("process %d has a %s", m.PID, m.Sockets.Unclassified[0])
+		}
+	}
+	return "", ""
+}
+
+// contradicted refuses when the master CLI says that an old worker is not
+// stopping, or that the active is.
+func (c *classifier) contradicted() (Reason, string) {
+	for _, m := range c.group.members {
+		if m.kind != kindWorker || m.CLI == nil {
+			continue
+		}
+		active := slices.Contains(c.active, m.Process)
+		if active && m.CLI.Stopping {
+			return ReasonWitness, fmt.Sprintf("the master CLI says that the active %d is stopping", m.PID)
+		}
+		if !active && !m.CLI.Stopping && c.role(m, true) == RoleResidual {
+			return ReasonWitness, fmt.Sprintf("the master CLI says that process %d is not stopping", m.PID)
+		}
+	}
+	return "", ""
+}
+
+func pidList(processes []*inspect.Process) string {
+	var list []string
+	for _, p := range processes {
+		list = append(list, fmt.Sprint(p.PID))
+	}
+	return strings.Join(list, ", ")
+}

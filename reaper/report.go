@@ -1,0 +1,123 @@
+package reaper
+
+import (
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// Report is the one document of a pass. It is filled in three stages, each a
+// function of the one before: Classify writes what is there, Decide the
+// verdicts, Execute the outcomes. `-o json` prints it, so a saved one can be
+// decided again under another policy.
+//
+// Fields are added to version 1, never changed. A value that could not be read
+// is null, never 0.
+type Report struct {
+	Version              int        `json:"version"`
+	Host                 string     `json:"host"`
+	BootID               string     `json:"boot_id"`
+	Time                 time.Time  `json:"time"`
+	DryRun               bool       `json:"dry_run"`
+	DeadlineSeconds      float64    `json:"deadline_seconds"`
+	MemoryAvailableBytes *uint64    `json:"memory_available_bytes"`
+	CanSignal            bool       `json:"can_signal"`
+	Instances            []Instance `json:"instances"`
+	Summary              Summary    `json:"summary"`
+	// Errors are what could not be read of the host as a whole.
+	Errors []string `json:"errors"`
+
+	boottime time.Duration // CLOCK_BOOTTIME of the look; 0 in a saved report
+}
+
+// Instance is one HAProxy service: a master and its workers, or one lineage of
+// daemon processes. Nothing is ever decided across instances.
+type Instance struct {
+	Name  string `json:"name"`
+	Model Model  `json:"model"`
+	// Confirmed is set when the youngest generation is ready and holds a socket
+	// in LISTEN.
+	Confirmed bool `json:"confirmed"`
+	// Refusal says why nothing of this instance may be signalled now; empty
+	// when nothing stands against it.
+	Refusal       Reason `json:"refusal"`
+	RefusalDetail string `json:"refusal_detail"`
+	// Witnesses are those that answered: sockets, arguments, cli.
+	Witnesses []string  `json:"witnesses"`
+	Processes []Process `json:"processes"`
+
+	key string // what stays the same from look to look, see group.go
+}
+
+// Process is one process of an instance with its role, and what became of it.
+type Process struct {
+	inspect.ProcID
+	Role  Role     `json:"role"`
+	User  string   `json:"user"`
+	UID   uint32   `json:"uid"`
+	Args  []string `json:"args"`
+	State string   `json:"state"` // letter of proc(5): T is stopped, D uninterruptible
+
+	Started    *time.Time `json:"started"`
+	Superseded *time.Time `json:"superseded"` // residual processes only
+	Due        *time.Time `json:"due"`        // residual processes only
+	AgeSeconds float64    `json:"age_seconds"`
+	// ResidualSeconds is the time since it was superseded; null for every role
+	// but residual. Deadlines are counted on it.
+	ResidualSeconds *float64 `json:"residual_seconds"`
+
+	// Listeners is null when its sockets could not be read, and for a process
+	// whose sockets tell nothing (a program, a check).
+	Listeners   []string    `json:"listeners"`
+	Connections Connections `json:"connections"`
+	Ports       []PortUse   `json:"ports"`
+	// IdleSeconds is the time since any byte moved on its least idle client
+	// connection; null without one.
+	IdleSeconds  *float64 `json:"idle_seconds"`
+	PrivateBytes *uint64  `json:"private_bytes"`
+
+	Verdict Verdict  `json:"verdict"`
+	Reason  Reason   `json:"reason"`
+	Outcome Outcome  `json:"outcome"`
+	Signals []string `json:"signals"` // names, in the order they were sent
+	Error   string   `json:"error"`
+}
+
+// Connections counts established connections by side; null when not known.
+type Connections struct {
+	Client *int `json:"client"` // local port is one the active listens on
+	Server *int `json:"server"` // towards backends
+	Other  *int `json:"other"`  // neither: unix sockets between HAProxy's processes
+}
+
+// PortUse sums up the client connections of one local port.
+type PortUse struct {
+	Port           uint16  `json:"port"`
+	Clients        int     `json:"clients"`
+	MinIdleSeconds float64 `json:"min_idle_seconds"`
+	MaxIdleSeconds float64 `json:"max_idle_seconds"`
+}
+
+// Summary counts over all instances at the end of the pass.
+type Summary struct {
+	Active     int `json:"active"`
+	Residual   int `json:"residual"`
+	Due        int `json:"due"`        // residual processes past their deadline
+	Terminated int `json:"terminated"` // left after a signal of this pass
+	Refused    int `json:"refused"`    // due, and withheld by a refusal
+}
+
+// Left tells whether the process is gone at the end of the pass.
+func (p *Process) Left() bool {
+	switch p.Outcome {
+	case OutcomeTerminated, OutcomeKilled, OutcomeDrained, OutcomeVanished:
+		return true
+	}
+	return false
+}
+
+// IsDue tells whether a residual process has reached its deadline, whatever
+// the verdict made of that.
+func (p *Process) IsDue(at time.Time) bool {
+	return p.Role == RoleResidual && p.Due != nil && !p.Due.After(at)
+}

@@ -1,0 +1,241 @@
+package reaper
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// State is what one pass leaves to the next: <dir>/state.json. Nothing in it is
+// evidence against a process; losing it may delay a reap, never cause one.
+type State struct {
+	Version  int      `json:"version"`
+	BootID   string   `json:"boot_id"`
+	Memory   Memory   `json:"memory"` // of the boot BootID names; never nil
+	Counters Counters `json:"counters"`
+
+	LastRun      time.Time     `json:"last_run,omitzero"`         // end of the last pass
+	LastSuccess  time.Time     `json:"last_success,omitzero"`     // end of the last that did not fail
+	LastDuration time.Duration `json:"last_duration_nanoseconds"` // of the last pass
+}
+
+// ErrStateReset is wrapped by the error that comes with a state whose file
+// could not be used: the counters start again, and the next UpdateState
+// replaces the file. It is for the log; the pass goes on.
+var ErrStateReset = errors.New("counters and first-seen times start again")
+
+const (
+	stateVersion = 1
+	// maxStateSize is far above what a thousand instances need.
+	maxStateSize = 4 << 20
+	// clockSkew is how far ahead of us the last run may have been.
+	clockSkew = time.Minute
+	// lockWait is how long another run may take to write its own state.
+	lockWait = 5 * time.Second
+)
+
+// LoadState reads the state in dir and writes nothing. A file that is missing
+// is an empty state. Memory of another boot than bootID is dropped, and so is
+// what cannot be true at now (wall clock) and boottime (CLOCK_BOOTTIME). The
+// State is always usable; errors are for the log, see ErrStateReset.
+func LoadState(dir, bootID string, now time.Time, boottime time.Duration) (State, error) {
+	empty := State{Version: stateVersion, BootID: bootID, Memory: Memory{}}
+	path := statePath(dir)
+	content, err := readState(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return empty, nil
+	case err != nil:
+		return empty, err
+	}
+	state, err := parseState(content, bootID, now, boottime)
+	if err != nil {
+		return empty, fmt.Errorf("state %s: %w: %w", path, ErrStateReset, err)
+	}
+	return state, nil
+}
+
+// UpdateState loads the state in dir (created 0700), changes it and writes it
+// back, all under a lock, so that runs side by side lose nothing of each other.
+// The State is as it should have been written, whatever the error, so that
+// metrics can be made of it.
+func UpdateState(dir, bootID string, now time.Time, boottime time.Duration, change func(*State)) (State, error) {
+	unlock, lockErr := lockState(dir, lockWait)
+	if lockErr == nil {
+		defer unlock()
+	}
+	state, loadErr := LoadState(dir, bootID, now, boottime)
+	change(&state)
+	state.Version, state.BootID = stateVersion, bootID
+	switch {
+	case lockErr != nil:
+		return state, lockErr
+	case loadErr != nil && !errors.Is(loadErr, ErrStateReset):
+		return state, loadErr // what could not be read is not written over
+	}
+	if err := writeState(statePath(dir), state); err != nil {
+		return state, err
+	}
+	return state, loadErr
+}
+
+func statePath(dir string) string { return filepath.Join(dir, "state.json") }
+
+// readState follows no link and waits for nothing, whatever was put in the
+// file's place.
+func readState(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("state %s: %w: it is a symbolic link", path, ErrStateReset)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	defer f.Close()
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return nil, fmt.Errorf("read state: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("state %s: %w: it is not a regular file", path, ErrStateReset)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxStateSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	return content, nil
+}
+
+// parseState reads the content of a state file. Whatever that is, the result
+// makes no process due that would not be due without it.
+func parseState(content []byte, bootID string, now time.Time, boottime time.Duration) (State, error) {
+	if len(content) > maxStateSize {
+		return State{}, fmt.Errorf("it is larger than %d MiB", maxStateSize>>20)
+	}
+	var state State
+	if err := json.Unmarshal(content, &state); err != nil {
+		return State{}, errors.New("it is damaged") // the cause would quote the file
+	}
+	latest := now.Add(clockSkew)
+	switch {
+	case state.Version != stateVersion:
+		return State{}, fmt.Errorf("it is of version %d, not %d", state.Version, stateVersion)
+	case state.LastRun.After(latest) || state.LastSuccess.After(latest):
+		return State{}, errors.New("it is from the future")
+	}
+	state.LastDuration = max(0, state.LastDuration)
+	if state.BootID != bootID || bootID == "" {
+		state.Memory = nil // pids and CLOCK_BOOTTIME began again
+	}
+	state.BootID = bootID
+	state.Memory = state.Memory.possible(boottime)
+	return state, nil
+}
+
+// possible is the part of the memory that can be true at boottime: nothing was
+// seen after now, nor before it was there.
+func (m Memory) possible(boottime time.Duration) Memory {
+	kept := make(Memory, len(m))
+	for id, seen := range m {
+		if seen.Residual > boottime || seen.Residual < inspect.TicksToBoottime(id.StartTicks) {
+			seen.Residual = 0
+		}
+		if seen.Residual > 0 || seen.Stranded {
+			kept[id] = seen
+		}
+	}
+	return kept
+}
+
+// MarshalJSON writes the keys as pid@ticks.
+func (m Memory) MarshalJSON() ([]byte, error) {
+	byName := make(map[string]Seen, len(m))
+	for id, seen := range m {
+		byName[id.String()] = seen
+	}
+	return json.Marshal(byName)
+}
+
+// UnmarshalJSON leaves out what is not a process.
+func (m *Memory) UnmarshalJSON(b []byte) error {
+	var byName map[string]Seen
+	if err := json.Unmarshal(b, &byName); err != nil {
+		return err
+	}
+	*m = make(Memory, len(byName))
+	for name, seen := range byName {
+		if id, ok := parseProcID(name); ok {
+			(*m)[id] = seen
+		}
+	}
+	return nil
+}
+
+// parseProcID is the reverse of ProcID.String, and takes nothing else.
+func parseProcID(name string) (inspect.ProcID, bool) {
+	left, right, _ := strings.Cut(name, "@")
+	pid, err := strconv.Atoi(left)
+	if err != nil || pid <= 0 {
+		return inspect.ProcID{}, false
+	}
+	ticks, err := strconv.ParseUint(right, 10, 64)
+	id := inspect.ProcID{PID: pid, StartTicks: ticks}
+	return id, err == nil && id.String() == name
+}
+
+// writeState replaces the file at once and for good: a crash leaves the old one
+// or the new one.
+func writeState(path string, state State) error {
+	content, err := json.MarshalIndent(state, "", " ")
+	if err != nil {
+		return fmt.Errorf("write state %s: %w", path, err)
+	}
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o600))
+	if err != nil {
+		return fmt.Errorf("write state %s: %w", path, err)
+	}
+	defer file.Cleanup()
+	if _, err := file.Write(append(content, '\n')); err != nil {
+		return fmt.Errorf("write state %s: %w", path, err)
+	}
+	if err := file.CloseAtomicallyReplace(); err != nil {
+		return fmt.Errorf("write state %s: %w", path, err)
+	}
+	return nil
+}
+
+// lockState takes the lock that updates are made under: flock(2) on a file of
+// its own, since state.json is another file after every write. It waits for a
+// bounded time, because a stopped process keeps its locks.
+func lockState(dir string, wait time.Duration) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create state directory: %w", err)
+	}
+	path := filepath.Join(dir, "lock")
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock state: %w", err)
+	}
+	for end := time.Now().Add(wait); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil
+		}
+		held := errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR)
+		if !held || time.Now().After(end) {
+			file.Close()
+			return nil, fmt.Errorf("lock state: flock %s: %w", path, err)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package reaper
+
+import (
+	"syscall"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// Terminator is who acts. A dry run is another Terminator, chosen once.
+type Terminator interface {
+	// Signal sends a signal to a process that was found residual, and tells
+	// whether it did. inspect.ErrGone when the process has left.
+	Signal(id inspect.ProcID, signal syscall.Signal) (sent bool, err error)
+}
+
+// Signaller sends signals, through the pidfds of its host and in no other way.
+type Signaller struct{ Host *inspect.Host }
+
+// Signal implements Terminator.
+func (s Signaller) Signal(id inspect.ProcID, signal syscall.Signal) (bool, error) {
+	handle := s.Host.Handle(id)
+	if handle == nil {
+		return false, inspect.ErrGone
+	}
+	if err := handle.Signal(signal); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// DryRun sends nothing.
+type DryRun struct{}
+
+// Signal implements Terminator.
+func (DryRun) Signal(inspect.ProcID, syscall.Signal) (bool, error) { return false, nil }

@@ -1,0 +1,134 @@
+package reaper
+
+import (
+	"cmp"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// tree is the family tree of a look's processes.
+type tree struct {
+	byPID    map[int]*inspect.Process
+	children map[*inspect.Process][]*inspect.Process
+	kinds    map[*inspect.Process]kind
+}
+
+func newTree(processes []*inspect.Process) *tree {
+	t := &tree{byPID: map[int]*inspect.Process{}, children: map[*inspect.Process][]*inspect.Process{}, kinds: map[*inspect.Process]kind{}}
+	for _, p := range processes {
+		t.byPID[p.PID] = p
+	}
+	for _, p := range processes {
+		if parent := t.parent(p); parent != nil {
+			t.children[parent] = append(t.children[parent], p)
+		}
+	}
+	return t
+}
+
+// parent is a process's parent, if that runs HAProxy. One that is younger than
+// its child has only its pid.
+func (t *tree) parent(p *inspect.Process) *inspect.Process {
+	parent := t.byPID[p.PPID]
+	if parent == nil || parent == p || !parent.HAProxy || parent.StartTicks > p.StartTicks {
+		return nil
+	}
+	return parent
+}
+
+// isMaster tells a master by its signal handlers, and in the middle of a reload
+// (up to 3.0 it has none then, and blocks its signals) by its children.
+func (t *tree) isMaster(p *inspect.Process) bool {
+	if !p.HAProxy {
+		return false
+	}
+	return p.Signals.Master() || p.Signals.Reloading() && !p.Signals.Ready() && t.hasHAProxyChild(p)
+}
+
+// isReady tells a worker that serves, or is told to stop, from one that is on
+// its way: a master's child has its master's handlers for an instant.
+func isReady(p *inspect.Process) bool { return p.Signals.Ready() && !p.Signals.Master() }
+
+func (t *tree) hasHAProxyChild(p *inspect.Process) bool {
+	for _, c := range t.children[p] {
+		if c.HAProxy {
+			return true
+		}
+	}
+	return false
+}
+
+// kind tells what a process is. A process whose parent is no part of an
+// instance stands for itself.
+func (t *tree) kind(p *inspect.Process) kind {
+	if k, known := t.kinds[p]; known {
+		return k
+	}
+	t.kinds[p] = kindStarting // ends a cycle, which parents that are older than their children cannot make
+	k := t.findKind(p)
+	t.kinds[p] = k
+	return k
+}
+
+func (t *tree) findKind(p *inspect.Process) kind {
+	alone := kindStarting
+	if isReady(p) {
+		alone = kindWorker
+	}
+	parent := t.parent(p)
+	switch {
+	case !p.HAProxy:
+		return kindProgram
+	case parent == nil:
+		if t.isMaster(p) {
+			return kindMaster
+		}
+		return alone
+	}
+	switch t.kind(parent) {
+	case kindMaster:
+		switch {
+		case p.Command.Identity() != parent.Command.Identity():
+			if t.isMaster(p) {
+				return kindMaster // a program that is a HAProxy service itself
+			}
+			return kindProgram
+		case isReady(p):
+			return kindWorker
+		}
+		// Also the first instant of any child: it still has its master's handlers.
+		return kindStarting
+	case kindWorker, kindCheck:
+		return kindCheck
+	}
+	// The parent is on its way out: a launcher, about to leave its daemon alone.
+	if t.isMaster(p) {
+		return kindMaster
+	}
+	return alone
+}
+
+// owner is the process that a child belongs to the group of: its master, or the
+// worker without a master that it is a check of. nil for a process that stands
+// for itself.
+func (t *tree) owner(p *inspect.Process) *inspect.Process {
+	for q := t.parent(p); q != nil; q = t.parent(q) {
+		switch t.kind(q) {
+		case kindMaster:
+			return q
+		case kindWorker:
+			if parent := t.parent(q); parent == nil || t.kind(parent) != kindMaster {
+				return q
+			}
+		case kindStarting, kindStray, kindProgram:
+			if t.kind(p) != kindCheck {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+func compareStart(a, b *inspect.Process) int {
+	return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
+}
