@@ -114,6 +114,16 @@ func (h *Host) Handle(id ProcID) *Handle {
 	return handle
 }
 
+// Exited tells whether a process that was seen before is proven to have exited.
+func (h *Host) Exited(id ProcID) bool {
+	handle := h.Handle(id)
+	if handle == nil {
+		return false
+	}
+	exited, err := handle.Exited()
+	return err == nil && exited
+}
+
 // CanSignal tells whether this kernel has pidfds at all (Linux 5.3): without
 // them this program observes, and signals nobody.
 func (h *Host) CanSignal() bool {

@@ -39,7 +39,7 @@ func parseStat(b []byte) (stat, error) {
 	if len(fields) <= statStartTicks+1 {
 		return stat{}, fmt.Errorf("parse stat: %d fields after the command name, want more than %d", len(fields), statStartTicks+1)
 	}
-	if len(fields[0]) != 1 {
+	if len(fields[0]) != 1 || !isLetter(fields[0][0]) {
 		return stat{}, fmt.Errorf("parse stat: state %q is no letter", fields[0])
 	}
 	s := stat{comm: string(b[open+1 : end]), state: fields[0][0]}
@@ -65,3 +65,5 @@ func parseStat(b []byte) (stat, error) {
 	s.startTicks = ticks
 	return s, nil
 }
+
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }

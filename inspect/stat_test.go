@@ -48,6 +48,7 @@ func TestParseStatRefuses(t *testing.T) {
 		{"a negative pid", "-" + realStat},
 		{"a pid beyond any", "9" + strings.Replace(realStat, "8346", "99999999999", 1)},
 		{"a state of two letters", strings.Replace(realStat, ") S ", ") SS ", 1)},
+		{"a state that is no letter", strings.Replace(realStat, ") S ", ") \xfa ", 1)},
 		{"a parent that is no number", strings.Replace(realStat, "S 8343", "S x", 1)},
 		{"a start time that is no number", strings.Replace(realStat, "11935213", "-1", 1)},
 		{"a start time beyond 64 bits", strings.Replace(realStat, "11935213", "99999999999999999999", 1)},

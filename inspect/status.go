@@ -63,13 +63,16 @@ func parseStatus(b []byte) (status, error) {
 	}
 	s.nspid = int(nspid)
 
-	if size := values["FDSize"]; len(size) > 0 {
-		n, err := strconv.ParseUint(string(size[0]), 10, 31)
-		if err != nil {
-			return status{}, fmt.Errorf("parse status: descriptor slots: %w", err)
-		}
-		s.fdSize = int(n)
+	// Without it no look at the descriptors could be known to be whole.
+	size := values["FDSize"]
+	if len(size) != 1 {
+		return status{}, errors.New("parse status: no number of descriptor slots")
 	}
+	slots, err := strconv.ParseUint(string(size[0]), 10, 31)
+	if err != nil {
+		return status{}, fmt.Errorf("parse status: descriptor slots: %w", err)
+	}
+	s.fdSize = int(slots)
 
 	for _, m := range []struct {
 		key  string

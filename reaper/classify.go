@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -273,6 +274,7 @@ func name(instances []Instance, groups []group) {
 		case byUnit[base] > 1:
 			base += ":" + g.configPath()
 		}
+		base = printable(base)
 		taken[base]++
 		instances[i].Name = base
 		if n := taken[base]; n > 1 {
@@ -289,4 +291,13 @@ func (g *group) configPath() string {
 		return p.Command.Config[0]
 	}
 	return cmp.Or(p.Exe, p.Comm)
+}
+
+// maxName is the most bytes of an instance's name: paths are chosen by whoever
+// starts a process, and names become metric labels and keys of the state.
+const maxName = 200
+
+// printable makes a name fit for a metric label.
+func printable(name string) string {
+	return strings.ToValidUTF8(name[:min(len(name), maxName)], "?")
 }

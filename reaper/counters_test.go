@@ -159,6 +159,11 @@ func TestCountersAdd(t *testing.T) {
 			unitCounts(UnitCounters{}),
 		},
 		{
+			"what the cap left for the next pass is no refusal",
+			onePass(oldWorker(time.Minute, 3, 3, func(p *Process) { p.Verdict, p.Reason = VerdictWait, ReasonMaxTerminations })), false,
+			unitCounts(UnitCounters{}),
+		},
+		{
 			"the reason is the instance's where it has one",
 			func() Report {
 				r := onePass(oldWorker(time.Minute, 3, 3, refused(ReasonChanged)))

@@ -89,6 +89,10 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, g *gro
 		}
 		p.Host.LookThoroughly(ctx, w)
 	}
+	// One that exited while it was looked at is no failure to look.
+	g.members = slices.DeleteFunc(g.members, func(m member) bool {
+		return m.Err != nil && m.kind == kindWorker && p.Host.Exited(m.ProcID)
+	})
 	if g.master != nil && g.master.Err == nil && slices.ContainsFunc(workers, hasBound) {
 		p.Host.LookGently(tables, g.master)
 	}

@@ -250,7 +250,7 @@ func TestUpdateStateWithAnUnusableDirectoryStillTellsTheState(t *testing.T) {
 	notADirectory := filepath.Join(t.TempDir(), "file")
 	writeFile(t, notADirectory, "")
 	linked := t.TempDir()
-	if err := os.Symlink("/nonexistent", filepath.Join(linked, "lock")); err != nil {
+	if err := os.Symlink(filepath.Join(t.TempDir(), "elsewhere"), filepath.Join(linked, "lock")); err != nil {
 		t.Fatal(err)
 	}
 	for name, dir := range map[string]string{

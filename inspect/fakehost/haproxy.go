@@ -1,0 +1,125 @@
+package fakehost
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// Signal masks as HAProxy 2.6 has them (SigBlk and SigCgt of proc(5)).
+var (
+	MasterMasks    = inspect.SignalMasks{Caught: 0x716a03}
+	WorkerMasks    = inspect.SignalMasks{Caught: 0x702205}
+	ReloadingMasks = inspect.SignalMasks{Blocked: 0x310a01, Caught: 0x100000000} // a master up to 3.0, a starting worker from 3.1
+	StartingMasks  = inspect.SignalMasks{Caught: 0x100000000}                    // -D, -c
+)
+
+// UIDHAProxy is the uid that workers run as.
+const UIDHAProxy = 102
+
+// Listen is a TCP socket in LISTEN; its inode is its port, so that two
+// processes that name the same port share one socket.
+func Listen(port int) Socket {
+	return Socket{Family: unix.AF_INET, Type: unix.SOCK_STREAM, Listening: true, Local: fmt.Sprintf("0.0.0.0:%d", port), Inode: uint64(port)}
+}
+
+// Client is an established connection of a client to a port, idle for so long.
+func Client(port, n int, idle time.Duration) Socket {
+	return Socket{
+		Family: unix.AF_INET, Type: unix.SOCK_STREAM, State: unix.BPF_TCP_ESTABLISHED, Segments: 5, IdleMillisecond: uint32(idle.Milliseconds()),
+		Local: fmt.Sprintf("10.0.0.1:%d", port), Peer: fmt.Sprintf("10.0.0.2:%d", 30000+n), Inode: uint64(port)<<32 + uint64(n),
+	}
+}
+
+// Paused is a listener as SIGTTOU leaves it: closed, with its port.
+func Paused(port int) Socket {
+	s := Listen(port)
+	s.Listening, s.State = false, unix.BPF_TCP_CLOSE
+	return s
+}
+
+// Reset is a connection after its client's RST: closed, with its port and with
+// traffic behind it.
+func Reset(port int) Socket {
+	s := Client(port, 1, 0)
+	s.State, s.Peer = unix.BPF_TCP_CLOSE, ""
+	return s
+}
+
+// UDP is an unconnected datagram socket.
+func UDP(port int) Socket {
+	return Socket{Family: unix.AF_INET, Type: unix.SOCK_DGRAM, Local: fmt.Sprintf("0.0.0.0:%d", port), Inode: 1<<48 + uint64(port)}
+}
+
+// Service is a master-worker service on a World.
+type Service struct {
+	World  *World
+	Master *Proc
+	// Config and Cgroup tell it from others.
+	Config, Cgroup string
+	args           []string
+}
+
+// NewService starts a master, without workers, so many ticks after boot.
+func NewService(w *World, name string, pid int, ticks uint64) *Service {
+	s := &Service{World: w, Config: "/etc/" + name + "/haproxy.cfg", Cgroup: "/system.slice/" + name + ".service"}
+	s.args = []string{"-Ws", "-f", s.Config, "-S", "/run/" + name + ".sock"}
+	s.Master = w.Start(Proc{PID: pid, PPID: 1, Ticks: ticks, Masks: MasterMasks, Args: append([]string{"/usr/sbin/haproxy"}, s.args...), Cgroup: s.Cgroup})
+	return s
+}
+
+// Worker starts a worker that was told to finish those before it.
+func (s *Service) Worker(pid int, ticks uint64, finish []int, sockets ...Socket) *Proc {
+	return s.World.Start(Proc{
+		PID: pid, PPID: s.Master.PID, Ticks: ticks, UID: UIDHAProxy, Masks: WorkerMasks, Cgroup: s.Cgroup,
+		Args: finishArgs(finish, s.args), Sockets: sockets,
+	})
+}
+
+// Daemon starts a process without a master, of -D, told to finish those before
+// it.
+func Daemon(w *World, config string, pid int, ticks uint64, finish []int, sockets ...Socket) *Proc {
+	return w.Start(Proc{
+		PID: pid, PPID: 1, Ticks: ticks, UID: UIDHAProxy, Masks: WorkerMasks, Cgroup: "/user.slice/user-0.slice/session-1.scope",
+		Args: append(append([]string{"haproxy", "-D", "-f", config}, list(finish)...), "-x", "/run/old.sock"), Sockets: sockets,
+	})
+}
+
+func finishArgs(finish []int, args []string) []string {
+	all := append([]string{"/usr/sbin/haproxy"}, list(finish)...)
+	return append(all, args...)
+}
+
+func list(finish []int) []string {
+	if len(finish) == 0 {
+		return nil
+	}
+	args := []string{"-sf"}
+	for _, pid := range finish {
+		args = append(args, strconv.Itoa(pid))
+	}
+	return args
+}
+
+// Answer lets the service's master CLI answer, with what it says of each
+// worker's stopping.
+func (s *Service) Answer(stopping map[int]bool) {
+	var rows strings.Builder
+	fmt.Fprintf(&rows, "#<PID>          <type>          <reloads>       <uptime>        <version>      \n%-15d master          0               0d01h00m00s     2.6.12\n# workers\n", s.Master.NSPID)
+	cli := map[string]string{}
+	for pid, stops := range stopping {
+		fmt.Fprintf(&rows, "%-15d worker          0               0d00h10m00s     2.6.12\n", pid)
+		bit := 0
+		if stops {
+			bit = 1
+		}
+		cli[fmt.Sprintf("@!%d show info", pid)] = fmt.Sprintf("Name: HAProxy\nPid: %d\nStopping: %d\nCurrConns: 7\n\n", pid, bit)
+	}
+	cli["show proc"] = rows.String() + "\n"
+	s.World.Change(func() { s.Master.CLI = cli })
+}

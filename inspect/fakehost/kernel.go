@@ -1,0 +1,353 @@
+package fakehost
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+var _ inspect.Kernel = (*World)(nil)
+
+// Pids implements inspect.Kernel.
+func (w *World) Pids(context.Context) ([]int, error) {
+	if err := w.enter("Pids", "/proc"); err != nil {
+		return nil, err
+	}
+	defer w.mu.Unlock()
+	return slices.Sorted(maps.Keys(w.procs)), nil
+}
+
+// ReadFile implements inspect.Kernel.
+func (w *World) ReadFile(name string, limit int) ([]byte, error) {
+	if err := w.enter("ReadFile", name); err != nil {
+		return nil, err
+	}
+	defer w.mu.Unlock()
+	text, ok := w.files[name]
+	if p, file := w.procFile(name); p != nil && !ok {
+		text, ok = p.file(file)
+		if strings.HasSuffix(file, "/children") {
+			text, ok = w.children(p), true
+		}
+	}
+	switch {
+	case !ok:
+		return nil, unix.ENOENT
+	case len(text) > limit:
+		return nil, unix.EFBIG
+	}
+	return []byte(text), nil
+}
+
+// procFile splits a path below /proc/PID.
+func (w *World) procFile(name string) (*Proc, string) {
+	rest, ok := strings.CutPrefix(name, "/proc/")
+	if !ok {
+		return nil, ""
+	}
+	number, file, _ := strings.Cut(rest, "/")
+	pid, err := strconv.Atoi(number)
+	if err != nil {
+		return nil, ""
+	}
+	return w.procs[pid], file
+}
+
+func (w *World) children(p *Proc) string {
+	var list []string
+	for _, pid := range slices.Sorted(maps.Keys(w.procs)) {
+		if w.procs[pid].PPID == p.PID {
+			list = append(list, strconv.Itoa(pid))
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// file is the text of a file below /proc/PID.
+func (p *Proc) file(name string) (string, bool) {
+	switch name {
+	case "comm":
+		return p.Comm + "\n", true
+	case "stat":
+		return fmt.Sprintf("%d (%s) %c %d 1 1 0 -1 4194560 1 1 0 0 1 1 0 0 20 0 2 0 %d 1 1 1\n", p.PID, p.Comm, p.State, p.PPID, p.Ticks), true
+	case "status":
+		return fmt.Sprintf("Name:\t%s\nPid:\t%d\nUid:\t%d\t%d\t%d\t%d\nFDSize:\t%d\nNSpid:\t%d\t%d\nSigBlk:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n",
+			p.Comm, p.PID, p.UID, p.UID, p.UID, p.UID, 3+len(p.Sockets), p.PID, p.NSPID, p.Masks.Blocked, p.Masks.Ignored, p.Masks.Caught), true
+	case "cmdline":
+		return strings.Join(p.Args, "\x00") + "\x00", true
+	case "cgroup":
+		return "0::" + p.Cgroup + "\n", true
+	case "smaps_rollup":
+		return "Private_Clean: 100 kB\nPrivate_Dirty: 900 kB\n", true
+	}
+	return "", false
+}
+
+// ReadDir implements inspect.Kernel. There are no directories.
+func (w *World) ReadDir(name string) ([]string, error) {
+	if err := w.enter("ReadDir", name); err != nil {
+		return nil, err
+	}
+	defer w.mu.Unlock()
+	return nil, unix.ENOTDIR
+}
+
+// Readlink implements inspect.Kernel.
+func (w *World) Readlink(name string) (string, error) {
+	if err := w.enter("Readlink", name); err != nil {
+		return "", err
+	}
+	defer w.mu.Unlock()
+	own := map[string]uint64{"/proc/self/ns/pid": PIDNS, "/proc/self/ns/net": NetNS, "/proc/self/ns/mnt": MntNS}
+	if inode, ok := own[name]; ok {
+		return fmt.Sprintf("%s:[%d]", path.Base(name), inode), nil
+	}
+	p, file := w.procFile(name)
+	if p == nil {
+		return "", unix.ENOENT
+	}
+	switch dir, base := path.Split(file); {
+	case file == "exe":
+		return p.Exe, nil
+	case file == "ns/pid":
+		return fmt.Sprintf("pid:[%d]", p.PIDNS), nil
+	case file == "ns/net":
+		return fmt.Sprintf("net:[%d]", p.NetNS), nil
+	case file == "ns/mnt":
+		return fmt.Sprintf("mnt:[%d]", MntNS), nil
+	case dir == "fd/":
+		fd, _ := strconv.Atoi(base)
+		if fd < 3 {
+			return "/dev/null", nil
+		}
+		if fd-3 < len(p.Sockets) {
+			return fmt.Sprintf("socket:[%d]", p.Sockets[fd-3].Inode), nil
+		}
+	}
+	return "", unix.ENOENT
+}
+
+// PidfdOpen implements inspect.Kernel.
+func (w *World) PidfdOpen(pid int) (int, error) {
+	if err := w.enter("PidfdOpen", strconv.Itoa(pid)); err != nil {
+		return -1, err
+	}
+	defer w.mu.Unlock()
+	p := w.procs[pid]
+	if p == nil {
+		return -1, unix.ESRCH
+	}
+	return w.open(&descriptor{proc: p}), nil
+}
+
+// PidfdGetfd implements inspect.Kernel.
+func (w *World) PidfdGetfd(pidfd, fd int) (int, error) {
+	if err := w.enter("PidfdGetfd", strconv.Itoa(fd)); err != nil {
+		return -1, err
+	}
+	defer w.mu.Unlock()
+	d := w.fds[pidfd]
+	switch {
+	case d == nil || d.proc == nil:
+		return -1, unix.EBADF
+	case d.proc.exited:
+		return -1, unix.ESRCH
+	case fd < 3:
+		return w.open(&descriptor{}), nil
+	case fd-3 >= len(d.proc.Sockets):
+		return -1, unix.EBADF
+	}
+	socket := d.proc.Sockets[fd-3]
+	return w.open(&descriptor{socket: &socket}), nil
+}
+
+// PidfdSendSignal implements inspect.Kernel.
+func (w *World) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
+	if err := w.enter("PidfdSendSignal", signal.String()); err != nil {
+		return err
+	}
+	defer w.mu.Unlock()
+	d := w.fds[pidfd]
+	if d == nil || d.proc == nil {
+		return unix.EBADF
+	}
+	return w.deliver(d.proc, signal)
+}
+
+// Poll implements inspect.Kernel. A timeout passes in no time at all.
+func (w *World) Poll(fds []int, timeout time.Duration) ([]bool, error) {
+	if err := w.enter("Poll", fmt.Sprint(fds)); err != nil {
+		return nil, err
+	}
+	defer w.mu.Unlock()
+	ready := make([]bool, len(fds))
+	any := false
+	for i, fd := range fds {
+		d := w.fds[fd]
+		if d == nil || d.proc == nil {
+			return nil, unix.EBADF
+		}
+		ready[i] = d.proc.exited
+		any = any || ready[i]
+	}
+	if !any {
+		w.clock += timeout
+	}
+	return ready, nil
+}
+
+// Close implements inspect.Kernel.
+func (w *World) Close(fd int) error {
+	if err := w.enter("Close", strconv.Itoa(fd)); err != nil {
+		return err
+	}
+	defer w.mu.Unlock()
+	if w.fds[fd] == nil {
+		return unix.EBADF
+	}
+	delete(w.fds, fd)
+	return nil
+}
+
+func (w *World) socket(call string, fd int) (*Socket, error) {
+	if err := w.enter(call, strconv.Itoa(fd)); err != nil {
+		return nil, err
+	}
+	defer w.mu.Unlock()
+	d := w.fds[fd]
+	switch {
+	case d == nil:
+		return nil, unix.EBADF
+	case d.socket == nil:
+		return nil, unix.ENOTSOCK
+	}
+	return d.socket, nil
+}
+
+// SockoptInt implements inspect.Kernel.
+func (w *World) SockoptInt(fd, _, option int) (int, error) {
+	s, err := w.socket("SockoptInt", fd)
+	switch {
+	case err != nil:
+		return 0, err
+	case option == unix.SO_TYPE:
+		return s.Type, nil
+	case option == unix.SO_ACCEPTCONN && s.Listening:
+		return 1, nil
+	}
+	return 0, nil
+}
+
+// TCPInfo implements inspect.Kernel.
+func (w *World) TCPInfo(fd int, info *unix.TCPInfo) error {
+	s, err := w.socket("TCPInfo", fd)
+	switch {
+	case err != nil:
+		return err
+	case s.Type != unix.SOCK_STREAM || s.Family == unix.AF_UNIX:
+		return unix.ENOPROTOOPT
+	}
+	*info = unix.TCPInfo{State: s.State, Segs_in: s.Segments, Segs_out: s.Segments, Last_data_sent: s.IdleMillisecond, Last_data_recv: s.IdleMillisecond}
+	return nil
+}
+
+// SockName implements inspect.Kernel.
+func (w *World) SockName(fd int) (inspect.SockAddr, error) {
+	s, err := w.socket("SockName", fd)
+	if err != nil {
+		return inspect.SockAddr{}, err
+	}
+	return s.address(s.Local), nil
+}
+
+// PeerName implements inspect.Kernel.
+func (w *World) PeerName(fd int) (inspect.SockAddr, error) {
+	s, err := w.socket("PeerName", fd)
+	switch {
+	case err != nil:
+		return inspect.SockAddr{}, err
+	case s.Peer == "":
+		return inspect.SockAddr{}, unix.ENOTCONN
+	}
+	return s.address(s.Peer), nil
+}
+
+func (s *Socket) address(text string) inspect.SockAddr {
+	a := inspect.SockAddr{Family: s.Family}
+	if s.Family == unix.AF_UNIX {
+		a.Path = text
+	} else {
+		a.IP, _ = netip.ParseAddrPort(text)
+	}
+	return a
+}
+
+// Inode implements inspect.Kernel.
+func (w *World) Inode(fd int) (uint64, error) {
+	s, err := w.socket("Inode", fd)
+	if err != nil {
+		return 0, err
+	}
+	return s.Inode, nil
+}
+
+// Dial implements inspect.Kernel: the master CLI of the process whose root
+// directory the address is in.
+func (w *World) Dial(_ context.Context, network, address string) (net.Conn, error) {
+	if err := w.enter("Dial", address); err != nil {
+		return nil, err
+	}
+	defer w.mu.Unlock()
+	p, _ := w.procFile(address)
+	if p == nil || p.CLI == nil || network != "unix" {
+		return nil, unix.ECONNREFUSED
+	}
+	near, far := net.Pipe()
+	answers := maps.Clone(p.CLI)
+	go func() {
+		defer far.Close()
+		buf := make([]byte, 256)
+		n, _ := far.Read(buf)
+		command, _, _ := strings.Cut(string(buf[:n]), ";")
+		_, _ = io.WriteString(far, answers[command])
+	}()
+	return near, nil
+}
+
+// UserName implements inspect.Kernel.
+func (w *World) UserName(uid uint32) string { return strconv.Itoa(int(uid)) }
+
+// Now implements inspect.Kernel.
+func (w *World) Now() time.Time {
+	return time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC).Add(w.Boottime() - time.Hour)
+}
+
+// Boottime implements inspect.Kernel.
+func (w *World) Boottime() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.clock
+}
+
+// Sleep implements inspect.Kernel: time passes at once.
+func (w *World) Sleep(ctx context.Context, d time.Duration) error {
+	if err := w.enter("Sleep", d.String()); err != nil {
+		return err
+	}
+	defer w.mu.Unlock()
+	w.clock += d
+	return ctx.Err()
+}

@@ -1,0 +1,195 @@
+// Package fakehost is a host made of words: an inspect.Kernel whose processes,
+// sockets and clock a test sets up and changes as it likes. Nothing in it is
+// real, so a test can put an error behind any call, let the world change between
+// two, and count every signal.
+package fakehost
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// Namespaces of the agent's own, and so of processes that do not say otherwise.
+const (
+	PIDNS = 4026531836
+	NetNS = 4026531840
+	MntNS = 4026531841
+)
+
+// World is the host. Its zero value is not usable; call New.
+type World struct {
+	mu      sync.Mutex
+	procs   map[int]*Proc
+	files   map[string]string
+	fds     map[int]*descriptor
+	nextFD  int
+	clock   time.Duration
+	signals []Sent
+	calls   int
+	answers [][]byte // of the netlink request under way
+
+	// Before, when set, runs before every call with its number, its name and
+	// what it is about, and outside of any lock: it may change the world, or
+	// return an error for the call to fail with.
+	Before func(n int, call, about string) error
+}
+
+// Sent is one signal that was delivered.
+type Sent struct {
+	ID     inspect.ProcID
+	Signal syscall.Signal
+}
+
+// Proc is one process. Namespaces, State, NSPID and Exe have defaults.
+type Proc struct {
+	PID, PPID int
+	Ticks     uint64
+	UID       uint32
+	Exe, Comm string
+	State     byte
+	Args      []string
+	Masks     inspect.SignalMasks
+	NSPID     int
+	PIDNS     uint64
+	NetNS     uint64
+	Cgroup    string
+	Sockets   []Socket // at descriptors 3, 4, 5, ...
+	// CLI is what the process answers on a master CLI: command to answer. A nil
+	// map refuses connections, a missing command hangs up.
+	CLI map[string]string
+	// Ignores are the signals that do not end it.
+	Ignores []syscall.Signal
+
+	exited bool
+}
+
+// Socket is one socket of a process.
+type Socket struct {
+	Family, Type    int
+	Listening       bool
+	Local, Peer     string // as netip.ParseAddrPort takes them, or a path; Peer "" is unconnected
+	State           uint8  // TCP state, when not Listening
+	Segments        uint32 // received, and sent
+	IdleMillisecond uint32
+	Inode           uint64
+}
+
+type descriptor struct {
+	proc   *Proc   // of a pidfd
+	socket *Socket // of a duplicate
+}
+
+// New is a host on which nothing runs, an hour after boot.
+func New() *World {
+	return &World{procs: map[int]*Proc{}, files: map[string]string{}, fds: map[int]*descriptor{}, nextFD: 1000, clock: time.Hour}
+}
+
+// Start adds a process and returns it. One that has the pid and the start of a
+// living process is that process, changed.
+func (w *World) Start(p Proc) *Proc {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.Exe = cmp.Or(p.Exe, "/usr/sbin/haproxy")
+	p.Comm = cmp.Or(p.Comm, "haproxy")
+	p.State = cmp.Or(p.State, 'S')
+	p.NSPID = cmp.Or(p.NSPID, p.PID)
+	p.PIDNS = cmp.Or[uint64](p.PIDNS, PIDNS)
+	p.NetNS = cmp.Or[uint64](p.NetNS, NetNS)
+	p.Cgroup = cmp.Or(p.Cgroup, "/system.slice/haproxy.service")
+	if same := w.procs[p.PID]; same != nil && same.Ticks == p.Ticks {
+		*same = p
+		return same
+	}
+	w.procs[p.PID] = &p
+	return &p
+}
+
+// Exit ends a process and frees its pid.
+func (w *World) Exit(pid int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.exit(pid)
+}
+
+func (w *World) exit(pid int) {
+	if p := w.procs[pid]; p != nil {
+		p.exited = true
+		delete(w.procs, pid)
+	}
+}
+
+// Change changes the world under its lock.
+func (w *World) Change(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// Write puts a file in place.
+func (w *World) Write(path, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.files[path] = text
+}
+
+// Signals are those delivered so far.
+func (w *World) Signals() []Sent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.signals)
+}
+
+// Calls is the number of calls made so far.
+func (w *World) Calls() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.calls
+}
+
+// Open is the number of descriptors that were opened and not closed.
+func (w *World) Open() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.fds)
+}
+
+// enter is the start of every call; on success the world is locked.
+func (w *World) enter(call, about string) error {
+	w.mu.Lock()
+	n := w.calls
+	w.calls++
+	before := w.Before
+	w.mu.Unlock()
+	if before != nil {
+		if err := before(n, call, about); err != nil {
+			return err
+		}
+	}
+	w.mu.Lock()
+	return nil
+}
+
+func (w *World) open(d *descriptor) int {
+	w.nextFD++
+	w.fds[w.nextFD] = d
+	return w.nextFD
+}
+
+// deliver is what a signal does.
+func (w *World) deliver(p *Proc, signal syscall.Signal) error {
+	if p.exited {
+		return unix.ESRCH
+	}
+	w.signals = append(w.signals, Sent{inspect.ProcID{PID: p.PID, StartTicks: p.Ticks}, signal})
+	if signal == syscall.SIGKILL || !slices.Contains(p.Ignores, signal) {
+		w.exit(p.PID)
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package reaper_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+func TestRolesOfAnOrdinaryService(t *testing.T) {
+	w, _ := reloaded()
+	r := look(t, w)
+	want := map[int]reaper.Role{100: reaper.RoleMaster, 101: reaper.RoleResidual, 102: reaper.RoleResidual, 103: reaper.RoleActive}
+	if diff := cmp.Diff(want, roles(r)); diff != "" {
+		t.Errorf("roles (-want +got):\n%s", diff)
+	}
+	in := r.Instances[0]
+	if in.Name != "haproxy.service" || in.Model != reaper.ModelMasterWorker || !in.Confirmed || in.Refusal != "" {
+		t.Errorf("instance %q of model %q, confirmed %v, refusal %q", in.Name, in.Model, in.Confirmed, in.Refusal)
+	}
+}
+
+// TestRoles tells what each kind of process is taken for, and what it keeps the
+// instance from.
+func TestRoles(t *testing.T) {
+	const active, residual, stranded, paused = reaper.RoleActive, reaper.RoleResidual, reaper.RoleStranded, reaper.RolePaused
+	for _, tt := range []struct {
+		name    string
+		change  func(w *fakehost.World, s *fakehost.Service)
+		pid     int
+		want    reaper.Role
+		refusal reaper.Reason
+	}{
+		{"an old worker that still listens is stranded, and its siblings are not", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(40*time.Minute), nil, fakehost.Listen(8080))
+		}, 104, stranded, ""},
+		{"an old worker that nobody told to leave is stranded", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(40*time.Minute), nil, fakehost.Client(443, 9, 0))
+		}, 104, stranded, ""},
+		{"an old worker with a paused listener may come back", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(40*time.Minute), nil, fakehost.Paused(443))
+		}, 104, paused, reaper.ReasonPaused},
+		{"a connection that its client reset is no paused listener", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Reset(443))
+		}, 101, residual, ""},
+		{"the youngest without any listener is paused", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Paused(443))
+		}, 103, paused, reaper.ReasonNotListening},
+		{"while the youngest is not confirmed the old ones stay residual, refused", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101})
+		}, 101, residual, reaper.ReasonNotListening},
+		{"a worker that parses its configuration is starting", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(time.Second), []int{103}).Masks = fakehost.ReloadingMasks
+		}, 104, reaper.RoleStarting, reaper.ReasonStarting},
+		{"an external check is a worker's child, however much it looks like the youngest worker", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(0), []int{103}, fakehost.Listen(443)).PPID = 103
+		}, 104, reaper.RoleCheck, ""},
+		{"a check's own child is a check", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(time.Second), []int{103}, fakehost.Listen(443)).PPID = 103
+			s.Worker(105, ticks(0), []int{103}, fakehost.Listen(443)).PPID = 104
+		}, 105, reaper.RoleCheck, ""},
+		{"a master's child of another program is a program", func(w *fakehost.World, s *fakehost.Service) {
+			w.Start(fakehost.Proc{PID: 104, PPID: 100, Ticks: ticks(time.Second), Exe: "/usr/bin/dataplaneapi", Comm: "dataplaneapi", Args: []string{"dataplaneapi"}})
+		}, 104, reaper.RoleProgram, ""},
+		{"a master's child of HAProxy with other arguments is a program too", func(w *fakehost.World, s *fakehost.Service) {
+			p := s.Worker(104, ticks(time.Second), nil, fakehost.Listen(9999))
+			p.Args = []string{"haproxy", "-f", "/etc/other.cfg"}
+		}, 104, reaper.RoleProgram, ""},
+		{"haproxy -c in the unit is a stray", func(w *fakehost.World, s *fakehost.Service) {
+			w.Start(fakehost.Proc{PID: 104, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-c", "-f", s.Config}, Cgroup: s.Cgroup})
+		}, 104, reaper.RoleStray, reaper.ReasonStray},
+		{"a worker whose master is another is a stray of the one it looks like", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(time.Minute), []int{103}, fakehost.Listen(443)).PPID = 1
+		}, 104, reaper.RoleStray, reaper.ReasonStray},
+		{"nbproc: siblings of one start are all active", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(10*time.Minute)+3, []int{102, 101}, fakehost.Listen(81))
+		}, 103, active, ""},
+		{"a lookalike of the youngest that started later is another generation", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(10*time.Minute)+300, []int{102, 101}, fakehost.Listen(81))
+		}, 103, stranded, ""},
+		{"bound UDP on an ephemeral port is a log client's", func(w *fakehost.World, s *fakehost.Service) {
+			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
+		}, 101, residual, ""},
+		{"bound UDP on a port of the services is a listener", func(w *fakehost.World, s *fakehost.Service) {
+			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(514))
+		}, 101, stranded, ""},
+		{"bound UDP that the configuration names is a listener", func(w *fakehost.World, s *fakehost.Service) {
+			w.Write("/proc/100/root"+s.Config, "log-forward l\n dgram-bind :40000\n")
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
+		}, 101, stranded, ""},
+		{"bound UDP that another generation holds too is a listener", func(w *fakehost.World, s *fakehost.Service) {
+			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.UDP(40000))
+		}, 101, stranded, ""},
+		{"bound UDP of a service whose configuration cannot be read may be a listener", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
+		}, 101, stranded, ""},
+		{"the list of a process of another user is no evidence", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).UID = 5001
+		}, 101, stranded, ""},
+		{"root's list is evidence for every user's process", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).UID = 0
+		}, 101, residual, ""},
+		{"a list that names the pid in another PID namespace names nobody", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil).NSPID = 7
+		}, 101, stranded, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			tt.change(w, s)
+			r := look(t, w)
+			if got := process(t, r, tt.pid).Role; got != tt.want {
+				t.Errorf("role of %d is %q, want %q", tt.pid, got, tt.want)
+			}
+			if got := r.Instances[0].Refusal; got != tt.refusal {
+				t.Errorf("refusal is %q (%s), want %q", got, r.Instances[0].RefusalDetail, tt.refusal)
+			}
+			if got := process(t, r, 100).Verdict; got != reaper.VerdictKeep {
+				t.Errorf("verdict on the master is %q", got)
+			}
+		})
+	}
+}
+
+func TestDaemonMode(t *testing.T) {
+	const config = "/etc/haproxy/haproxy.cfg"
+	daemons := func() *fakehost.World {
+		w := fakehost.New()
+		ordinary(w)
+		w.Write(config, "frontend f\n bind :443\n")
+		fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0))
+		fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
+		return w
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(w *fakehost.World)
+		want   map[int]reaper.Role
+	}{
+		{"one whose namer has left is residual by the proof of its descriptors", func(w *fakehost.World) {},
+			map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive}},
+		{"another user's lookalike is an instance of its own", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(time.Minute), []int{200, 202}, fakehost.Listen(4443)).UID = 5001
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleActive}},
+		{"one that holds bound UDP the configuration does not name is residual", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.UDP(41000))
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive}},
+		{"a reload with another configuration joins the lineage it names", func(w *fakehost.World) {
+			fakehost.Daemon(w, "/etc/haproxy/new.cfg", 203, ticks(time.Minute), []int{202}, fakehost.Listen(443))
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
+		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleResidual, 203: reaper.RoleActive}},
+		{"a starting process of root's is of the lineage it names", func(w *fakehost.World) {
+			p := fakehost.Daemon(w, config, 203, ticks(0), []int{202})
+			p.UID, p.Masks = 0, fakehost.StartingMasks
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
+		{"haproxy -c by hand is of no instance", func(w *fakehost.World) {
+			p := fakehost.Daemon(w, config, 203, ticks(0), nil)
+			p.UID, p.Masks, p.Args = 0, fakehost.StartingMasks, []string{"haproxy", "-c", "-f", config}
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStray}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := daemons()
+			tt.change(w)
+			r := look(t, w)
+			if diff := cmp.Diff(tt.want, roles(r)); diff != "" {
+				t.Errorf("roles (-want +got):\n%s", diff)
+			}
+			if r.Instances[0].Model != reaper.ModelDaemon || r.Instances[0].Name != config {
+				t.Errorf("instance %q of model %q", r.Instances[0].Name, r.Instances[0].Model)
+			}
+		})
+	}
+}
+
+func TestNamesOfInstances(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	for i, name := range []string{"haproxy", "edge", "edge"} {
+		s := fakehost.NewService(w, name, 100*(i+1), ticks(50*time.Minute)+uint64(i))
+		s.Worker(100*(i+1)+1, ticks(49*time.Minute), nil, fakehost.Listen(443+i))
+	}
+	fakehost.Daemon(w, "/etc/d.cfg", 401, ticks(40*time.Minute), nil, fakehost.Listen(5000))
+	fakehost.Daemon(w, "/etc/d.cfg", 402, ticks(39*time.Minute), nil, fakehost.Listen(5001)).UID = 7
+	var got []string
+	for _, in := range look(t, w).Instances {
+		got = append(got, in.Name)
+	}
+	want := []string{"haproxy.service", "edge.service:/etc/edge/haproxy.cfg", "edge.service:/etc/edge/haproxy.cfg#2", "/etc/d.cfg", "/etc/d.cfg#2"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
+func TestConnectionsAreCountedBySide(t *testing.T) {
+	w, s := reloaded()
+	server := fakehost.Client(39000, 1, 0) // our port is ephemeral: towards a backend
+	s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, time.Minute), fakehost.Client(443, 2, 5*time.Second), server)
+	s.Answer(map[int]bool{101: true, 102: true, 103: false})
+	r := look(t, w)
+	p := process(t, r, 101)
+	if p.Connections.Client == nil || *p.Connections.Client != 2 || *p.Connections.Server != 1 || *p.Connections.Other != 0 {
+		t.Errorf("connections are %+v, want 2 clients, 1 server", p.Connections)
+	}
+	want := []reaper.PortUse{{Port: 443, Clients: 2, MinIdleSeconds: 5, MaxIdleSeconds: 60}}
+	if diff := cmp.Diff(want, p.Ports); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
+	}
+	if p.IdleSeconds == nil || *p.IdleSeconds != 5 {
+		t.Errorf("idle is %v, want 5 s", p.IdleSeconds)
+	}
+	if a := process(t, r, 103); a.Connections.Client == nil || *a.Connections.Client != 7 {
+		t.Errorf("the active's clients are %v, want the CLI's 7", a.Connections.Client)
+	}
+	if diff := cmp.Diff([]string{"sockets", "arguments", "cli"}, r.Instances[0].Witnesses); diff != "" {
+		t.Errorf("witnesses (-want +got):\n%s", diff)
+	}
+	if p.PrivateBytes == nil || *p.PrivateBytes != 1000<<10 {
+		t.Errorf("private bytes are %v", p.PrivateBytes)
+	}
+}
+
+func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
+	w, _ := reloaded()
+	r := look(t, w)
+	for pid, want := range map[int]float64{101: 1800, 102: 600} {
+		if got := *process(t, r, pid).ResidualSeconds; got != want {
+			t.Errorf("%d is residual for %v s, want %v", pid, got, want)
+		}
+	}
+
+	t.Run("an earlier sight of it counts when the next younger has left meanwhile", func(t *testing.T) {
+		p := pass(t, w)
+		p.Memory = reaper.Memory{process(t, r, 101).ProcID: {Residual: 20 * time.Minute}}
+		again, err := p.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := *process(t, again, 101).ResidualSeconds; got != 2400 {
+			t.Errorf("residual for %v s, want 2400", got)
+		}
+	})
+	t.Run("one that was stranded counts from when it was first seen residual", func(t *testing.T) {
+		p := pass(t, w)
+		id := process(t, r, 101).ProcID
+		p.Memory = reaper.Memory{id: {Stranded: true}}
+		first, err := p.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := *process(t, first, 101).ResidualSeconds; got != 0 {
+			t.Errorf("residual for %v s at first sight, want 0", got)
+		}
+		_ = w.Sleep(t.Context(), time.Minute)
+		second, err := p.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := *process(t, second, 101).ResidualSeconds; got != 60 {
+			t.Errorf("residual for %v s a minute later, want 60", got)
+		}
+	})
+	t.Run("a memory from the future makes nobody due", func(t *testing.T) {
+		p := pass(t, w)
+		p.Memory = reaper.Memory{process(t, r, 101).ProcID: {Stranded: true, Residual: 100 * time.Hour}}
+		again, err := p.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := *process(t, again, 101).ResidualSeconds; got != 0 {
+			t.Errorf("residual for %v s, want 0", got)
+		}
+	})
+}

@@ -1,0 +1,379 @@
+package reaper_test
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+func equal(got, want []string) bool { return slices.Equal(got, want) }
+
+func TestAPassTerminatesWhatIsDueAndNothingElse(t *testing.T) {
+	w, _ := reloaded()
+	p := pass(t, w)
+	p.Policy.Deadline = 20 * time.Minute
+	r := run(t, p)
+	if got, want := signalled(w), []string{"101 terminated"}; !equal(got, want) {
+		t.Errorf("signalled %v, want %v", got, want)
+	}
+	if got := process(t, r, 101); got.Outcome != reaper.OutcomeTerminated || !equal(got.Signals, []string{"SIGTERM"}) {
+		t.Errorf("outcome %q after %v", got.Outcome, got.Signals)
+	}
+	if got := process(t, r, 102); got.Verdict != reaper.VerdictWait || got.Outcome != "" {
+		t.Errorf("the one within its deadline: %q, %q", got.Verdict, got.Outcome)
+	}
+	want := reaper.Summary{Active: 1, Residual: 1, Terminated: 1}
+	if diff := cmp.Diff(want, r.Summary); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
+	}
+}
+
+func TestADryRunPlansTheSameAndSignalsNobody(t *testing.T) {
+	live, _ := reloaded()
+	dry, _ := reloaded()
+	liveReport := run(t, pass(t, live))
+	p := pass(t, dry)
+	p.Terminator = reaper.DryRun{}
+	dryReport := run(t, p)
+	for _, pid := range []int{100, 101, 102, 103} {
+		a, b := process(t, liveReport, pid), process(t, dryReport, pid)
+		if a.Verdict != b.Verdict || a.Reason != b.Reason {
+			t.Errorf("%d: live %s/%s, dry %s/%s", pid, a.Verdict, a.Reason, b.Verdict, b.Reason)
+		}
+	}
+	if got := process(t, dryReport, 101).Outcome; got != reaper.OutcomeDryRun {
+		t.Errorf("outcome %q", got)
+	}
+	if got := signalled(dry); len(got) != 0 {
+		t.Errorf("the dry run signalled %v", got)
+	}
+	if got := signalled(live); !equal(got, []string{"101 terminated", "102 terminated"}) {
+		t.Errorf("the live run signalled %v", got)
+	}
+}
+
+func TestTheSecondLookMustBearOutTheFirst(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(w *fakehost.World, s *fakehost.Service)
+		want   []string
+	}{
+		{"one that has left between the looks is not signalled", func(w *fakehost.World, s *fakehost.Service) { w.Exit(101) }, []string{"102 terminated"}},
+		{"nor is whoever has its pid by then", func(w *fakehost.World, s *fakehost.Service) {
+			w.Exit(101)
+			w.Start(fakehost.Proc{PID: 101, PPID: 1, Ticks: ticks(0), Exe: "/usr/sbin/sshd", Comm: "sshd", Args: []string{"sshd"}})
+		}, []string{"102 terminated"}},
+		{"nor a new worker of that pid", func(w *fakehost.World, s *fakehost.Service) {
+			w.Exit(101)
+			s.Worker(101, ticks(0), []int{102, 103}, fakehost.Listen(443))
+		}, []string{"102 terminated"}},
+		{"one that listens again is not signalled", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(443))
+		}, []string{"102 terminated"}},
+		{"nobody is when the active has stopped listening", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101})
+		}, []string{}},
+		{"nobody is when the master has begun a reload", func(w *fakehost.World, s *fakehost.Service) {
+			w.Change(func() { s.Master.Masks = fakehost.ReloadingMasks })
+		}, []string{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			done := false
+			w.Before = func(_ int, call, about string) error {
+				if call == "Sleep" && about == "1s" && !done {
+					done = true
+					tt.change(w, s)
+				}
+				return nil
+			}
+			run(t, pass(t, w))
+			if got := signalled(w); !equal(got, tt.want) {
+				t.Errorf("signalled %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTheActiveIsConfirmedAgainBeforeEachSignal(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(w *fakehost.World, s *fakehost.Service)
+	}{
+		{"it has died", func(w *fakehost.World, _ *fakehost.Service) { w.Exit(103) }},
+		{"it no longer listens", func(w *fakehost.World, s *fakehost.Service) { s.Worker(103, ticks(10*time.Minute), []int{102, 101}) }},
+		{"its master has begun a reload", func(w *fakehost.World, s *fakehost.Service) {
+			w.Change(func() { s.Master.Masks = fakehost.ReloadingMasks })
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			w.Before = func(_ int, call, _ string) error {
+				if call == "PidfdSendSignal" && len(w.Signals()) == 0 {
+					defer tt.change(w, s)
+				}
+				return nil
+			}
+			r := run(t, pass(t, w))
+			if got := signalled(w); !equal(got, []string{"101 terminated"}) {
+				t.Errorf("signalled %v, want only the first", got)
+			}
+			if got := process(t, r, 102); got.Verdict != reaper.VerdictRefuse {
+				t.Errorf("verdict on the second is %q", got.Verdict)
+			}
+			if got := process(t, r, 101); got.Outcome != reaper.OutcomeTerminated {
+				t.Errorf("outcome of the first is %q", got.Outcome)
+			}
+		})
+	}
+}
+
+func TestAWedgedProcess(t *testing.T) {
+	wedged := func() (*fakehost.World, *fakehost.Service) {
+		w, s := reloaded()
+		s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).Ignores = []syscall.Signal{syscall.SIGTERM}
+		return w, s
+	}
+	t.Run("survives when it may not be killed", func(t *testing.T) {
+		w, _ := wedged()
+		r := run(t, pass(t, w))
+		if got := process(t, r, 101).Outcome; got != reaper.OutcomeSurvived {
+			t.Errorf("outcome %q", got)
+		}
+		if got := process(t, r, 102).Outcome; got != reaper.OutcomeTerminated {
+			t.Errorf("outcome of its sibling %q", got)
+		}
+	})
+	t.Run("is killed after the time given, and only after a SIGTERM", func(t *testing.T) {
+		w, _ := wedged()
+		p := pass(t, w)
+		p.Timing.KillAfter = 3 * time.Second
+		r := run(t, p)
+		got := process(t, r, 101)
+		if got.Outcome != reaper.OutcomeKilled || !equal(got.Signals, []string{"SIGTERM", "SIGKILL"}) {
+			t.Errorf("outcome %q after %v", got.Outcome, got.Signals)
+		}
+		if want := []string{"101 terminated", "102 terminated", "101 killed"}; !equal(signalled(w), want) {
+			t.Errorf("signalled %v, want %v", signalled(w), want)
+		}
+	})
+	t.Run("is not killed when the checks no longer hold", func(t *testing.T) {
+		w, s := wedged()
+		w.Before = func(_ int, call, _ string) error {
+			if call == "PidfdSendSignal" {
+				defer func() { s.Worker(104, ticks(0), []int{103}).Masks = fakehost.ReloadingMasks }()
+			}
+			return nil
+		}
+		p := pass(t, w)
+		p.Timing.KillAfter = 3 * time.Second
+		r := run(t, p)
+		if got := process(t, r, 101); got.Outcome != reaper.OutcomeSurvived {
+			t.Errorf("outcome %q", got.Outcome)
+		}
+		for _, s := range w.Signals() {
+			if s.Signal == syscall.SIGKILL {
+				t.Errorf("killed %v while a reload was in progress", s.ID)
+			}
+		}
+	})
+}
+
+func TestInstancesDoNotDelayOrInfluenceEachOther(t *testing.T) {
+	w, _ := reloaded()
+	other := fakehost.NewService(w, "edge", 500, ticks(50*time.Minute))
+	other.Worker(501, ticks(49*time.Minute), nil, fakehost.Client(22, 1, 0))
+	other.Worker(502, ticks(time.Minute), []int{501}) // younger than all, and not listening
+	r := run(t, pass(t, w))
+	if want := []string{"101 terminated", "102 terminated"}; !equal(signalled(w), want) {
+		t.Errorf("signalled %v, want %v", signalled(w), want)
+	}
+	if got := process(t, r, 501).Reason; got != reaper.ReasonNotListening {
+		t.Errorf("reason for the other's residual is %q", got)
+	}
+}
+
+func TestOnlyTheNamedInstancesAreActedOn(t *testing.T) {
+	w, _ := reloaded()
+	other := fakehost.NewService(w, "edge", 500, ticks(50*time.Minute))
+	other.Worker(501, ticks(49*time.Minute), nil, fakehost.Client(22, 1, 0))
+	other.Worker(502, ticks(time.Minute), []int{501}, fakehost.Listen(22))
+	p := pass(t, w)
+	p.Policy.Instances = []string{"edge.service"}
+	r := run(t, p)
+	if want := []string{"501 terminated"}; !equal(signalled(w), want) {
+		t.Errorf("signalled %v, want %v", signalled(w), want)
+	}
+	if len(r.Instances) != 1 {
+		t.Errorf("%d instances reported", len(r.Instances))
+	}
+}
+
+func TestWhatWasNotShownIsNotSignalled(t *testing.T) {
+	w, s := reloaded()
+	p := pass(t, w)
+	p.Approve = func(r reaper.Report) (bool, error) {
+		// While the operator reads, a reload makes 103 residual too.
+		s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 7, 0))
+		s.Worker(104, ticks(0), []int{103, 102, 101}, fakehost.Listen(443))
+		return true, nil
+	}
+	run(t, p)
+	if want := []string{"101 terminated", "102 terminated"}; !equal(signalled(w), want) {
+		t.Errorf("signalled %v, want %v", signalled(w), want)
+	}
+
+	t.Run("and nothing is when the answer is no", func(t *testing.T) {
+		w, _ := reloaded()
+		p := pass(t, w)
+		p.Approve = func(reaper.Report) (bool, error) { return false, nil }
+		r := run(t, p)
+		if got := process(t, r, 101); got.Verdict != reaper.VerdictWait || got.Reason != reaper.ReasonDeclined || len(w.Signals()) != 0 {
+			t.Errorf("%s/%s, %d signals", got.Verdict, got.Reason, len(w.Signals()))
+		}
+	})
+	t.Run("and nobody is asked when nothing is due", func(t *testing.T) {
+		w, _ := reloaded()
+		p := pass(t, w)
+		p.Policy.Deadline = time.Hour
+		p.Approve = func(reaper.Report) (bool, error) { t.Error("asked"); return true, nil }
+		run(t, p)
+	})
+}
+
+func TestAnInterruptedPassSignalsNobodyMore(t *testing.T) {
+	w, _ := reloaded()
+	ctx, cancel := context.WithCancel(t.Context())
+	w.Before = func(_ int, call, _ string) error {
+		if call == "PidfdSendSignal" {
+			cancel()
+		}
+		return nil
+	}
+	r, err := pass(t, w).Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"101 terminated"}; !equal(signalled(w), want) {
+		t.Errorf("signalled %v, want %v", signalled(w), want)
+	}
+	if got := process(t, r, 102); got.Reason != reaper.ReasonInterrupted {
+		t.Errorf("the other one: %s/%s", got.Verdict, got.Reason)
+	}
+}
+
+func TestFailuresToSignal(t *testing.T) {
+	failing := func(err error) reaper.Report {
+		w, _ := reloaded()
+		w.Before = func(_ int, call, _ string) error {
+			if call == "PidfdSendSignal" {
+				return err
+			}
+			return nil
+		}
+		return run(t, pass(t, w))
+	}
+	if got := process(t, failing(unix.EPERM), 101); got.Outcome != reaper.OutcomeFailed || got.Error == "" {
+		t.Errorf("EPERM: outcome %q, error %q", got.Outcome, got.Error)
+	}
+	if got := process(t, failing(unix.ESRCH), 101); got.Outcome != reaper.OutcomeVanished {
+		t.Errorf("ESRCH: outcome %q", got.Outcome)
+	}
+}
+
+func TestWithoutPidfdsItObserves(t *testing.T) {
+	w, _ := reloaded()
+	w.Before = func(_ int, call, _ string) error {
+		if call == "PidfdOpen" {
+			return unix.ENOSYS
+		}
+		return nil
+	}
+	r := run(t, pass(t, w))
+	if r.CanSignal || len(w.Signals()) != 0 {
+		t.Errorf("can signal: %v, signals %v", r.CanSignal, w.Signals())
+	}
+	if got := process(t, r, 101); got.Verdict != reaper.VerdictRefuse {
+		t.Errorf("verdict %q", got.Verdict)
+	}
+}
+
+func TestThePidfdIsOpenedBeforeTheFirstFactAndPolledAfterTheLast(t *testing.T) {
+	w, _ := reloaded()
+	var of101 []string
+	w.Before = func(_ int, call, about string) error {
+		switch {
+		case call == "PidfdOpen" && about == "101":
+			of101 = append(of101, "open")
+		case about == "/proc/101/stat", about == "/proc/101/ns/net":
+			of101 = append(of101, "fact")
+		case call == "Poll":
+			of101 = append(of101, "poll")
+		}
+		return nil
+	}
+	host := inspect.NewHost(w, []string{"haproxy"})
+	defer host.Close()
+	if _, err := host.Observe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := slices.Index(of101, "open")
+	if first < 0 || slices.Index(of101, "fact") < first {
+		t.Errorf("order of calls: %v", of101)
+	}
+	last := len(of101) - 1 - slices.Index(reversed(of101), "fact")
+	if last+1 >= len(of101) || of101[last+1] != "poll" {
+		t.Errorf("no poll follows the last fact: %v", of101)
+	}
+}
+
+func reversed(list []string) []string {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
+}
+
+// TestAnyErrorAtAnyCallIsHarmless puts each errno behind each call of a whole
+// pass, one at a time: it may end in nothing, in a refusal or in the right
+// signals, never in another signal, a panic or a leaked descriptor.
+func TestAnyErrorAtAnyCallIsHarmless(t *testing.T) {
+	w, s := reloaded()
+	s.Answer(map[int]bool{101: true, 102: true, 103: false})
+	run(t, pass(t, w))
+	calls := w.Calls()
+	for _, errno := range []unix.Errno{unix.EACCES, unix.EPERM, unix.ENOENT, unix.ESRCH, unix.EINTR, unix.EMFILE, unix.ENOMEM, unix.EIO, unix.ENOBUFS, unix.ENOSYS} {
+		for k := range calls {
+			w, s := reloaded()
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
+			var failed string
+			w.Before = func(n int, call, about string) error {
+				if n == k && call != "Close" && call != "Sleep" {
+					failed = call + " " + about
+					return errno
+				}
+				return nil
+			}
+			_, err := pass(t, w).Run(t.Context())
+			if err != nil && len(w.Signals()) > 0 {
+				t.Errorf("%v at call %d (%s): signalled and then failed: %v", errno, k, failed, err)
+			}
+			for _, sent := range w.Signals() {
+				if sent.ID.PID != 101 && sent.ID.PID != 102 {
+					t.Errorf("%v at call %d (%s): signalled %v", errno, k, failed, sent)
+				}
+			}
+		}
+	}
+	if calls < 100 {
+		t.Errorf("the pass made %d calls only", calls)
+	}
+}
