@@ -1,0 +1,64 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors/version"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// namespace is the prefix of every name.
+const namespace = "haproxy_reaper"
+
+// Input is all that metrics are made of.
+type Input struct {
+	// Report is the last pass. One that saw nothing of the host says why in
+	// Report.Errors, and has its DryRun, DeadlineSeconds and CanSignal.
+	Report   reaper.Report
+	Counters reaper.Counters
+	Run      time.Time     // end of the last pass; zero: there was none
+	Success  time.Time     // end of the last pass that did not fail; zero: there was none
+	Duration time.Duration // of the last pass
+}
+
+// NewCollector is a collector of everything in families.go, for that input.
+func NewCollector(in Input) prometheus.Collector {
+	c := &collector{pass: newPass(in)}
+	for _, f := range families {
+		name := prometheus.BuildFQName(namespace, "", f.name)
+		c.descs = append(c.descs, prometheus.NewDesc(name, f.help, f.labels, nil))
+	}
+	return c
+}
+
+// NewRegistry holds NewCollector and build_info, and nothing else.
+func NewRegistry(in Input) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(NewCollector(in), version.NewCollector(namespace))
+	return registry
+}
+
+type collector struct {
+	descs []*prometheus.Desc // of families, in their order
+	pass  *pass
+}
+
+func (c *collector) Describe(descs chan<- *prometheus.Desc) {
+	for _, desc := range c.descs {
+		descs <- desc
+	}
+}
+
+func (c *collector) Collect(samples chan<- prometheus.Metric) {
+	for n, f := range families {
+		f.collect(c.pass, func(value float64, labels ...string) {
+			sample, err := prometheus.NewConstMetric(c.descs[n], f.kind, value, labels...)
+			if err != nil {
+				sample = prometheus.NewInvalidMetric(c.descs[n], err)
+			}
+			samples <- sample
+		})
+	}
+}

@@ -1,0 +1,149 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// family is one metric with all its samples.
+type family struct {
+	name    string // without the prefix
+	kind    prometheus.ValueType
+	labels  []string
+	help    string
+	collect func(p *pass, emit emitFunc)
+}
+
+// emitFunc takes one sample; its labels are in the order of family.labels.
+type emitFunc func(value float64, labels ...string)
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
+)
+
+// families is every metric but build_info. Names, labels and their values are a
+// contract: what stands here is added to, never changed.
+var families = []family{
+	{"instances", gauge, nil,
+		"HAProxy instances found by the last pass.",
+		one((*pass).instances)},
+	{"processes", gauge, []string{"unit", "state"},
+		"Processes of the instance at the end of the last pass, by state.",
+		ofUnits(processes)},
+	{"connections", gauge, []string{"unit", "state", "side"},
+		"Established connections of the instance's processes at the end of the last pass. Absent where they could not be counted.",
+		ofUnits(connections)},
+	{"overdue_processes", gauge, []string{"unit"},
+		"Residual processes past their deadline and still there at the end of the last pass; in a dry run, those that would have been terminated or were refused.",
+		ofUnits(overdue)},
+	{"oldest_residual_since_timestamp_seconds", gauge, []string{"unit"},
+		"When the residual process that was superseded first was superseded. Absent without one.",
+		ofUnits(oldestSince)},
+	{"oldest_residual_start_timestamp_seconds", gauge, []string{"unit"},
+		"When the oldest residual process was started. Absent without one.",
+		ofUnits(oldestStart)},
+	{"active_start_timestamp_seconds", gauge, []string{"unit"},
+		"When the active process was started, by the last reload or restart. Absent when there is none.",
+		ofUnits(activeStart)},
+	{"active_confirmed", gauge, []string{"unit"},
+		"1 when the youngest process was confirmed as the one that serves; while 0, nothing of the instance is terminated.",
+		ofUnits(confirmed)},
+	{"residual_memory_bytes", gauge, []string{"unit"},
+		"Private memory of the residual processes, which ends with them. Absent where it could not be read.",
+		ofUnits(residualMemory)},
+	{"deadline_seconds", gauge, nil,
+		"Time since superseded at which a residual process is terminated.",
+		one((*pass).deadline)},
+	{"dry_run", gauge, nil,
+		"1 when nothing is signalled.",
+		one((*pass).dryRun)},
+	{"can_signal", gauge, nil,
+		"1 when kernel and privileges allow signalling through pidfds.",
+		one((*pass).canSignal)},
+
+	{"signals_sent_total", counter, []string{"unit", "signal"},
+		"Signals sent to residual processes.",
+		countersOf(func(u *unit, emit emitFunc) {
+			for _, name := range reaper.SignalNames {
+				emit(float64(u.counters.Signals[name]), u.name, name)
+			}
+		})},
+	{"signal_failures_total", counter, []string{"unit", "signal"},
+		"Signals that could not be sent, other than because the process had left.",
+		countersOf(func(u *unit, emit emitFunc) {
+			for _, name := range reaper.SignalNames {
+				emit(float64(u.counters.SignalFailures[name]), u.name, name)
+			}
+		})},
+	{"terminated_processes_total", counter, []string{"unit"},
+		"Residual processes that left after they were signalled or drained.",
+		countersOf(func(u *unit, emit emitFunc) {
+			emit(float64(u.counters.TerminatedProcesses), u.name)
+		})},
+	{"terminated_connections_total", counter, []string{"unit"},
+		"Established connections still open on residual processes when they were terminated.",
+		countersOf(func(u *unit, emit emitFunc) {
+			emit(float64(u.counters.TerminatedConnections), u.name)
+		})},
+	{"refusals_total", counter, []string{"unit", "reason"},
+		"Passes in which the instance was refused and a termination that was due was withheld.",
+		countersOf(func(u *unit, emit emitFunc) {
+			for _, reason := range reaper.Refusals {
+				emit(float64(u.counters.Refusals[reason]), u.name, string(reason))
+			}
+		})},
+	{"runs_total", counter, nil,
+		"Passes, whatever became of them.",
+		func(p *pass, emit emitFunc) { emit(float64(p.Counters.Runs)) }},
+	{"run_failures_total", counter, nil,
+		"Passes that failed.",
+		func(p *pass, emit emitFunc) { emit(float64(p.Counters.RunFailures)) }},
+	{"inspection_errors_total", counter, []string{"stage"},
+		"What could not be read of the host and its processes, by stage.",
+		func(p *pass, emit emitFunc) {
+			for _, stage := range reaper.Stages {
+				emit(float64(p.Counters.InspectionErrors[stage]), string(stage))
+			}
+		}},
+
+	{"last_run_timestamp_seconds", gauge, nil,
+		"End of the last pass, whatever became of it.",
+		one((*pass).lastRun)},
+	{"last_success_timestamp_seconds", gauge, nil,
+		"End of the last pass that did not fail.",
+		one((*pass).lastSuccess)},
+	{"last_run_duration_seconds", gauge, nil,
+		"Duration of the last pass.",
+		one((*pass).lastDuration)},
+}
+
+// one is a metric of the host; without ok it is absent.
+func one(value func(*pass) (v float64, ok bool)) func(*pass, emitFunc) {
+	return func(p *pass, emit emitFunc) {
+		if v, ok := value(p); ok {
+			emit(v)
+		}
+	}
+}
+
+// ofUnits is a gauge of every instance about which the pass can tell.
+func ofUnits(collect func(p *pass, u *unit, emit emitFunc)) func(*pass, emitFunc) {
+	return func(p *pass, emit emitFunc) {
+		for _, u := range p.units {
+			if u.known {
+				collect(p, u, emit)
+			}
+		}
+	}
+}
+
+// countersOf is a counter of every instance ever seen.
+func countersOf(collect func(u *unit, emit emitFunc)) func(*pass, emitFunc) {
+	return func(p *pass, emit emitFunc) {
+		for _, u := range p.units {
+			collect(u, emit)
+		}
+	}
+}

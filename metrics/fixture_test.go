@@ -1,0 +1,96 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// passTime is when the passes of these tests ended.
+var passTime = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) *time.Time { t := passTime.Add(-d); return &t }
+
+func some[T any](v T) *T { return &v }
+
+// residual is an old worker, due after a deadline of half an hour.
+func residual(started, superseded time.Duration, clients int, outcome reaper.Outcome) reaper.Process {
+	return reaper.Process{
+		Role: reaper.RoleResidual, Started: ago(started), Superseded: ago(superseded), Due: ago(superseded - 30*time.Minute),
+		Connections:  reaper.Connections{Client: some(clients), Server: some(2 * clients), Other: some(1)},
+		PrivateBytes: some(uint64(8 << 20)), Outcome: outcome,
+	}
+}
+
+// busyPass is a host after a pass that did some of everything: haproxy.service
+// was reaped, and one of its workers survived; edge.service was refused;
+// gone.service was there last week.
+func busyPass() Input {
+	main := reaper.Instance{Name: "haproxy.service", Confirmed: true, Processes: []reaper.Process{
+		{Role: reaper.RoleMaster, Started: ago(72 * time.Hour)},
+		{Role: reaper.RoleActive, Started: ago(10 * time.Minute), Connections: reaper.Connections{Client: some(120)}},
+		residual(50*time.Hour, 20*time.Hour, 7, reaper.OutcomeTerminated),
+		residual(20*time.Hour, 3*time.Hour, 3, reaper.OutcomeSurvived),
+		residual(3*time.Hour, 10*time.Minute, 40, ""),
+	}}
+	unread := residual(2*time.Hour, time.Hour, 0, "")
+	unread.Connections.Client, unread.PrivateBytes = nil, nil
+	edge := reaper.Instance{Name: "edge.service", Refusal: reaper.ReasonPaused, Processes: []reaper.Process{
+		{Role: reaper.RoleMaster, Started: ago(72 * time.Hour)},
+		{Role: reaper.RolePaused, Started: ago(time.Minute)},
+		unread,
+		residual(time.Hour, 10*time.Minute, 5, ""),
+	}}
+	return Input{
+		Report: reaper.Report{
+			Version: 1, Time: passTime, DeadlineSeconds: 1800, CanSignal: true,
+			Instances: []reaper.Instance{main, edge},
+		},
+		Counters: reaper.Counters{
+			Runs: 1440, RunFailures: 2,
+			InspectionErrors: map[reaper.Stage]uint64{reaper.StageConnections: 1},
+			Units: map[string]reaper.UnitCounters{
+				"haproxy.service": {
+					Signals:             map[string]uint64{"SIGTERM": 17, "SIGKILL": 1},
+					SignalFailures:      map[string]uint64{"SIGKILL": 1},
+					TerminatedProcesses: 16, TerminatedConnections: 341,
+				},
+				"edge.service": {Refusals: map[reaper.Reason]uint64{reaper.ReasonPaused: 3}},
+				"gone.service": {TerminatedProcesses: 1},
+			},
+		},
+		Run: passTime.Add(1500 * time.Millisecond), Success: passTime.Add(-time.Minute), Duration: 1500 * time.Millisecond,
+	}
+}
+
+// emptyPass is the first pass on a host without HAProxy.
+func emptyPass() Input {
+	return Input{
+		Report:   reaper.Report{Version: 1, Time: passTime, DryRun: true, DeadlineSeconds: 1800, CanSignal: true, Instances: []reaper.Instance{}},
+		Counters: reaper.Counters{Runs: 1},
+		Run:      passTime, Success: passTime, Duration: 4 * time.Millisecond,
+	}
+}
+
+// blindPass is a pass that could not look, on a host that had an instance.
+func blindPass() Input {
+	return Input{
+		Report: reaper.Report{Version: 1, Time: passTime, DeadlineSeconds: 1800, Errors: []string{"list /proc: input/output error"}},
+		Counters: reaper.Counters{
+			Runs: 2, RunFailures: 1, InspectionErrors: map[reaper.Stage]uint64{reaper.StageProcesses: 1},
+			Units: map[string]reaper.UnitCounters{"haproxy.service": {}},
+		},
+		Run: passTime, Success: passTime.Add(-time.Minute), Duration: 4 * time.Millisecond,
+	}
+}
+
+// hostileNames are instances named after configuration paths that a user of the
+// host may choose.
+func hostileNames() Input {
+	in := emptyPass()
+	for _, name := range []string{"/tmp/a\"b.cfg", "/tmp/a\\b.cfg", "/tmp/a\nb.cfg", "/tmp/a\xffb.cfg", "/tmp/a\xfeb.cfg", "", "/tmp/ünïcode {unit=\"x\"} 1\n# HELP"} {
+		in.Report.Instances = append(in.Report.Instances, reaper.Instance{Name: name})
+	}
+	in.Counters.Add(in.Report, false)
+	return in
+}
