@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// bedInitName is the name the test binary runs under as a bed's first process.
+const bedInitName = "bed-init"
+
+// bedDir is where a bed keeps what its test writes, bedAgent the agent in it.
+const (
+	bedDir   = "/run/bed"
+	bedAgent = bedDir + "/haproxy-reaper"
+)
+
+// bedInit is process 1 of a bed: it makes the namespaces it was started in a
+// small host of their own, says "ready", and reaps what is reparented to it
+// until its standard input closes. The kernel then ends everything in the bed.
+func bedInit() {
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, unix.SIGCHLD)
+	if err := bedFurnish(); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	go func() {
+		for range children {
+			for {
+				if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != nil || pid <= 0 {
+					break
+				}
+			}
+		}
+	}()
+	io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+}
+
+// bedFurnish gives the bed a /proc, a /run and a /var/lib of its own, no
+// configuration of the agent, the agent under its own name, and a loopback.
+func bedFurnish() error {
+	// The binary lies where a mount may hide it: hold on to it first.
+	self, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	private := []string{"/run", "/var/lib"}
+	if _, err := os.Stat("/etc/haproxy-reaper"); err == nil {
+		private = append(private, "/etc/haproxy-reaper")
+	}
+	for _, dir := range private {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+			return fmt.Errorf("mount a tmpfs on %s: %w", dir, err)
+		}
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	for _, dir := range []string{bedDir, "/var/lib/haproxy"} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(bedAgent, nil, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", self.Fd()), bedAgent, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount the agent: %w", err)
+	}
+	return bedLoopback()
+}
+
+func bedLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		return fmt.Errorf("bring the loopback up: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+const (
+	defaultConfigFile = "/etc/haproxy-reaper/haproxy-reaper.conf"
+	defaultStateDir   = "/var/lib/haproxy-reaper"
+)
+
+// config is what the defaults, the configuration file, the environment and the
+// flags come to, each laid over the one before.
+type config struct {
+	command subcommand
+
+	dryRun, yes                              switchValue
+	deadline, killAfter, settle, passTimeout durationValue
+	maxTerminations                          countValue
+	instances, exes                          []string
+	configFile, output, textfile, stateDir   string
+	masterSocket, logLevel, logFormat        string
+
+	// from tells for each flag that was set where its value came from: the
+	// flag, the variable, or the file and line.
+	from map[string]string
+}
+
+// flags defines every flag with its default, in the order of --help. Each is a
+// variable and a line of the configuration file too, see variable.
+func (c *config) flags() *pflag.FlagSet {
+	fs := pflag.NewFlagSet("haproxy-reaper", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.Usage = func() {}
+
+	boolean := func(v *switchValue, name, short, help string) {
+		fs.VarPF(v, name, short, help).NoOptDefVal = "true"
+	}
+	duration := func(v *durationValue, name string, value time.Duration, help string) {
+		*v = durationValue(value)
+		fs.Var(v, name, help)
+	}
+	text := func(v *string, name, value, kind string, check func(string) error, help string) {
+		*v = value
+		fs.Var(textValue{v, kind, check}, name, help)
+	}
+	list := func(v *[]string, name string, value []string, check func(string) error, help string) {
+		*v = value
+		fs.Var(&listValue{values: v, kind: "NAME", check: check}, name, help)
+	}
+	choice := func(v *string, name, short, value string, choices []string, help string) {
+		*v = value
+		fs.VarP(choiceValue{v, choices}, name, short, help)
+	}
+
+	boolean(&c.dryRun, "dry-run", "n", "decide and report as usual, signal nobody; DRYRUN=1 does the same")
+	boolean(&c.yes, "yes", "y", "reap without asking")
+	duration(&c.deadline, "deadline", 30*time.Minute, "time since superseded at which a residual process is terminated; 0s = at once")
+	duration(&c.killAfter, "kill-after", 0, "SIGKILL this long after SIGTERM; 0s = never")
+	fs.Var(&c.maxTerminations, "max-terminations", "terminate at most so many per instance and pass; 0 = no cap")
+	duration(&c.settle, "settle", 5*time.Second, "how long an unclear picture may take to clear before its instance is refused")
+	duration(&c.passTimeout, "pass-timeout", time.Minute, "a pass looks, decides and signals within this")
+	list(&c.instances, "instance", nil, notEmpty, "only this instance, by the name that status prints (repeatable)")
+	list(&c.exes, "exe", []string{"haproxy"}, executable, "base name or absolute path of HAProxy's executable (repeatable)")
+	text(&c.configFile, "config", defaultConfigFile, "FILE", notEmpty, "NAME=value lines, the names being those of the variables")
+	choice(&c.output, "output", "o", "text", []string{"text", "json", "none"}, "what to print on standard output")
+	text(&c.textfile, "textfile", "", "FILE", textfilePath, "write metrics to this .prom file for node_exporter")
+	text(&c.stateDir, "state-dir", "", "DIR", notEmpty, "counters and first-seen times; unset = $STATE_DIRECTORY, else "+defaultStateDir)
+	text(&c.masterSocket, "master-socket", "", "PATH", notEmpty, "master CLI; unset = found from the master's arguments, none = not used")
+	choice(&c.logLevel, "log.level", "", "info", []string{"debug", "info", "warn", "error"}, "the least severe messages to log")
+	choice(&c.logFormat, "log.format", "", "text", []string{"text", "json"}, "format of the log on standard error")
+	return fs
+}
+
+// parseConfig reads the command line, the configuration file and the
+// environment. The error is one line that names the flag, the variable, or the
+// file and line; it is pflag.ErrHelp when help was asked for.
+func parseConfig(args []string, lookupEnv func(string) (string, bool), readFile func(string, int) ([]byte, error)) (*config, error) {
+	// A word that is no command is told before flags that only it would know.
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		if _, err := selectCommand(args[:1]); err != nil {
+			return nil, err
+		}
+	}
+	// The first reading tells which command, which file, and that all flags are
+	// good; the second lays them over what file and variables say.
+	first := config{}
+	given := first.flags()
+	if err := given.Parse(args); err != nil {
+		return nil, err
+	}
+	command, err := selectCommand(given.Args())
+	if err != nil {
+		return nil, err
+	}
+	c := &config{command: command, from: map[string]string{}}
+	fs := c.flags()
+	if command.name == "version" {
+		return c, nil
+	}
+	path, named := configFile(given, lookupEnv)
+	if err := c.applyFile(fs, path, named, readFile); err != nil {
+		return nil, err
+	}
+	if err := c.applyEnvironment(fs, lookupEnv); err != nil {
+		return nil, err
+	}
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	fs.Visit(func(f *pflag.Flag) { c.from[f.Name] = "--" + f.Name })
+	if c.stateDir == "" {
+		c.stateDir = stateDir(lookupEnv)
+	}
+	return c, c.validate()
+}
+
+// selectCommand finds the command in the words that are not flags.
+func selectCommand(words []string) (subcommand, error) {
+	known := commands()
+	if len(words) == 0 {
+		return known[0], nil
+	}
+	for _, c := range known {
+		if c.name != words[0] {
+			continue
+		}
+		if len(words) > 1 {
+			return subcommand{}, fmt.Errorf("unexpected argument %q after %s", words[1], c.name)
+		}
+		return c, nil
+	}
+	return subcommand{}, fmt.Errorf("unknown command %q; the commands are %s", words[0], commandNames())
+}
+
+// validate refuses what no single value shows.
+func (c *config) validate() error {
+	switch {
+	case c.passTimeout == 0:
+		return fmt.Errorf("%s: must be longer than 0s", c.source("pass-timeout"))
+	case c.settle > c.passTimeout && c.from["settle"] != "" && c.from["pass-timeout"] != "":
+		return fmt.Errorf("%s (%s) is longer than %s (%s)", c.source("settle"), &c.settle, c.source("pass-timeout"), &c.passTimeout)
+	case c.command.name == "status" && c.onCommandLine("textfile"):
+		return errors.New("--textfile: status writes nothing, reap --dry-run does")
+	}
+	return nil
+}
+
+// source says where a setting's value came from.
+func (c *config) source(name string) string {
+	if from := c.from[name]; from != "" {
+		return from
+	}
+	return "default"
+}
+
+// onCommandLine tells whether a flag was given on the command line.
+func (c *config) onCommandLine(name string) bool { return c.from[name] == "--"+name }

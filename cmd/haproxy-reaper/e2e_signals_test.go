@@ -1,0 +1,219 @@
+package main
+
+import (
+	"errors"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+var isSurvivor = judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeSurvived}
+
+func TestWedgedResidualIsReportedAsASurvivor(t *testing.T) {
+	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+		s := b.startService("web", setup{model: model})
+		old := s.makeResidual(2, 1)
+		wedged, sound := old[0], old[1]
+		before := b.processes()
+		b.signal(wedged, "STOP")
+		probe := s.probe()
+		a := b.agent("reap", "--deadline", "0s").exits(5)
+		a.finds(wedged, isSurvivor).finds(sound, isTerminated).finds(s.active(), isActive)
+		a.sent(wedged, "SIGTERM").sent(sound, "SIGTERM")
+		b.stay(without(before, sound)...)
+		probe.unbroken(b)
+		if a.took < 10*time.Second {
+			t.Errorf("given up after %v", a.took)
+		}
+	})
+}
+
+func TestWedgedResidualIsKilledAfterTheTimeForThat(t *testing.T) {
+	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+		s := b.startService("web", setup{model: model})
+		wedged := s.makeResidual(1, 1)[0]
+		before := b.processes()
+		b.signal(wedged, "STOP")
+		probe := s.probe()
+		a := b.agent("reap", "--deadline", "0s", "--kill-after", "1s").exits(0)
+		a.finds(wedged, judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeKilled})
+		a.sent(wedged, "SIGTERM", "SIGKILL").finds(s.active(), isActive)
+		b.stay(without(before, wedged)...)
+		probe.unbroken(b)
+	})
+}
+
+// Nothing is signalled before the second look, a second after the first.
+func TestSIGTERMToTheAgentBetweenItsLooksSignalsNobody(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.startService("web", setup{})
+	old := s.makeResidual(1, 1)[0]
+	before := b.processes()
+	// The first look has no sign that could be waited for from outside: ever
+	// later moments are tried until one is after it.
+	for delay := time.Duration(0); ; delay += 100 * time.Millisecond {
+		job := b.startAgent(command{args: []string{"reap", "--deadline", "0s"}})
+		b.until(func() error { return b.lockHeld(job) })
+		time.Sleep(delay)
+		if err := job.cmd.Process.Signal(unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		a := b.answer(job)
+		b.stay(before...)
+		if a.report.Version != 1 {
+			t.Fatal("no report")
+		}
+		if len(a.report.Instances) > 0 {
+			a.sent(old).finds(old, judgement{reaper.RoleResidual, reaper.VerdictWait, reaper.ReasonInterrupted, ""})
+			return
+		}
+	}
+}
+
+func TestSIGTERMToTheAgentWhileItAsksSignalsNobody(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.startService("web", setup{})
+	s.makeResidual(1, 1)
+	before := b.processes()
+	_, terminal := openTerminal(t)
+	job := b.startAgent(command{args: []string{"reap", "--deadline", "0s"}, stdin: terminal})
+	b.until(func() error {
+		if job.stderr.String() == "" {
+			return errors.New("nothing is asked")
+		}
+		return nil
+	})
+	if err := job.cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	a := b.answer(job)
+	if a.took > 20*time.Second {
+		t.Errorf("the agent took %v to end", a.took)
+	}
+	b.stay(before...)
+}
+
+func TestSIGTERMToTheAgentInItsWaitEndsThePassWithAReportAndNoFurtherSignal(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.startService("web", setup{})
+	wedged := s.makeResidual(1, 1)[0]
+	before := b.processes()
+	b.signal(wedged, "STOP")
+	job := b.startAgent(command{args: []string{"reap", "--deadline", "0s", "--kill-after", "20s"}})
+	b.until(func() error { return b.pending(wedged, unix.SIGTERM) })
+	if err := job.cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	a := b.answer(job).exits(5)
+	a.sent(wedged, "SIGTERM").finds(wedged, isSurvivor).finds(s.active(), isActive)
+	b.stay(before...) // and no SIGKILL
+	if a.took > 10*time.Second {
+		t.Errorf("the agent took %v to end", a.took)
+	}
+}
+
+func TestSecondLiveRunLeavesTheFirstAlone(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.startService("web", setup{})
+	wedged := s.makeResidual(1, 1)[0]
+	before := b.processes()
+	b.signal(wedged, "STOP")
+	first := b.startAgent(command{args: []string{"reap", "--deadline", "0s"}})
+	b.until(func() error { return b.pending(wedged, unix.SIGTERM) })
+
+	second := b.agent("reap", "--deadline", "0s").exits(75)
+	if second.stdout.String() != "" {
+		t.Errorf("the second run reports %q", second.stdout.String())
+	}
+	b.agent("reap", "--dry-run", "--deadline", "0s").exits(0)
+	b.agent("status").exits(0)
+
+	if err := first.cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	b.answer(first)
+	b.agent("reap", "--deadline", "1h").exits(0) // the lock went with its holder
+	b.stay(before...)
+}
+
+// What the agent asks the kernel for, seen from outside of it.
+func TestPassSignalsNothingButTheResidualProcessesThroughTheirPidfds(t *testing.T) {
+	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+		s := b.startService("web", setup{model: model})
+		other := b.startService("other", setup{model: model, address: "127.0.0.1:8001"})
+		old := append(s.makeResidual(2, 1), other.makeResidual(1, 1)...)
+		wedged := old[0]
+		b.signal(wedged, "STOP")
+		trace := bedDir + "/trace"
+		job := b.start(command{args: []string{"strace", "-f", "-o", trace,
+			"-e", "trace=execve,kill,tkill,tgkill,rt_sigqueueinfo,rt_tgsigqueueinfo,pidfd_open,pidfd_send_signal",
+			bedAgent, "reap", "--deadline", "0s", "--kill-after", "1s", "-o", "json"}})
+		a := b.answer(job).exits(0)
+		for _, p := range old[1:] {
+			a.finds(p, isTerminated)
+		}
+
+		agent, sent := readTrace(t, b.read(trace))
+		want := map[int][]string{wedged.PID: {"SIGTERM", "SIGKILL"}, old[1].PID: {"SIGTERM"}, old[2].PID: {"SIGTERM"}}
+		delete(sent, agent) // Go tries out pidfds on itself
+		if diff := cmp.Diff(want, sent); diff != "" {
+			t.Errorf("signals by process (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// readTrace reads strace's output: the traced program's pid, and the signals it
+// sent by the pid of the process they went to, however they were sent.
+func readTrace(t *testing.T, text string) (agent int, sent map[int][]string) {
+	t.Helper()
+	call := regexp.MustCompile(`^(\w+)\(([^)]*)\) += (-?\d+)`)
+	sent = map[int][]string{}
+	pidfds := map[int]int{}
+	begun := map[string]string{}
+	for line := range strings.Lines(text) {
+		thread, line, _ := strings.Cut(strings.TrimSpace(line), " ")
+		line = strings.TrimSpace(line)
+		if head, found := strings.CutSuffix(line, " <unfinished ...>"); found {
+			begun[thread] = head
+			continue
+		}
+		if strings.HasPrefix(line, "<... ") {
+			_, tail, _ := strings.Cut(line, " resumed>")
+			line = begun[thread] + tail
+		}
+		m := call.FindStringSubmatch(line)
+		if m == nil {
+			continue // exits, signals received
+		}
+		args := strings.Split(m[2], ", ")
+		first, _ := strconv.Atoi(args[0])
+		result, _ := strconv.Atoi(m[3])
+		switch m[1] {
+		case "execve":
+			agent, _ = strconv.Atoi(thread)
+		case "pidfd_open":
+			pidfds[result] = first
+		case "pidfd_send_signal":
+			pid, known := pidfds[first]
+			if !known {
+				t.Errorf("a signal through a descriptor that no pidfd_open returned: %s", line)
+			}
+			sent[pid] = append(sent[pid], args[1])
+		default: // by a bare pid
+			sent[first] = append(sent[first], line)
+		}
+	}
+	return agent, sent
+}

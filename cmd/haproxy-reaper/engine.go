@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// engine looks at the host and acts on it, once.
+type engine interface {
+	// Status looks and decides.
+	Status(context.Context) (reaper.Report, error)
+	// Run is a whole pass.
+	Run(context.Context) (reaper.Report, error)
+	// Remembered is what the next pass should know, after either.
+	Remembered() reaper.Memory
+	Close()
+}
+
+// passSettings are what an engine is made of.
+type passSettings struct {
+	kernel  inspect.Kernel
+	config  *config
+	live    bool // false: nothing is ever signalled
+	memory  reaper.Memory
+	approve func(reaper.Report) (bool, error)
+	log     *slog.Logger
+}
+
+// hostEngine is the engine for the host we run on.
+type hostEngine struct{ *reaper.Pass }
+
+func newHostEngine(s passSettings) engine {
+	c := s.config
+	host := inspect.NewHost(s.kernel, c.exes)
+	var terminator reaper.Terminator = reaper.DryRun{}
+	if s.live {
+		terminator = reaper.Signaller{Host: host}
+	}
+	return hostEngine{&reaper.Pass{
+		Host: host,
+		Policy: reaper.Policy{
+			Deadline:        time.Duration(c.deadline),
+			MaxTerminations: int(c.maxTerminations),
+			Instances:       c.instances,
+		},
+		Timing: reaper.Timing{
+			Settle:      time.Duration(c.settle),
+			KillAfter:   time.Duration(c.killAfter),
+			PassTimeout: time.Duration(c.passTimeout),
+		},
+		Terminator:   terminator,
+		MasterSocket: c.masterSocket,
+		Memory:       s.memory,
+		Approve:      s.approve,
+		Log:          s.log,
+	}}
+}
+
+func (e hostEngine) Remembered() reaper.Memory { return e.Memory }
+
+func (e hostEngine) Close() { e.Host.Close() }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+func main() {
+	// A reader that went away (`reap | head`) must not end a pass between a
+	// signal and its report; the failed write is an error like any other.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal ends the pass in order, the second one at once.
+	context.AfterFunc(ctx, stop)
+	nameBuild()
+	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr)
+	os.Exit(code)
+}
+
+// run is main without the process around it. It returns the exit status.
+func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
+	p := program{
+		lookupEnv: lookupEnv,
+		stdin:     stdin,
+		stdout:    stdout,
+		stderr:    stderr,
+		kernel:    inspect.Linux{},
+		lockDir:   lockDir,
+		newEngine: newHostEngine,
+	}
+	return p.run(ctx, args)
+}
+
+// program is one run and the world around it, so that a test can put another
+// world in place of each part.
+type program struct {
+	lookupEnv      func(string) (string, bool)
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	kernel         inspect.Kernel
+	lockDir        string
+	newEngine      func(passSettings) engine
+}
+
+// subcommand is the first word after the program's name.
+type subcommand struct {
+	name    string
+	summary string
+	run     func(*program, context.Context, *config, *slog.Logger) int
+}
+
+// commands are those that exist; the first is the default.
+func commands() []subcommand {
+	return []subcommand{
+		{"status", "inspect and print; never signals, never writes, never waits (the default)", (*program).status},
+		{"reap", "one pass: inspect, decide, terminate what is due, report", (*program).reap},
+		{"version", "print the version", (*program).version},
+	}
+}
+
+func commandNames() string {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (p *program) run(ctx context.Context, args []string) int {
+	c, err := parseConfig(args, p.lookupEnv, p.kernel.ReadFile)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		if _, err := io.WriteString(p.stdout, usage()); err != nil {
+			return exitFailed
+		}
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(p.stderr, "haproxy-reaper: %s\n", escape(err.Error()))
+		return exitUsage
+	}
+	return c.command.run(p, ctx, c, newLogger(p.stderr, p.lookupEnv, c.logLevel, c.logFormat))
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+func TestPrivilegesAreReadFromStatus(t *testing.T) {
+	for name, row := range map[string]struct {
+		status string
+		want   privileges
+		bad    bool
+	}{
+		"root":                         {status: "Name:\tx\nUid:\t0\t0\t0\t0\nCapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n", want: privileges{0, 0x1ffffffffff}},
+		"another effective user":       {status: "Uid:\t0\t106\t0\t0\nCapEff:\t0000000000080004\n", want: privileges{106, 0x80004}},
+		"no capabilities line":         {status: "Uid:\t0\t0\t0\t0\n", bad: true},
+		"no user line":                 {status: "CapEff:\t0\n", bad: true},
+		"a user that is no number":     {status: "Uid:\t0\tx\t0\t0\nCapEff:\t0\n", bad: true},
+		"a short user line":            {status: "Uid:\t0\nCapEff:\t0\n", bad: true},
+		"capabilities of no number":    {status: "Uid:\t0\t0\t0\t0\nCapEff:\tall\n", bad: true},
+		"capabilities without a value": {status: "Uid:\t0\t0\t0\t0\nCapEff:\n", bad: true},
+		"nothing":                      {status: "", bad: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := parsePrivileges([]byte(row.status))
+			if (err != nil) != row.bad || err == nil && got != row.want {
+				t.Errorf("got %+v, %v; want %+v, an error: %v", got, err, row.want, row.bad)
+			}
+		})
+	}
+}
+
+func TestOurOwnPrivilegesCanBeRead(t *testing.T) {
+	p, err := readPrivileges(inspect.Linux{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int(p.euid) != os.Geteuid() {
+		t.Errorf("user %d, want %d", p.euid, os.Geteuid())
+	}
+}
+
+func FuzzPrivilegesAreReadOrRefused(f *testing.F) {
+	f.Add([]byte("Uid:\t0\t0\t0\t0\nCapEff:\t0000000000080004\n"))
+	f.Fuzz(func(t *testing.T, status []byte) {
+		if p, err := parsePrivileges(status); err != nil && len(p.missing(capSysPtrace)) == 0 && p.caps == 0 {
+			t.Error("an error came with privileges")
+		}
+	})
+}
+
+func TestMissingCapabilitiesAreNamed(t *testing.T) {
+	p := privileges{caps: 1 << capKill}
+	missing := p.missing(capSysPtrace, capDACReadSearch, capKill)
+	if want := []capability{capSysPtrace, capDACReadSearch}; !slices.Equal(missing, want) || names(missing) != "CAP_SYS_PTRACE CAP_DAC_READ_SEARCH" {
+		t.Errorf("missing %v", names(missing))
+	}
+}
+
+func TestOneForeignProcessNeedsCapKill(t *testing.T) {
+	p := privileges{euid: 106}
+	own, foreign := reaper.Process{UID: 106}, reaper.Process{UID: 0}
+	if err := p.maySignal([]reaper.Process{own}); err != nil {
+		t.Errorf("of its own user: %v", err)
+	}
+	if err := p.maySignal([]reaper.Process{own, foreign}); err == nil {
+		t.Error("a process of root may be signalled")
+	}
+}
+
+func TestAHiddenProcIsToldFromOneWithoutHAProxy(t *testing.T) {
+	hiding := fakeKernel{files: map[string]string{"/proc/1/comm": ""}}
+	showing := fakeKernel{files: map[string]string{"/proc/1/comm": "systemd\n"}}
+	root := privileges{caps: 1 << capSysPtrace}
+	for name, row := range map[string]struct {
+		have   privileges
+		kernel fakeKernel
+		want   bool
+	}{
+		"nobody under hidepid":        {privileges{euid: 1000}, hiding, true},
+		"nobody on an ordinary /proc": {privileges{euid: 1000}, showing, false},
+		"root, who sees all":          {root, showing, false},
+		"root, whose pid 1 is unread": {root, hiding, false},
+	} {
+		if got := hidden(row.have, row.kernel); got != row.want {
+			t.Errorf("%s: %v, want %v", name, got, row.want)
+		}
+	}
+	w := newWorld(t, emptyReport())
+	w.status, w.hide = statusOf(1000), true
+	if got := w.run("status"); got.code != exitPrivilege {
+		t.Errorf("no HAProxy in a hidden /proc: exit status %d, want %d", got.code, exitPrivilege)
+	}
+}
+
+func TestAPidfdThatCannotBeOpenedForWhateverReasonKeepsFromActing(t *testing.T) {
+	p := privileges{caps: 1 << capSysPtrace}
+	for _, errno := range []error{unix.ENOSYS, unix.EPERM, unix.EMFILE} {
+		if err := p.mayAct(fakeKernel{pidfdErr: errno}); err == nil {
+			t.Errorf("%v: may act", errno)
+		}
+	}
+	if err := p.mayAct(fakeKernel{}); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// reap is one pass. A live one that lacks a privilege looks and reports all the
+// same, and signals nobody.
+func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
+	f := &faults{log: log}
+	live := !bool(c.dryRun)
+	have, err := readPrivileges(p.kernel)
+	if err != nil {
+		f.add(exitFailed, "what this process may do is unknown", "error", err)
+	}
+	able := err == nil
+	if live && able {
+		if err := have.mayAct(p.kernel); err != nil {
+			f.add(exitPrivilege, "reap may not act", "error", err)
+			able = false
+		}
+	}
+	if live && able {
+		release, err := lock(p.lockDir)
+		switch {
+		case errors.Is(err, errBusy):
+			log.Error("reap did not start", "error", err)
+			return exitBusy
+		case err != nil:
+			f.add(exitFailed, "reap may not act", "error", err)
+			able = false
+		default:
+			defer release()
+		}
+	}
+
+	records := p.newRecord(c)
+	approval := &approval{program: p, config: c, privileges: have, ask: !bool(c.yes) && p.byHand()}
+	settings := passSettings{kernel: p.kernel, config: c, live: live && able, memory: records.memory(log), log: log}
+	if settings.live {
+		settings.approve = func(r reaper.Report) (bool, error) { return approval.approve(ctx, r) }
+	}
+	e := p.newEngine(settings)
+	defer e.Close()
+	pass := e.Run
+	if live && !able {
+		pass = e.Status
+	}
+	report, err := pass(ctx)
+	report.DryRun = !live
+	if approval.err != nil {
+		f.addApproval(approval.err)
+		err = nil // the look itself was good
+	}
+	f.addLook(report, err, have, p.kernel)
+	f.addOutcomes(report)
+	records.write(report, e.Remembered(), f)
+	p.print(&report, c, f)
+	return f.status()
+}

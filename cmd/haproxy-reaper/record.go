@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/metrics"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// record is what a run takes from earlier ones and leaves to later ones and to
+// Prometheus.
+type record struct {
+	kernel   inspect.Kernel
+	stateDir string
+	bootID   string
+	// keep and textfile say what this run may write; "" is no textfile.
+	keep     bool
+	textfile string
+	// partial says that the run looks at some instances only, so that what was
+	// remembered of the others stays.
+	partial bool
+	started time.Duration // CLOCK_BOOTTIME
+}
+
+// newRecord decides what a run may write: a live reap all that is configured, a
+// dry run what its own command line names, so that a look by hand never
+// replaces the metrics of the timer; status nothing.
+func (p *program) newRecord(c *config) *record {
+	r := &record{
+		kernel:   p.kernel,
+		stateDir: c.stateDir,
+		partial:  len(c.instances) > 0,
+		started:  p.kernel.Boottime(),
+	}
+	// Without a boot id nothing remembered is believed, which delays and harms
+	// nobody; the pass itself reports that it could not be read.
+	r.bootID, _ = inspect.BootID(p.kernel)
+	if c.command.name != "reap" {
+		return r
+	}
+	live := !bool(c.dryRun)
+	r.keep = live || c.onCommandLine("state-dir")
+	if live || c.onCommandLine("textfile") {
+		r.textfile = c.textfile
+	}
+	return r
+}
+
+// memory loads what earlier runs remember. A state that cannot be read costs a
+// log line and some patience.
+func (r *record) memory(log *slog.Logger) reaper.Memory {
+	state, err := reaper.LoadState(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime())
+	if err != nil {
+		log.Warn("load the state", "error", err)
+	}
+	return state.Memory
+}
+
+// write stores what this run leaves behind. The reaping is over by now, and
+// whatever fails here changes nothing about it.
+func (r *record) write(report reaper.Report, memory reaper.Memory, f *faults) {
+	if !r.keep && r.textfile == "" {
+		return
+	}
+	now, boottime := r.kernel.Now(), r.kernel.Boottime()
+	failed := f.failed()
+	change := func(s *reaper.State) {
+		if r.partial {
+			maps.Copy(s.Memory, memory)
+		} else {
+			s.Memory = memory
+		}
+		s.Counters.Add(report, failed)
+		s.LastRun, s.LastDuration = now, boottime-r.started
+		if !failed {
+			s.LastSuccess = now
+		}
+	}
+	var state reaper.State
+	var err error
+	if r.keep {
+		state, err = reaper.UpdateState(r.stateDir, r.bootID, now, boottime, change)
+	} else {
+		state, err = reaper.LoadState(r.stateDir, r.bootID, now, boottime)
+		change(&state)
+	}
+	switch {
+	case errors.Is(err, reaper.ErrStateReset):
+		f.log.Warn("update the state", "error", err)
+	case err != nil && r.keep:
+		f.add(exitFailed, "update the state", "error", err)
+	case err != nil:
+		f.log.Warn("load the state", "error", err)
+	}
+	if r.textfile == "" {
+		return
+	}
+	input := metrics.Input{
+		Report: report, Counters: state.Counters,
+		Run: state.LastRun, Success: state.LastSuccess, Duration: state.LastDuration,
+	}
+	if err := metrics.WriteTextfile(r.textfile, input); err != nil {
+		f.add(exitFailed, "write the metrics", "error", err)
+	}
+}

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+)
+
+// status looks once and prints what it saw and decided.
+func (p *program) status(ctx context.Context, c *config, log *slog.Logger) int {
+	f := &faults{log: log}
+	have, err := readPrivileges(p.kernel)
+	if err != nil {
+		f.add(exitFailed, "what this process may do is unknown", "error", err)
+	}
+	e := p.newEngine(passSettings{kernel: p.kernel, config: c, memory: p.newRecord(c).memory(log), log: log})
+	defer e.Close()
+	report, err := e.Status(ctx)
+	report.DryRun = bool(c.dryRun)
+	f.addLook(report, err, have, p.kernel)
+	p.print(&report, c, f)
+	return f.status()
+}

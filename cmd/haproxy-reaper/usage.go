@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// usage is the text of --help: every command and flag, its variable, its
+// default and the exit statuses.
+func usage() string {
+	var b strings.Builder
+	b.WriteString("haproxy-reaper terminates residual HAProxy processes: old workers that a reload left behind.\n\n")
+	b.WriteString("Usage: haproxy-reaper [command] [flags]\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.summary)
+	}
+	b.WriteString("\nFlags, each with its environment variable and default:\n")
+	new(config).flags().VisitAll(func(f *pflag.Flag) { writeFlag(&b, f) })
+	b.WriteString("  -h, --help\n        print this\n")
+	fmt.Fprintf(&b, `
+A flag beats its variable, a variable beats the configuration file (NAME=value lines of the same
+names), the file beats the default. An empty variable is not set. A list in a variable or the file
+is separated by commas.
+
+Exit status: %d done; %d could not inspect, act or report; %d usage; %d refused, and so withheld a
+termination that was due; %d missing privilege or kernel feature; %d a signalled process is still
+alive; %d another run holds the lock.
+`, exitOK, exitFailed, exitUsage, exitRefused, exitPrivilege, exitSurvivor, exitBusy)
+	return b.String()
+}
+
+func writeFlag(b *strings.Builder, f *pflag.Flag) {
+	short := "    "
+	if f.Shorthand != "" {
+		short = "-" + f.Shorthand + ", "
+	}
+	kind := ""
+	if f.Value.Type() != "bool" {
+		kind = " " + f.Value.Type()
+	}
+	value := f.DefValue
+	if value == "" {
+		value = "unset"
+	}
+	fmt.Fprintf(b, "  %s--%s%s\n        %s\n        %s, default %s\n", short, f.Name, kind, f.Usage, variable(f.Name), value)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// reasonWords says each reason to people. Those of a refusal read on from
+// "refused: ", the others stand alone.
+var reasonWords = map[reaper.Reason]string{
+	reaper.ReasonMaster:   "the master, never signalled",
+	reaper.ReasonActive:   "the current worker",
+	reaper.ReasonStarting: "a worker is starting",
+	reaper.ReasonPaused:   "a worker is ready but listens nowhere, and may come back",
+	reaper.ReasonStranded: "superseded, but still listening or never told to stop: never signalled",
+	reaper.ReasonStray:    "a process that HAProxy would not have here",
+	reaper.ReasonProgram:  "a program of the master, never signalled",
+	reaper.ReasonCheck:    "child of a worker, never signalled",
+
+	reaper.ReasonWithinDeadline:  "within its deadline",
+	reaper.ReasonPastDeadline:    "past its deadline",
+	reaper.ReasonMaxTerminations: "over the cap of one pass",
+	reaper.ReasonPassTimeout:     "the pass ran out of time",
+	reaper.ReasonInterrupted:     "the pass was interrupted",
+	reaper.ReasonDeclined:        "declined",
+
+	reaper.ReasonNoActive:         "no worker is ready",
+	reaper.ReasonNotListening:     "the youngest worker holds no listening socket",
+	reaper.ReasonNoStreamListener: "the youngest worker listens on UDP only",
+	reaper.ReasonActiveStopped:    "the youngest worker is stopped or traced",
+	reaper.ReasonReloading:        "the master is in the middle of a reload",
+	reaper.ReasonTie:              "two generations started in one tick",
+	reaper.ReasonUnreadable:       "a fact could not be read",
+	reaper.ReasonUnclassified:     "a socket is of no known kind",
+	reaper.ReasonNamespace:        "its processes are not in one namespace",
+	reaper.ReasonWitness:          "the master CLI disagrees",
+	reaper.ReasonTooMany:          "it has more processes than one pass looks at",
+	reaper.ReasonChanged:          "two looks did not agree",
+}
+
+// words says a reason, or the reason itself where it is of a later version.
+func words(reason reaper.Reason) string {
+	if w, ok := reasonWords[reason]; ok {
+		return w
+	}
+	return escape(string(reason))
+}
+
+// refusalWords says why an instance is refused, with the detail at hand.
+func refusalWords(i *reaper.Instance) string {
+	if i.RefusalDetail == "" {
+		return words(i.Refusal)
+	}
+	return words(i.Refusal) + " (" + escape(i.RefusalDetail) + ")"
+}
+
+// dueWords says when a process is due, "" when it never is.
+func dueWords(p *reaper.Process, now time.Time) string {
+	if p.Due == nil {
+		return ""
+	}
+	switch wait := p.Due.Sub(now); {
+	case wait > 0:
+		return "due in " + duration(wait)
+	case wait > -time.Second:
+		return "due now"
+	default:
+		return "overdue by " + duration(-wait)
+	}
+}
+
+// connectionWords is the number of clients that a termination cuts off.
+func connectionWords(p *reaper.Process) string {
+	if p.Connections.Client == nil {
+		return "client connections unknown"
+	}
+	return plural(*p.Connections.Client, "client connection", "client connections")
+}
+
+// duration has the two largest units, as in 3d2h, 2h10m, 12m, 9s.
+func duration(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = max(d, 0); {
+	case d >= 1000*day:
+		return fmt.Sprintf("%dd", d/day)
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	default:
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+}
+
+// seconds is a report's number of seconds as a duration. What no clock could
+// have measured is the longest there is.
+func seconds(s float64) time.Duration {
+	const longest = 1<<63 - 1
+	if s*float64(time.Second) >= longest {
+		return longest
+	}
+	return time.Duration(s * float64(time.Second))
+}
+
+// count is a number in at most seven columns.
+func count(n int) string {
+	if n < 10_000_000 {
+		return strconv.Itoa(n)
+	}
+	unit := 0
+	for n >= 1_000_000 {
+		n, unit = n/1000, unit+1
+	}
+	return strconv.Itoa(n) + string(" kMGTPE"[unit])
+}
+
+// size is a number of bytes in at most ten columns.
+func size(bytes uint64) string {
+	value, units := float64(bytes)/1024, []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	for value >= 999.95 && len(units) > 1 {
+		value, units = value/1024, units[1:]
+	}
+	return fmt.Sprintf("%.1f %s", value, units[0])
+}
+
+// plural is "1 process", "2 processes".
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
