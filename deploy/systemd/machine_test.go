@@ -1,0 +1,254 @@
+package systemd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long anything is waited for: far more than it takes, for a
+// machine that is busy with other things.
+const patience = time.Minute
+
+// A machine is a Debian of its own for one test, booted by systemd-nspawn: its
+// systemd is process 1, its network is a loopback, its files are an overlay on
+// a root that is never written to. Machines side by side do not meet.
+type machine struct {
+	t      *testing.T
+	leader string // pid of its process 1, as seen from here
+	netns  *os.File
+}
+
+// boot boots a machine and waits until its systemd says that it is up. It is
+// powered off at the end of the test.
+func boot(t *testing.T) *machine {
+	t.Helper()
+	root := os.Getenv("HAPROXY_REAPER_BED")
+	if root == "" {
+		t.Fatal("HAPROXY_REAPER_BED names no root to boot: run scripts/test")
+	}
+	if os.Geteuid() != 0 {
+		t.Fatal("booting a systemd needs root: run scripts/test as root")
+	}
+	if _, err := exec.LookPath("systemd-nspawn"); err != nil {
+		t.Fatal("systemd-nspawn is missing: run scripts/test")
+	}
+
+	// Not t.TempDir, whose names may be too long for the address of a socket.
+	dir, err := os.MkdirTemp("", "machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
+	console, err := os.Create(filepath.Join(dir, "console"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close()
+
+	name := filepath.Base(dir)
+	groups := ownCgroups(t, name)
+	// There is no machined to register with, and no unit of the host's to be
+	// in: the machine gets cgroups of its own. pidfd_getfd is no call that
+	// systemd-nspawn would let a guest make; on a real host nobody asks it.
+	nspawn := exec.Command("sh", "-c",
+		"for group in "+strings.Join(groups, " ")+`; do echo $$ >"$group/cgroup.procs" || exit; done; exec systemd-nspawn "$@"`,
+		"sh", "--quiet", "--directory="+root, "--machine="+name, "--boot",
+		"--register=no", "--keep-unit", "--notify-ready=yes", "--link-journal=no",
+		"--private-network", "--volatile=overlay", "--console=pipe",
+		"--system-call-filter=pidfd_getfd")
+	nspawn.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + notify.LocalAddr().String()}
+	nspawn.Stdout, nspawn.Stderr = console, console
+	exited := start(t, nspawn)
+
+	m := &machine{t: t}
+	t.Cleanup(func() {
+		if t.Failed() && m.leader != "" {
+			journal, _ := m.run("journalctl", "--no-pager", "--lines=60", "--unit=haproxy*")
+			t.Logf("the machine's journal ends with:\n%s", journal)
+		}
+		powerOff(t, nspawn, exited)
+	})
+
+	var up bool
+	for deadline := time.Now().Add(patience); !up || m.leader == ""; {
+		select {
+		case <-exited:
+			text, _ := os.ReadFile(console.Name())
+			t.Fatalf("systemd-nspawn ended: %v\n%s", nspawn.ProcessState, text)
+		default:
+		}
+		if time.Now().After(deadline) {
+			text, _ := os.ReadFile(console.Name())
+			t.Fatalf("the machine did not boot in %v:\n%s", patience, text)
+		}
+		buf := make([]byte, 4096)
+		notify.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		n, err := notify.Read(buf)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("read what systemd-nspawn says:", err)
+		}
+		for line := range strings.Lines(string(buf[:n])) {
+			line = strings.TrimSpace(line)
+			if pid, ok := strings.CutPrefix(line, "X_NSPAWN_LEADER_PID="); ok {
+				m.leader = pid
+			}
+			up = up || line == "READY=1"
+		}
+	}
+	if m.netns, err = os.Open("/proc/" + m.leader + "/ns/net"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.netns.Close() })
+	return m
+}
+
+// start starts a child that the kernel ends when the tests end in any way.
+func start(t *testing.T, cmd *exec.Cmd) (exited <-chan struct{}) {
+	t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		// The signal comes when the thread that made the child ends, so the
+		// thread waits for the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+		close(done)
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+// powerOff asks the machine to power off, which SIGTERM means to
+// systemd-nspawn, and pulls the plug where that takes too long.
+func powerOff(t *testing.T, nspawn *exec.Cmd, exited <-chan struct{}) {
+	nspawn.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-exited:
+	case <-time.After(patience):
+		t.Error("the machine did not power off in", patience)
+		nspawn.Process.Kill()
+		<-exited
+	}
+}
+
+// run runs a program in the machine and returns what it wrote.
+func (m *machine) run(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", m.leader, "--all", "--"}, args...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "SYSTEMD_COLORS=0"}
+	cmd.Dir = "/"
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// must is run for a program that has to succeed.
+func (m *machine) must(args ...string) string {
+	m.t.Helper()
+	out, err := m.run(args...)
+	if err != nil {
+		m.t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// show is a property of a unit.
+func (m *machine) show(unit, property string) string {
+	m.t.Helper()
+	return m.must("systemctl", "show", "--value", "--property="+property, unit)
+}
+
+// path is a file of the machine as it can be opened from here.
+func (m *machine) path(name string) string {
+	return "/proc/" + m.leader + "/root" + name
+}
+
+// write writes a file of the machine, its folder included.
+func (m *machine) write(name, content string, mode os.FileMode) {
+	m.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(m.path(name)), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(m.path(name), []byte(content), mode); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// read reads a file of the machine, empty when it is not there.
+func (m *machine) read(name string) string {
+	m.t.Helper()
+	content, err := os.ReadFile(m.path(name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		m.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// until polls for a condition that says what it still waits for, nil when it
+// has come.
+func (m *machine) until(condition func() error) {
+	m.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			m.t.Fatalf("after %v: %v", patience, err)
+		}
+	}
+}
+
+// inside runs f on a thread that is in the machine's network: sockets that it
+// opens belong there.
+func (m *machine) inside(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this goroutine
+		if err := unix.Setns(int(m.netns.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("join the machine's network: %w", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// dial connects to an address in the machine's network.
+func (m *machine) dial(address string) net.Conn {
+	m.t.Helper()
+	var c net.Conn
+	err := m.inside(func() (err error) {
+		c, err = net.DialTimeout("tcp", address, patience)
+		return err
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { c.Close() })
+	return c
+}

@@ -1,0 +1,98 @@
+package systemd_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+func TestTheServiceKeepsItsFilesToItself(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.goLive()
+	m.must("systemctl", "start", "haproxy-reaper.service")
+	for name, want := range map[string]os.FileMode{
+		"/var/lib/haproxy-reaper": os.ModeDir | 0o700,
+		// Kept after the run, so that every run takes the same lock.
+		"/run/haproxy-reaper": os.ModeDir | 0o700,
+		// Made where there is no node exporter, and readable for it.
+		"/var/lib/prometheus/node-exporter": os.ModeDir | 0o755,
+		textfile:                            0o644,
+	} {
+		info, err := os.Stat(m.path(name))
+		if err != nil {
+			t.Error(err)
+		} else if info.Mode() != want {
+			t.Errorf("%s has mode %v, want %v", name, info.Mode(), want)
+		}
+	}
+}
+
+func TestWithoutHAProxyTheServiceSucceeds(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.goLive()
+	m.must("systemctl", "stop", "haproxy.service")
+	m.must("systemctl", "start", "haproxy-reaper.service")
+	m.untilMetrics(map[string]string{"instances": "0"})
+}
+
+func TestARunThatFindsTheLockHeldIsASuccess(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.goLive()
+	m.must("systemctl", "start", "haproxy-reaper.service")
+	lock := exec.Command("flock", "--nonblock", m.path("/run/haproxy-reaper/lock"), "sh", "-c", "echo held; cat")
+	release, err := lock.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := lock.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Wait()
+	defer release.Close()
+	if n, err := held.Read(make([]byte, 8)); n == 0 {
+		t.Fatal("take the lock:", err)
+	}
+	m.must("systemctl", "start", "haproxy-reaper.service")
+	m.wantJournal("holds the lock")
+}
+
+func TestAMistakeInTheConfigurationFailsTheRunAndTheTimerGoesOn(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.hurry()
+	m.configure("HAPROXY_REAPER_MAX_TERMINATIONS=5", "HAPROXY_REAPER_MAX_TERMINATIONS=many")
+	m.must("systemctl", "start", "haproxy-reaper.timer")
+	m.untilRuns(1)
+	m.until(func() error {
+		if got := m.show("haproxy-reaper.service", "Result"); got != "exit-code" {
+			return fmt.Errorf("the service ended with %q, want exit-code", got)
+		}
+		return nil
+	})
+	if got := m.show("haproxy-reaper.service", "ExecMainStatus"); got != "2" {
+		t.Errorf("the exit status is %s, want 2", got)
+	}
+	m.wantJournal("haproxy-reaper.conf", "MAX_TERMINATIONS")
+
+	// More often than systemd's start limit would bear: put right, it works.
+	m.untilRuns(6)
+	m.configure("HAPROXY_REAPER_MAX_TERMINATIONS=many", "HAPROXY_REAPER_MAX_TERMINATIONS=5")
+	m.until(func() error {
+		if got := m.show("haproxy-reaper.service", "Result"); got != "success" {
+			return fmt.Errorf("put right, the service ends with %q", got)
+		}
+		return nil
+	})
+}
