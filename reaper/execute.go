@@ -19,6 +19,8 @@ const (
 	lookApart = time.Second
 	// lookAgain is the time between looks at an unclear picture.
 	lookAgain = 100 * time.Millisecond
+	// confirmAgain is the time between attempts to confirm the active.
+	confirmAgain = 10 * time.Millisecond
 	// survivorAfter is how long a process may take to leave after its last signal
 	// before it is reported as a survivor.
 	survivorAfter = 10 * time.Second
@@ -244,7 +246,7 @@ func (x *execution) signalAll(ctx context.Context, in Instance, signal syscall.S
 		if ctx.Err() != nil {
 			return leave(in, x.stopReason(ctx))
 		}
-		if err := x.confirmActive(in); err != nil {
+		if err := x.confirmSettled(ctx, in); err != nil {
 			in = refuse(in, ReasonChanged, err.Error())
 			x.logRefusal(in)
 			return in
@@ -272,6 +274,24 @@ func (x *execution) signal(in Instance, p *Process, signal syscall.Signal) {
 	default:
 		p.Signals = append(p.Signals, name)
 		log.Info("signalled residual process", attributes(p)...)
+	}
+}
+
+// confirmSettled confirms the active, and gives a picture that is unclear the
+// time to settle: HAProxy holds all signals back while it handles one, so a
+// master that has just lost a worker, or a worker a check, looks for a moment
+// as if it were reloading.
+func (x *execution) confirmSettled(ctx context.Context, in Instance) error {
+	clock := x.Host.Kernel()
+	deadline := clock.Boottime() + x.Timing.Settle
+	for {
+		err := x.confirmActive(in)
+		if err == nil || errors.Is(err, inspect.ErrGone) || clock.Boottime() >= deadline {
+			return err
+		}
+		if clock.Sleep(ctx, confirmAgain) != nil {
+			return err
+		}
 	}
 }
 
@@ -328,9 +348,12 @@ func (x *execution) wait(ctx context.Context, in Instance, limit time.Duration, 
 		case left:
 			p.Outcome = outcome
 			log.Info("residual process has left", append(attributes(p), "outcome", outcome)...)
-		case ctx.Err() == nil:
+		default:
 			p.Outcome = OutcomeSurvived
-			log.Warn("residual process is still there after its signal", "waited", limit)
+			if ctx.Err() != nil {
+				p.Error = "the run was interrupted while it waited for the process to leave"
+			}
+			log.Warn("residual process is still there after its signal", "limit", limit, "interrupted", ctx.Err() != nil)
 		}
 	}
 	return in

@@ -56,7 +56,7 @@ func instanceLine(i *reaper.Instance) string {
 	}
 	line := fmt.Sprintf("%s (%s): %s", escape(i.Name), i.Model, state)
 	if len(i.Witnesses) > 0 {
-		line += "; witnesses: " + strings.Join(i.Witnesses, ", ")
+		line += "; witnesses: " + escape(strings.Join(i.Witnesses, ", "))
 	}
 	return line
 }
