@@ -97,6 +97,19 @@ func (s *service) hold(n int) []net.Conn {
 	return s.clients[server]
 }
 
+// answers waits until a new connection is answered.
+func (s *service) answers() {
+	s.b.t.Helper()
+	s.b.until(func() error {
+		c, err := s.b.dial(s.address)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return echo(c)
+	})
+}
+
 // prober opens new connections one after another and counts what came of them.
 type prober struct {
 	stop     chan struct{}
