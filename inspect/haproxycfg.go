@@ -9,9 +9,9 @@ import (
 
 // parseBindPorts finds the ports that a configuration names in its bind and
 // dgram-bind lines, whatever the section, and whatever a condition around them
-// says. unknown is set when an address holds an environment variable, is a
-// descriptor of somebody else's, or cannot be understood: then there may be more
-// ports.
+// says. unknown is set when an address is a descriptor of somebody else's, holds
+// an environment variable where it may stand for a datagram port, or cannot be
+// understood: then there may be more ports.
 func parseBindPorts(cfg []byte) (ports map[uint16]bool, unknown bool) {
 	ports = map[uint16]bool{}
 	for line := range bytes.Lines(cfg) {
@@ -32,7 +32,7 @@ func parseBindPorts(cfg []byte) (ports map[uint16]bool, unknown bool) {
 		for address := range strings.SplitSeq(words[1], ",") {
 			first, last, ok := bindPorts(address)
 			if !ok {
-				unknown = true
+				unknown = unknown || words[0] != "bind" || !streamAddress(address)
 				continue
 			}
 			for port := first; port != 0 && port <= last; port++ {
@@ -46,18 +46,16 @@ func parseBindPorts(cfg []byte) (ports map[uint16]bool, unknown bool) {
 // portless are the address families without a port.
 var portless = []string{"unix", "uxst", "uxdg", "abns", "abnsz", "sockpair", "rhttp", "rev"}
 
-// ported are those with one.
-var ported = []string{
-	"", "ip", "ipv4", "ipv6", "tcp", "tcp4", "tcp6", "mptcp", "mptcp4", "mptcp6",
-	"udp", "udp4", "udp6", "quic4", "quic6",
-}
+// stream are those with one that a bind line makes a stream socket of, ported all
+// that have one.
+var (
+	stream = []string{"", "ip", "ipv4", "ipv6", "tcp", "tcp4", "tcp6", "mptcp", "mptcp4", "mptcp6"}
+	ported = append([]string{"udp", "udp4", "udp6", "quic4", "quic6"}, stream...)
+)
 
 // bindPorts is the port, or range of ports, of one address as HAProxy writes it
 // (configuration.txt, "bind"); 0 for an address that has none.
 func bindPorts(address string) (first, last int, ok bool) {
-	if strings.Contains(address, "$") {
-		return 0, 0, false
-	}
 	for _, transport := range []string{"stream+", "dgram+", "quic+"} {
 		address = strings.TrimPrefix(address, transport)
 	}
@@ -72,7 +70,7 @@ func bindPorts(address string) (first, last int, ok bool) {
 		return 0, 0, true
 	}
 	colon := strings.LastIndexByte(rest, ':')
-	if colon < 0 || !slices.Contains(ported, family) {
+	if colon < 0 || !slices.Contains(ported, family) && !strings.Contains(family, "$") {
 		return 0, 0, false
 	}
 	from, to, isRange := strings.Cut(rest[colon+1:], "-")
@@ -88,6 +86,22 @@ func bindPorts(address string) (first, last int, ok bool) {
 		return 0, 0, false
 	}
 	return int(low), int(high), true
+}
+
+// streamAddress says that the address of a bind line with a variable in it is one
+// of a stream socket whatever the variable holds: a datagram socket has to be
+// asked for by the family, which stands in front.
+func streamAddress(address string) bool {
+	literal, _, variable := strings.Cut(address, "$")
+	if !variable || strings.HasPrefix(literal, "dgram+") || strings.HasPrefix(literal, "quic+") {
+		return false
+	}
+	family, _, found := strings.Cut(strings.TrimPrefix(literal, "stream+"), "@")
+	if !found {
+		// "127.0.0.1:${PORT}": what is in front of the variable is no family.
+		return strings.ContainsAny(literal, ":./*[")
+	}
+	return slices.Contains(stream, family)
 }
 
 // configWords splits a line of a configuration as HAProxy does (configuration.txt,
