@@ -64,7 +64,7 @@ func dueWords(p *reaper.Process, now time.Time) string {
 	}
 	switch wait := p.Due.Sub(now); {
 	case wait > 0:
-		return "due in " + duration(wait)
+		return "due in " + duration(roundUp(wait))
 	case wait > -time.Second:
 		return "due now"
 	default:
@@ -95,6 +95,19 @@ func duration(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%ds", d/time.Second)
 	}
+}
+
+// roundUp takes a duration that lies ahead to the next whole unit that is shown
+// of it: what is due in half an hour is not due in 29 minutes.
+func roundUp(d time.Duration) time.Duration {
+	unit := time.Second
+	switch {
+	case d > 24*time.Hour:
+		unit = time.Hour
+	case d > time.Minute:
+		unit = time.Minute
+	}
+	return (d + unit - 1).Truncate(unit)
 }
 
 // seconds is a report's number of seconds as a duration. What no clock could

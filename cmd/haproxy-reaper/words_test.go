@@ -83,8 +83,8 @@ func TestSizesFitTenColumns(t *testing.T) {
 
 func TestDueIsSaidBothWays(t *testing.T) {
 	for wait, want := range map[time.Duration]string{
-		12*time.Minute + 30*time.Second: "due in 12m",
-		time.Millisecond:                "due in 0s",
+		12*time.Minute + 30*time.Second: "due in 13m", // rounded up: it lies ahead
+		time.Millisecond:                "due in 1s",
 		0:                               "due now",
 		-999 * time.Millisecond:         "due now",
 		-3 * time.Minute:                "overdue by 3m",

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"go/ast"
+	"go/types"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/tools/go/packages"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+const module = "github.com/haproxy-reaper/haproxy-reaper"
+
+// sourceTree is the product's code with its types, tests left out.
+func sourceTree(t *testing.T) []*packages.Package {
+	t.Helper()
+	list, err := packages.Load(&packages.Config{
+		Dir:  "../..",
+		Mode: packages.NeedName | packages.NeedImports | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo,
+	}, "./...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		for _, e := range p.Errors {
+			t.Fatal(e)
+		}
+	}
+	if len(list) < 4 {
+		t.Fatalf("%d packages: not the whole tree", len(list))
+	}
+	return list
+}
+
+// uses calls f for every use of something of another package: its full name,
+// such as "os.FindProcess" or "(*os.Process).Kill", and the file it is used in.
+func uses(p *packages.Package, f func(name, file string)) {
+	for _, syntax := range p.Syntax {
+		file := p.Fset.Position(syntax.Pos()).Filename
+		ast.Inspect(syntax, func(n ast.Node) bool {
+			id, ok := n.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			object := p.TypesInfo.Uses[id]
+			if object == nil || object.Pkg() == nil || object.Pkg() == p.Types {
+				return true
+			}
+			name := object.Pkg().Path() + "." + object.Name()
+			if method, ok := object.(*types.Func); ok {
+				name = method.FullName()
+			}
+			f(name, file)
+			return true
+		})
+	}
+}
+
+// Signals go through pidfd_send_signal, in one place.
+func TestNoCodePathSignalsABarePid(t *testing.T) {
+	forbidden := []string{
+		"os.FindProcess", "(*os.Process).Signal", "(*os.Process).Kill",
+		"syscall.Kill", "syscall.Tgkill", "golang.org/x/sys/unix.Kill", "golang.org/x/sys/unix.Tgkill",
+	}
+	// A call by number could be any. These two files make some that have no
+	// wrapper, and none of them is one of the numbers that signal.
+	byNumber := []string{"Syscall", "Syscall6", "RawSyscall", "RawSyscall6", "SyscallNoError", "RawSyscallNoError"}
+	mayCallByNumber := []string{"inspect/linux.go", "inspect/sockaddr.go"}
+	signalNumbers := []string{"SYS_KILL", "SYS_TKILL", "SYS_TGKILL", "SYS_RT_SIGQUEUEINFO", "SYS_RT_TGSIGQUEUEINFO", "SYS_PIDFD_SEND_SIGNAL"}
+	isCall := func(name string, of []string) bool {
+		for _, pkg := range []string{"syscall.", "golang.org/x/sys/unix."} {
+			if call, found := strings.CutPrefix(name, pkg); found && slices.Contains(of, call) {
+				return true
+			}
+		}
+		return false
+	}
+	found := 0
+	for _, p := range sourceTree(t) {
+		uses(p, func(name, file string) {
+			file = strings.TrimPrefix(file, filepath.Dir(filepath.Dir(mustGetwd(t)))+"/")
+			switch {
+			case slices.Contains(forbidden, name), isCall(name, signalNumbers),
+				isCall(name, byNumber) && !slices.Contains(mayCallByNumber, file):
+				t.Errorf("%s: %s", file, name)
+			case strings.HasPrefix(name, "github.com/shirou/gopsutil") && name != "github.com/shirou/gopsutil/v3/process.PidsWithContext" &&
+				!strings.HasPrefix(name, "github.com/shirou/gopsutil/v3/common."):
+				t.Errorf("%s: %s: gopsutil lists pids and nothing else", file, name)
+			case name == "golang.org/x/sys/unix.PidfdSendSignal":
+				found++
+				if file != "inspect/linux.go" {
+					t.Errorf("%s: %s belongs to inspect/linux.go alone", file, name)
+				}
+			}
+		})
+	}
+	if found != 1 {
+		t.Errorf("PidfdSendSignal is used in %d places, want 1", found)
+	}
+}
+
+// Imports run one way: cmd -> metrics -> reaper -> inspect.
+func TestImportsRunOneWay(t *testing.T) {
+	allowed := map[string][]string{
+		"inspect":          nil,
+		"inspect/fakehost": {"inspect"},
+		"reaper":           {"inspect"},
+		"metrics":          {"reaper", "inspect"},
+	}
+	for _, p := range sourceTree(t) {
+		from := strings.TrimPrefix(p.PkgPath, module+"/")
+		if strings.HasPrefix(from, "cmd/") || len(p.GoFiles) == 0 { // a folder of tests
+			continue
+		}
+		to, known := allowed[from]
+		if !known {
+			t.Errorf("package %s is not in the rules", from)
+		}
+		for path := range p.Imports {
+			if name, ours := strings.CutPrefix(path, module+"/"); ours && !slices.Contains(to, name) {
+				t.Errorf("%s imports %s", from, name)
+			}
+		}
+	}
+}
+
+// What is decided depends on what was seen and on the policy: no clock, no
+// operating system, no log, nothing random.
+func TestDecisionIsPure(t *testing.T) {
+	pure := []string{"group.go", "tree.go", "classify.go", "refusal.go", "describe.go", "decide.go", "policy.go", "memory.go", "report.go", "reason.go"}
+	impure := []string{"os", "io", "log", "log/slog", "context", "syscall", "golang.org/x/sys/unix", "math/rand", "math/rand/v2", "sync", "net"}
+	seen := 0
+	for _, p := range sourceTree(t) {
+		if p.PkgPath != module+"/reaper" {
+			continue
+		}
+		for _, syntax := range p.Syntax {
+			name := filepath.Base(p.Fset.Position(syntax.Pos()).Filename)
+			if !slices.Contains(pure, name) {
+				continue
+			}
+			seen++
+			for _, i := range syntax.Imports {
+				if path := strings.Trim(i.Path.Value, `"`); slices.Contains(impure, path) {
+					t.Errorf("%s imports %s", name, path)
+				}
+			}
+		}
+		uses(p, func(name, file string) {
+			if !slices.Contains(pure, filepath.Base(file)) {
+				return
+			}
+			for _, clock := range []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.NewTimer", "time.NewTicker"} {
+				if name == clock {
+					t.Errorf("%s uses %s", filepath.Base(file), name)
+				}
+			}
+			if strings.Contains(name, "/inspect.Host)") || strings.Contains(name, "/inspect.Kernel)") {
+				t.Errorf("%s uses %s", filepath.Base(file), name)
+			}
+		})
+	}
+	if seen != len(pure) {
+		t.Errorf("%d of %d files found", seen, len(pure))
+	}
+}
+
+// A user who reads the README finds every flag, every reason and every role.
+func TestREADMETellsEveryWordOfTheContract(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme := string(text)
+	for _, w := range contractWords() {
+		if !strings.Contains(readme, "`"+w+"`") {
+			t.Errorf("no `%s` in the README", w)
+		}
+	}
+}
+
+func mustGetwd(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// contractWords is every word that scripts, dashboards and configuration files
+// are written with.
+func contractWords() []string {
+	var words []string
+	new(config).flags().VisitAll(func(f *pflag.Flag) { words = append(words, "--"+f.Name) })
+	for _, c := range commands() {
+		words = append(words, c.name)
+	}
+	for _, r := range reaper.Roles {
+		words = append(words, string(r))
+	}
+	for _, r := range slices.Sorted(maps.Keys(reasonWords)) {
+		words = append(words, string(r))
+	}
+	return words
+}

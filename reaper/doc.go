@@ -1,0 +1,18 @@
+// Package reaper decides which HAProxy processes are residual and ends those
+// that are due. A pass goes through five stages, each in files of its own:
+//
+//	observe    observe.go                          what package inspect shows, at one moment
+//	classify   group.go tree.go classify.go        instances, roles, and what stands against
+//	           refusal.go describe.go              acting on an instance
+//	decide     decide.go policy.go                 one verdict, with one reason, for every process
+//	act        execute.go terminate.go             two looks that agree, signals, waiting
+//	report     report.go reason.go                 the one document that all stages fill in
+//
+// Between passes memory.go remembers since when a process is known to be
+// residual, and state.go keeps that, and the counters of counters.go, on disk.
+//
+// Classify and Decide are functions of their arguments: no clock, no operating
+// system, no log. Dry run is another Terminator, chosen once. What is unclear is
+// refused: an instance is left alone, with a reason of the closed set in
+// reason.go.
+package reaper
