@@ -37,10 +37,6 @@ func (p process) ready() bool {
 	return p.has(p.caught, unix.SIGUSR1) && !p.has(p.blocked, unix.SIGUSR1)
 }
 
-func (p process) master() bool {
-	return p.has(p.caught, unix.SIGTERM) && p.has(p.caught, unix.SIGCHLD)
-}
-
 // named tells whether the process was told to finish pid.
 func (p process) named(pid int) bool { return slices.Contains(p.args, strconv.Itoa(pid)) }
 
