@@ -301,37 +301,6 @@ func TestADryRunHasAnEngineThatCannotSignal(t *testing.T) {
 	}
 }
 
-func TestASecondLiveReapFindsTheLockTaken(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
-	release, err := lock(w.path("lock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
-	got := w.run("reap")
-	if got.code != exitBusy || w.engine != nil || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, "another run holds the lock") {
-		t.Errorf("exit status %d, %q", got.code, got.stderr)
-	}
-	for _, args := range []string{"status", "reap --dry-run"} {
-		if got := w.run(strings.Fields(args)...); got.code != exitOK {
-			t.Errorf("%s: exit status %d, want it to need no lock: %s", args, got.code, got.stderr)
-		}
-	}
-	release()
-	if got := w.run("reap"); got.code != exitOK {
-		t.Errorf("after the first one ended: exit status %d: %s", got.code, got.stderr)
-	}
-}
-
-func TestALockThatCannotBeMadeKeepsAReapFromActing(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
-	w.write("lock", "a file where the directory should be")
-	got := w.run("reap")
-	if got.code != exitFailed || !slices.Equal(w.engine.calls, []string{"status", "close"}) {
-		t.Errorf("exit status %d after %q: %s", got.code, w.engine.calls, got.stderr)
-	}
-}
-
 func TestAReportThatCannotBePrintedIsAFault(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		w := newWorld(t, reportOf(overdue(6034, 3)))
