@@ -41,3 +41,10 @@ func (m SignalMasks) Master() bool {
 func (m SignalMasks) Reloading() bool {
 	return m.blocks(unix.SIGHUP) || m.blocks(unix.SIGUSR1) || m.Master() && m.blocks(unix.SIGUSR2)
 }
+
+// Momentary says that these masks are those of an instant: HAProxy blocks nearly
+// everything, SIGTERM included, while it works off the signals that have come
+// (signal.c, all versions), and the C library does so around fork(2). A worker
+// that runs external checks does both many times a second. Of the masks that
+// last, none blocks SIGTERM.
+func (m SignalMasks) Momentary() bool { return m.blocks(unix.SIGTERM) }
