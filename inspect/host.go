@@ -56,13 +56,6 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return s, readError("processes", "/proc", err)
 	}
-	seen := map[int]bool{}
-	add := func(p *Process) {
-		if p != nil && !seen[p.PID] {
-			seen[p.PID] = true
-			s.Processes = append(s.Processes, p)
-		}
-	}
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return s, fmt.Errorf("list processes: %w", err)
@@ -74,13 +67,19 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 		if !ours {
 			continue
 		}
-		if p := h.read(pid, true); p != nil && p.HAProxy {
-			add(p)
-		}
+		s.Processes = append(s.Processes, h.read(pid, true))
+	}
+	s.Processes = slices.DeleteFunc(h.outlastMoments(ctx, s.Processes), func(p *Process) bool { return !p.HAProxy })
+	seen := map[int]bool{}
+	for _, p := range s.Processes {
+		seen[p.PID] = true
 	}
 	for _, p := range slices.Clone(s.Processes) {
 		for _, pid := range h.otherChildren(p, seen) {
-			add(h.read(pid, false))
+			if child := h.read(pid, false); child != nil {
+				seen[pid] = true
+				s.Processes = append(s.Processes, child)
+			}
 		}
 	}
 	slices.SortFunc(s.Processes, func(a, b *Process) int {
@@ -91,8 +90,11 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 }
 
 // Again reads a process once more, through the pidfd it was first read by.
-func (h *Host) Again(id ProcID) (*Process, error) {
-	p := h.read(id.PID, true)
+func (h *Host) Again(ctx context.Context, id ProcID) (*Process, error) {
+	var p *Process
+	if list := h.outlastMoments(ctx, []*Process{h.read(id.PID, true)}); len(list) > 0 {
+		p = list[0]
+	}
 	switch {
 	case p == nil || p.StartTicks != id.StartTicks:
 		return nil, ErrGone

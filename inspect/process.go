@@ -1,11 +1,9 @@
 package inspect
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,13 +13,6 @@ import (
 const (
 	factLimit    = 64 << 10
 	commandLimit = 1 << 20
-)
-
-// How often masks of an instant are read again before they are believed, and how
-// long that takes: a large process forks for some milliseconds.
-const (
-	momentTries = 50
-	momentWait  = time.Millisecond
 )
 
 // read reads one process: pidfd, then facts, then whether it still lives. It is
@@ -76,22 +67,12 @@ func (h *Host) readFacts(p *Process) {
 		p.Comm, p.State, p.PPID, p.StartTicks = st.comm, st.state, st.ppid, st.startTicks
 		return err
 	})
-	readStatus := func() {
-		read("signal masks", "status", factLimit, func(b []byte) error {
-			st, err := parseStatus(b)
-			p.UID, p.NSPID, p.FDSize, p.Signals = st.uid, st.nspid, st.fdSize, st.masks
-			return err
-		})
-	}
-	readStatus()
-	// What lasts an instant tells nothing of what the process is.
-	for tries := 0; p.Signals.Momentary() && p.Err == nil && tries < momentTries; tries++ {
-		_ = h.kernel.Sleep(context.Background(), momentWait)
-		readStatus()
-	}
-	if p.NSPID != 0 {
-		p.User = h.kernel.UserName(p.UID)
-	}
+	read("signal masks", "status", factLimit, func(b []byte) error {
+		st, err := parseStatus(b)
+		p.UID, p.NSPID, p.FDSize, p.Signals = st.uid, st.nspid, st.fdSize, st.masks
+		p.User = h.kernel.UserName(st.uid)
+		return err
+	})
 	read("arguments", "cmdline", commandLimit, func(b []byte) error {
 		p.Command = ParseCommand(b)
 		return nil

@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
@@ -52,8 +53,56 @@ func TestMasksOfAnInstantThatNeverEndsAreBelievedInTheEnd(t *testing.T) {
 	if got := observeOne(t, w); got.Signals != amidSignals || got.Signals.Ready() || got.Err != nil {
 		t.Errorf("masks %+v, error %v", got.Signals, got.Err)
 	}
-	if waited := w.Boottime() - before; waited > 100e6 {
+	if waited := w.Boottime() - before; waited > time.Second {
 		t.Errorf("waited %v for one process", waited)
+	}
+}
+
+func TestProcessInTheMiddleOfExecIsReadAgain(t *testing.T) {
+	w := fakehost.New()
+	p := fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", 100, 1000, nil)
+	args := p.Args
+	p.Args = nil
+	w.Before = func(_ int, call, _ string) error {
+		if call == "Sleep" {
+			w.Change(func() { p.Args = args })
+		}
+		return nil
+	}
+	if got := observeOne(t, w); len(got.Command.Args) != len(args) {
+		t.Errorf("arguments %q, want %q", got.Command.Args, args)
+	}
+}
+
+func TestProcessThatExitsInItsInstantIsGone(t *testing.T) {
+	w := fakehost.New()
+	fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", 100, 1000, nil)
+	fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", 101, 1001, nil).Masks = amidSignals
+	w.Before = func(_ int, call, _ string) error {
+		if call == "Sleep" {
+			w.Exit(101)
+		}
+		return nil
+	}
+	if got := observeOne(t, w); got.PID != 100 {
+		t.Errorf("%v is left, want 100", got.ProcID)
+	}
+}
+
+// Any user can have many processes that look so for ever.
+func TestManyInstantsThatNeverEndCostNoMoreThanOne(t *testing.T) {
+	w := fakehost.New()
+	for pid := 100; pid < 200; pid++ {
+		fakehost.Daemon(w, "/tmp/mine.cfg", pid, 1000, nil).Masks = amidSignals
+	}
+	before := w.Boottime()
+	h := inspect.NewHost(w, []string{"haproxy"})
+	defer h.Close()
+	if s, err := h.Observe(context.Background()); err != nil || len(s.Processes) != 100 {
+		t.Fatalf("%d processes, %v", len(s.Processes), err)
+	}
+	if waited := w.Boottime() - before; waited > time.Second {
+		t.Errorf("waited %v", waited)
 	}
 }
 

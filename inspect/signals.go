@@ -44,7 +44,7 @@ func (m SignalMasks) Reloading() bool {
 
 // Momentary says that these masks are those of an instant: HAProxy blocks nearly
 // everything, SIGTERM included, while it works off the signals that have come
-// (signal.c, all versions), and the C library does so around fork(2). A worker
-// that runs external checks does both many times a second. Of the masks that
-// last, none blocks SIGTERM.
+// (signal.c, all versions), and glibc does so around fork(2), from 2.41 at the
+// latest. A worker that runs external checks does both many times a second. Of
+// the masks that last, none blocks SIGTERM.
 func (m SignalMasks) Momentary() bool { return m.blocks(unix.SIGTERM) }

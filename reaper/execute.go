@@ -285,7 +285,7 @@ func (x *execution) confirmSettled(ctx context.Context, in Instance) error {
 	clock := x.Host.Kernel()
 	deadline := clock.Boottime() + x.Timing.Settle
 	for {
-		err := x.confirmActive(in)
+		err := x.confirmActive(ctx, in)
 		if err == nil || errors.Is(err, inspect.ErrGone) || clock.Boottime() >= deadline {
 			return err
 		}
@@ -297,14 +297,14 @@ func (x *execution) confirmSettled(ctx context.Context, in Instance) error {
 
 // confirmActive looks at the active generation, and at the master, once more
 // through their pidfds: ready, listening, no reload begun.
-func (x *execution) confirmActive(in Instance) error {
+func (x *execution) confirmActive(ctx context.Context, in Instance) error {
 	tables := x.Host.Tables()
 	listening := false
 	for _, p := range in.Processes {
 		if p.Role != RoleActive && p.Role != RoleMaster {
 			continue
 		}
-		again, err := x.Host.Again(p.ProcID)
+		again, err := x.Host.Again(ctx, p.ProcID)
 		if err != nil {
 			return fmt.Errorf("%s %d: %w", p.Role, p.PID, err)
 		}

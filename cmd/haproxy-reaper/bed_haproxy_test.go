@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -38,19 +37,6 @@ type setup struct {
 	flags      []string          // further arguments of HAProxy
 	env        []string          // further environment of HAProxy
 	foreground bool              // -db in place of -D
-}
-
-// models is both ways to run HAProxy, for tests that hold in either.
-var models = []reaper.Model{reaper.ModelMasterWorker, reaper.ModelDaemon}
-
-// inBothModels runs a test in a bed of each model.
-func inBothModels(t *testing.T, test func(*testing.T, *bed, reaper.Model)) {
-	for _, model := range models {
-		t.Run(string(model), func(t *testing.T) {
-			t.Parallel()
-			test(t, newBed(t), model)
-		})
-	}
 }
 
 // startService starts a service and waits until it serves. The name makes its
@@ -115,12 +101,12 @@ backend be
 // to be reparented to process 1.
 func (s *service) launch(flags ...string) {
 	s.b.t.Helper()
-	args := []string{"/usr/sbin/haproxy", "-D", "-f", s.config}
+	args := s.b.haproxy("-D", "-f", s.config)
 	switch {
 	case s.foreground:
-		args = []string{"setsid", "--fork", "/usr/sbin/haproxy", "-db", "-f", s.config}
+		args = append([]string{"setsid", "--fork"}, s.b.haproxy("-db", "-f", s.config)...)
 	case s.model == reaper.ModelMasterWorker:
-		args = []string{"setsid", "--fork", "/usr/sbin/haproxy", "-W", "-S", s.cli, "-f", s.config}
+		args = append([]string{"setsid", "--fork"}, s.b.haproxy("-W", "-S", s.cli, "-f", s.config)...)
 	}
 	s.b.run(command{args: slices.Concat(args, s.flags, flags), env: s.env, log: s.b.log})
 }
@@ -269,12 +255,16 @@ func (s *service) startReload() {
 	s.launch("-sf", strconv.Itoa(s.active().PID))
 }
 
-// loading says that the master is not in the middle of loading.
+// loading says that no reload has come to its configuration: up to 3.0 the
+// master loads it, and holds its signals back meanwhile, from 3.1 on the new
+// worker does.
 func (s *service) loading() error {
-	if m := s.master(); m.blocked == 0 || !slices.Contains(m.args, "-sf") {
-		return fmt.Errorf("the master %v does not load", m.ProcID)
+	for _, p := range s.members() {
+		if !p.ready() && slices.Contains(p.args, "-sf") && (p.ppid == 1) != s.b.parsesInWorker() {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("nobody loads %s", s.config)
 }
 
 // pause makes the active worker stop listening for the time being, as a

@@ -12,9 +12,11 @@ import (
 // bedInitName is the name the test binary runs under as a bed's first process.
 const bedInitName = "bed-init"
 
-// bedDir is where a bed keeps what its test writes, bedAgent the agent in it.
+// bedDir is where a bed keeps what its test writes, bedAgent the agent in it,
+// bedRoot the root of its HAProxy, where that has one of its own.
 const (
 	bedDir   = "/run/bed"
+	bedRoot  = "/run/haproxy"
 	bedAgent = bedDir + "/haproxy-reaper"
 )
 
@@ -76,7 +78,26 @@ func bedFurnish() error {
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", self.Fd()), bedAgent, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount the agent: %w", err)
 	}
+	if root := os.Args[1]; root != "" {
+		if err := bedMountRoot(root); err != nil {
+			return err
+		}
+	}
 	return bedLoopback()
+}
+
+// bedMountRoot gives a release of HAProxy a root of its own, in which the bed's
+// files are where they are without.
+func bedMountRoot(root string) error {
+	if err := os.Mkdir(bedRoot, 0o755); err != nil {
+		return err
+	}
+	for _, m := range [][2]string{{root, ""}, {"/proc", "/proc"}, {"/dev", "/dev"}, {bedDir, bedDir}, {"/var/lib/haproxy", "/var/lib/haproxy"}} {
+		if err := unix.Mount(m[0], bedRoot+m[1], "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount %s in HAProxy's root: %w", m[0], err)
+		}
+	}
+	return nil
 }
 
 func bedLoopback() error {

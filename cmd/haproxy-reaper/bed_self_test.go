@@ -11,7 +11,7 @@ import (
 // HAProxy alone.
 
 func TestBedKeepsOldWorkersWithClientsAfterAReload(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 1)
 		listening, active := b.listening(), s.active()

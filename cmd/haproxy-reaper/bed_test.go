@@ -25,14 +25,22 @@ import (
 // side by side never meet each other's HAProxy, lock, state or ports. What
 // runs in it dies with its first process, at the end of the test.
 type bed struct {
+	release
 	t    *testing.T
 	init *exec.Cmd
 	ns   int // pidfd of the first process: the way into its namespaces
 	log  *os.File
 }
 
-// newBed makes a bed. It needs root, HAProxy and its user, and fails without.
+// newBed makes a bed for this machine's HAProxy.
 func newBed(t *testing.T) *bed {
+	t.Helper()
+	return newBedOf(t, release{})
+}
+
+// newBedOf makes a bed for a release of HAProxy. It needs root, HAProxy and its
+// user, and fails without.
+func newBedOf(t *testing.T, r release) *bed {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("the end-to-end tests make namespaces and need root")
@@ -46,7 +54,7 @@ func newBed(t *testing.T) *bed {
 	}
 	init := &exec.Cmd{
 		Path: self,
-		Args: []string{bedInitName},
+		Args: []string{bedInitName, r.root},
 		Env:  bedEnv,
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
@@ -64,7 +72,7 @@ func newBed(t *testing.T) *bed {
 	if err := init.Start(); err != nil {
 		t.Fatal("start a bed:", err)
 	}
-	b := &bed{t: t, init: init}
+	b := &bed{release: r, t: t, init: init}
 	t.Cleanup(func() {
 		stdin.Close()
 		init.Wait()
@@ -92,6 +100,20 @@ func newBed(t *testing.T) *bed {
 // bedEnv is the environment of everything in a bed. The race detector's second
 // of sleep at the end of each program would be most of the time of the tests.
 var bedEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GORACE=atexit_sleep_ms=0"}
+
+// haproxy is a command that runs the bed's HAProxy. Its files lie where they
+// would without the other root, as far as the bed's own are concerned.
+func (b *bed) haproxy(args ...string) []string { return b.haproxyAs(0, args...) }
+
+// haproxyAs is the same as another user.
+func (b *bed) haproxyAs(uid int, args ...string) []string {
+	root := "/"
+	if b.root != "" {
+		root = bedRoot
+	}
+	user := fmt.Sprintf("--userspec=%d:%d", uid, uid)
+	return append([]string{"chroot", user, "--groups=", root, "/usr/sbin/haproxy"}, args...)
+}
 
 // inside runs f on a thread that has joined the bed: sockets it opens and
 // programs it starts belong there. f must not fail the test itself.

@@ -33,9 +33,9 @@ var asHAProxy = []string{"RUN_AS=haproxy", "RUN_GROUP=haproxy", "PORT=8000"}
 // same arguments, and a list that names the given processes.
 func (s *service) intrude(named ...process) process {
 	s.b.t.Helper()
-	args := []string{"/usr/sbin/haproxy", "-D", "-f", s.config}
+	args := s.b.haproxyAs(bedNobody, "-D", "-f", s.config)
 	if s.model == reaper.ModelMasterWorker {
-		args = []string{"setsid", "--fork", "/usr/sbin/haproxy", "-W", "-f", s.config}
+		args = append([]string{"setsid", "--fork"}, s.b.haproxyAs(bedNobody, "-W", "-f", s.config)...)
 	}
 	if len(named) > 0 {
 		args = append(args, "-sf")
@@ -45,7 +45,7 @@ func (s *service) intrude(named ...process) process {
 	}
 	before := s.b.processes()
 	env := []string{"RUN_AS=nobody", "RUN_GROUP=nogroup", "PORT=8100"}
-	s.b.run(command{args: args, env: env, uid: bedNobody, log: s.b.log})
+	s.b.run(command{args: args, env: env, log: s.b.log})
 	var intruder process
 	s.b.until(func() error {
 		listening := s.b.listening()
@@ -68,7 +68,7 @@ func (s *service) intrude(named ...process) process {
 // The look-alike is the youngest of all, listens, and says that everybody
 // before it was told to leave.
 func TestLookAlikeOfAnotherUserIsNeitherActiveNorShieldNorTarget(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model, text: anybodys, env: asHAProxy})
 		old := s.makeResidual(1, 1)[0]
 		active := s.active()
@@ -87,7 +87,7 @@ func TestLookAlikeOfAnotherUserIsNeitherActiveNorShieldNorTarget(t *testing.T) {
 // With nothing residual there is nothing to terminate, however many processes
 // of another user say so.
 func TestLookAlikeThatNamesTheActiveDoesNotMakeItResidual(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model, text: anybodys, env: asHAProxy})
 		active := s.active()
 		s.intrude(active)

@@ -10,7 +10,7 @@ import (
 )
 
 func TestInstancesSideBySideAreEachJudgedAlone(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		tcp := b.startService("tcp", setup{model: model})
 		unix := b.startService("unix", setup{model: model, address: bedDir + "/frontend.sock"})
 		oldTCP := tcp.makeResidual(1, 2)[0]
@@ -39,49 +39,49 @@ func TestInstancesSideBySideAreEachJudgedAlone(t *testing.T) {
 }
 
 func TestRefusalOfOneInstanceLeavesTheOtherAlone(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	paused := b.startService("paused", setup{model: reaper.ModelDaemon, text: tcpOnly})
-	sound := b.startService("sound", setup{address: "127.0.0.1:8001"})
-	oldPaused := paused.makeResidual(1, 1)[0]
-	oldSound := sound.makeResidual(1, 1)[0]
-	paused.pause()
-	before := b.processes()
-	probe := sound.probe()
-	a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(3)
-	a.finds(oldSound, isTerminated)
-	if got := a.process(oldPaused); got.Verdict != reaper.VerdictRefuse {
-		t.Errorf("verdict on %v: %q, want refuse", oldPaused.ProcID, got.Verdict)
-	}
-	b.stay(without(before, oldSound)...)
-	probe.unbroken(b)
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		paused := b.startService("paused", setup{model: reaper.ModelDaemon, text: tcpOnly})
+		sound := b.startService("sound", setup{address: "127.0.0.1:8001"})
+		oldPaused := paused.makeResidual(1, 1)[0]
+		oldSound := sound.makeResidual(1, 1)[0]
+		paused.pause()
+		before := b.processes()
+		probe := sound.probe()
+		a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(3)
+		a.finds(oldSound, isTerminated)
+		if got := a.process(oldPaused); got.Verdict != reaper.VerdictRefuse {
+			t.Errorf("verdict on %v: %q, want refuse", oldPaused.ProcID, got.Verdict)
+		}
+		b.stay(without(before, oldSound)...)
+		probe.unbroken(b)
+	})
 }
 
 // Two daemons that were started without telling the second to finish the first
 // both serve: reuseport shares the port among them.
 func TestStrandedDaemonThatWasNeverToldToStopIsReportedAndLeftAlone(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	s := b.startService("web", setup{model: reaper.ModelDaemon})
-	first := s.active()
-	s.hold(1)
-	// Within a second of each other they would be one generation, as nbproc's.
-	b.until(func() error { return b.age(first, 1500*time.Millisecond) })
-	s.launch()
-	b.until(func() error {
-		if first.ProcID == s.active().ProcID {
-			return errors.New("the second daemon is not there")
-		}
-		return cmp.Or(s.listens(first, true), s.listens(s.active(), true))
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		first := s.active()
+		s.hold(1)
+		// Within a second of each other they would be one generation, as nbproc's.
+		b.until(func() error { return b.age(first, 1500*time.Millisecond) })
+		s.launch()
+		b.until(func() error {
+			if first.ProcID == s.active().ProcID {
+				return errors.New("the second daemon is not there")
+			}
+			return cmp.Or(s.listens(first, true), s.listens(s.active(), true))
+		})
+		before := b.processes()
+		a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(0)
+		a.finds(first, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}).finds(s.active(), isActive)
+		b.stay(before...)
 	})
-	before := b.processes()
-	a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(0)
-	a.finds(first, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}).finds(s.active(), isActive)
-	b.stay(before...)
 }
 
 func TestInstanceThatListensOnUnixSocketsOnlyHasItsResidualReaped(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model, address: bedDir + "/frontend.sock"})
 		old := s.makeResidual(1, 2)[0]
 		before := b.processes()

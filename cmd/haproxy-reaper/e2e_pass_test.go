@@ -11,7 +11,7 @@ import (
 )
 
 func TestPassLeavesResidualProcessesAloneBeforeTheirDeadline(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 1)
 		before := b.processes()
@@ -23,7 +23,7 @@ func TestPassLeavesResidualProcessesAloneBeforeTheirDeadline(t *testing.T) {
 }
 
 func TestPassTerminatesExactlyTheResidualProcessesPastTheirDeadline(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 3)
 		active := s.active()
@@ -53,7 +53,7 @@ func TestPassTerminatesExactlyTheResidualProcessesPastTheirDeadline(t *testing.T
 }
 
 func TestPassCountsTheDeadlineFromTheReloadNotFromTheStart(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		s.hold(1)
 		first := s.active()
@@ -68,7 +68,7 @@ func TestPassCountsTheDeadlineFromTheReloadNotFromTheStart(t *testing.T) {
 }
 
 func TestDryRunPlansWhatTheLivePassDoesAndLeavesEverythingAlive(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 1)
 		before := b.processes()
@@ -92,7 +92,7 @@ func TestDryRunPlansWhatTheLivePassDoesAndLeavesEverythingAlive(t *testing.T) {
 }
 
 func TestMaxTerminationsTakesTheLongestSupersededFirst(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(3, 1)
 		left := b.processes()

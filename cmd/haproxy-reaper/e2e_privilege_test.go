@@ -10,7 +10,7 @@ import (
 )
 
 func TestWithoutPrivilegesStatusShowsWhatItMayAndSaysWhatItCouldNotRead(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		s.makeResidual(1, 1)
 		before := b.processes()

@@ -12,7 +12,7 @@ func refused(reason reaper.Reason) judgement {
 }
 
 func TestYoungestThatDoesNotListenRefusesUntilItDoes(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model, text: tcpOnly})
 		old := s.makeResidual(1, 1)[0]
 		before := b.processes()
@@ -37,22 +37,22 @@ func TestYoungestThatDoesNotListenRefusesUntilItDoes(t *testing.T) {
 
 // The listener comes back while the pass waits for the picture to clear.
 func TestPauseThatEndsWithinTheSettleTimeIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	s := b.startService("web", setup{text: tcpOnly})
-	old := s.makeResidual(1, 1)[0]
-	before := b.processes()
-	s.pause()
-	job := b.startAgent(command{args: []string{"reap", "--deadline", "0s", "--settle", "30s"}})
-	b.until(func() error { return b.lockHeld(job) })
-	s.resume()
-	b.answer(job).exits(0).finds(old, isTerminated)
-	b.stay(without(before, old)...)
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{text: tcpOnly})
+		old := s.makeResidual(1, 1)[0]
+		before := b.processes()
+		s.pause()
+		job := b.startAgent(command{args: []string{"reap", "--deadline", "0s", "--settle", "30s"}})
+		b.until(func() error { return b.lockHeld(job) })
+		s.resume()
+		b.answer(job).exits(0).finds(old, isTerminated)
+		b.stay(without(before, old)...)
+	})
 }
 
 // A stopped worker accepts connections, by its kernel, and serves none of them.
 func TestActiveThatIsStoppedRefuses(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 1)[0]
 		before := b.processes()
@@ -68,7 +68,7 @@ func TestActiveThatIsStoppedRefuses(t *testing.T) {
 
 // The last that serves may be an old one: then it is all there is.
 func TestOldWorkerThatOutlivedTheActiveIsNeverSignalled(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 1)[0]
 		active := s.active()
@@ -87,42 +87,50 @@ func TestOldWorkerThatOutlivedTheActiveIsNeverSignalled(t *testing.T) {
 }
 
 // Up to 3.0 the master itself loads the configuration, and is deaf meanwhile.
+// From 3.1 on a new worker does: the youngest, which does not listen, and which
+// names the active one in its list of those to finish.
 func TestReloadInProgressRefuses(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	s := b.startService("web", setup{
-		files: map[string]string{bedDir + "/list": ""},
-		sections: `
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{
+			files: map[string]string{bedDir + "/list": ""},
+			sections: `
 frontend slow
     bind 127.0.0.1:8002
     acl known src -f ` + bedDir + `/list
     default_backend be
 `})
-	old := s.makeResidual(1, 1)[0]
-	before := b.processes()
-	unblock := b.fifo(bedDir + "/list") // to read it takes as long as nobody writes it
-	former := ids(s.workers())
-	s.hold(1)
-	s.startReload()
-	b.until(func() error { return s.loading() })
+		old := s.makeResidual(1, 1)[0]
+		active := s.active()
+		s.hold(1)
+		unblock := b.fifo(bedDir + "/list") // to read it takes as long as nobody writes it
+		former := ids(s.workers())
+		s.startReload()
+		b.until(func() error { return s.loading() })
+		during := b.processes()
+		probe := s.probe()
 
-	a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(3)
-	a.refuses(old, reaper.ReasonReloading, reaper.ReasonStarting).finds(old, refused(a.instance(old).Refusal))
-	b.stay(before...)
+		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(3)
+		a.refuses(old, reaper.ReasonReloading, reaper.ReasonStarting).finds(old, refused(a.instance(old).Refusal))
+		if got := a.process(active); got.Role == reaper.RoleResidual {
+			t.Errorf("the active %v is taken for residual", active.ProcID)
+		}
+		b.stay(during...)
+		probe.unbroken(b)
 
-	unblock()
-	b.until(func() error { return s.restored(former) })
-	b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated).finds(s.active(), isActive)
+		unblock()
+		b.until(func() error { return s.restored(former) })
+		b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated).finds(active, isTerminated).finds(s.active(), isActive)
+	})
 }
 
 // By hand, beside the service and as root: it is of no instance.
 func TestConfigurationCheckInAShellDisturbsNobody(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 1)[0]
 		before := b.processes()
 		b.fifo(bedDir + "/draft.cfg")
-		b.start(command{args: []string{"haproxy", "-c", "-f", bedDir + "/draft.cfg"}})
+		b.start(command{args: b.haproxy("-c", "-f", bedDir+"/draft.cfg")})
 		b.until(func() error { return b.count(len(before) + 1) })
 		all := b.processes()
 		a := b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated).finds(s.active(), isActive)

@@ -18,7 +18,7 @@ import (
 var isSurvivor = judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeSurvived}
 
 func TestWedgedResidualIsReportedAsASurvivor(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 1)
 		wedged, sound := old[0], old[1]
@@ -37,7 +37,7 @@ func TestWedgedResidualIsReportedAsASurvivor(t *testing.T) {
 }
 
 func TestWedgedResidualIsKilledAfterTheTimeForThat(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		wedged := s.makeResidual(1, 1)[0]
 		before := b.processes()
@@ -150,7 +150,7 @@ func TestSecondLiveRunLeavesTheFirstAlone(t *testing.T) {
 
 // What the agent asks the kernel for, seen from outside of it.
 func TestPassSignalsNothingButTheResidualProcessesThroughTheirPidfds(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		other := b.startService("other", setup{model: model, address: "127.0.0.1:8001"})
 		old := append(s.makeResidual(2, 1), other.makeResidual(1, 1)...)

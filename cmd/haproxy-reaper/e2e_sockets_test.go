@@ -13,7 +13,7 @@ import (
 
 // Each process that logs keeps an unconnected UDP socket, as a listener is.
 func TestResidualWithLogSocketsIsStillReaped(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{
 			model:    model,
 			global:   "    log 127.0.0.1:514 local0\n",
@@ -34,7 +34,7 @@ func TestResidualWithLogSocketsIsStillReaped(t *testing.T) {
 // A connection that was reset is in CLOSE, as a paused listener is, for as long
 // as HAProxy has something to wait for on the other side.
 func TestResidualWithAResetClientIsStillReaped(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		never := make(chan struct{})
 		defer close(never)
 		s := b.startService("web", setup{
@@ -58,7 +58,7 @@ func TestResidualWithAResetClientIsStillReaped(t *testing.T) {
 // An operator's session on the statistics socket holds a worker as a client
 // does, and is none.
 func TestResidualHeldByASessionOnItsStatisticsSocketIsStillReaped(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model, global: "    stats timeout 1h\n"})
 		c, err := b.dial(bedDir + "/web-stats.sock")
 		if err != nil {
@@ -81,7 +81,7 @@ func TestResidualHeldByASessionOnItsStatisticsSocketIsStillReaped(t *testing.T) 
 }
 
 func TestReportCountsTheConnectionsThatAreThere(t *testing.T) {
-	inBothModels(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 3)[0]
 		s.hold(2)
