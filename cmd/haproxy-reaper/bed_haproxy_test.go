@@ -37,6 +37,9 @@ type setup struct {
 	flags      []string          // further arguments of HAProxy
 	env        []string          // further environment of HAProxy
 	foreground bool              // -db in place of -D
+	notify     bool              // -Ws in place of -W
+	uid        int               // started as this user
+	exe        string            // executable; /usr/sbin/haproxy when empty
 }
 
 // startService starts a service and waits until it serves. The name makes its
@@ -45,6 +48,7 @@ func (b *bed) startService(name string, with setup) *service {
 	b.t.Helper()
 	with.model = cmp.Or(with.model, reaper.ModelMasterWorker)
 	with.address = cmp.Or(with.address, "127.0.0.1:8000")
+	with.exe = cmp.Or(with.exe, "/usr/sbin/haproxy")
 	if with.backend == "" {
 		with.backend = b.startBackend()
 	}
@@ -101,13 +105,20 @@ backend be
 // to be reparented to process 1.
 func (s *service) launch(flags ...string) {
 	s.b.t.Helper()
-	args := s.b.haproxy("-D", "-f", s.config)
+	var detach []string
+	args := []string{s.exe, "-D"}
 	switch {
 	case s.foreground:
-		args = append([]string{"setsid", "--fork"}, s.b.haproxy("-db", "-f", s.config)...)
+		args = []string{s.exe, "-db"}
+	case s.model == reaper.ModelMasterWorker && s.notify:
+		args = []string{s.exe, "-Ws", "-S", s.cli}
 	case s.model == reaper.ModelMasterWorker:
-		args = append([]string{"setsid", "--fork"}, s.b.haproxy("-W", "-S", s.cli, "-f", s.config)...)
+		args = []string{s.exe, "-W", "-S", s.cli}
 	}
+	if args[1] != "-D" {
+		detach = []string{"setsid", "--fork"}
+	}
+	args = slices.Concat(detach, s.b.haproxyAs(s.uid, args...), []string{"-f", s.config})
 	s.b.run(command{args: slices.Concat(args, s.flags, flags), env: s.env, log: s.b.log})
 }
 

@@ -87,15 +87,25 @@ func bedFurnish() error {
 }
 
 // bedMountRoot gives a release of HAProxy a root of its own, in which the bed's
-// files are where they are without.
+// files are where they are without. The root itself is everybody's: nobody
+// writes to it.
 func bedMountRoot(root string) error {
 	if err := os.Mkdir(bedRoot, 0o755); err != nil {
 		return err
 	}
-	for _, m := range [][2]string{{root, ""}, {"/proc", "/proc"}, {"/dev", "/dev"}, {bedDir, bedDir}, {"/var/lib/haproxy", "/var/lib/haproxy"}} {
-		if err := unix.Mount(m[0], bedRoot+m[1], "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("mount %s in HAProxy's root: %w", m[0], err)
+	if err := unix.Mount(root, bedRoot, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", root, err)
+	}
+	if err := unix.Mount("", bedRoot, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		return fmt.Errorf("protect %s: %w", root, err)
+	}
+	for _, dir := range []string{"/proc", "/dev", bedDir, "/var/lib/haproxy"} {
+		if err := unix.Mount(dir, bedRoot+dir, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount %s in HAProxy's root: %w", dir, err)
 		}
+	}
+	if err := unix.Mount("tmpfs", bedRoot+"/run/netns", "tmpfs", 0, "mode=0755"); err != nil {
+		return fmt.Errorf("mount HAProxy's network namespaces: %w", err)
 	}
 	return nil
 }

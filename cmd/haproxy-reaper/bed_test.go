@@ -103,16 +103,18 @@ var bedEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 // haproxy is a command that runs the bed's HAProxy. Its files lie where they
 // would without the other root, as far as the bed's own are concerned.
-func (b *bed) haproxy(args ...string) []string { return b.haproxyAs(0, args...) }
+func (b *bed) haproxy(args ...string) []string {
+	return b.haproxyAs(0, append([]string{"/usr/sbin/haproxy"}, args...)...)
+}
 
-// haproxyAs is the same as another user.
+// haproxyAs runs a command of HAProxy's root as another user.
 func (b *bed) haproxyAs(uid int, args ...string) []string {
 	root := "/"
 	if b.root != "" {
 		root = bedRoot
 	}
 	user := fmt.Sprintf("--userspec=%d:%d", uid, uid)
-	return append([]string{"chroot", user, "--groups=", root, "/usr/sbin/haproxy"}, args...)
+	return append([]string{"chroot", user, "--groups=", root}, args...)
 }
 
 // inside runs f on a thread that has joined the bed: sockets it opens and

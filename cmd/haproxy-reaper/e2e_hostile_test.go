@@ -33,9 +33,9 @@ var asHAProxy = []string{"RUN_AS=haproxy", "RUN_GROUP=haproxy", "PORT=8000"}
 // same arguments, and a list that names the given processes.
 func (s *service) intrude(named ...process) process {
 	s.b.t.Helper()
-	args := s.b.haproxyAs(bedNobody, "-D", "-f", s.config)
+	args := s.b.haproxyAs(bedNobody, "/usr/sbin/haproxy", "-D", "-f", s.config)
 	if s.model == reaper.ModelMasterWorker {
-		args = append([]string{"setsid", "--fork"}, s.b.haproxyAs(bedNobody, "-W", "-f", s.config)...)
+		args = append([]string{"setsid", "--fork"}, s.b.haproxyAs(bedNobody, "/usr/sbin/haproxy", "-W", "-f", s.config)...)
 	}
 	if len(named) > 0 {
 		args = append(args, "-sf")
