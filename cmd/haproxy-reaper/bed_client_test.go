@@ -23,7 +23,7 @@ func (b *bed) startBackend() (address string) {
 func (b *bed) serve(each func(net.Conn)) (address string) {
 	b.t.Helper()
 	var listener net.Listener
-	err := b.inside(func() (err error) {
+	err := b.amongClients(func() (err error) {
 		listener, err = net.Listen("tcp4", "127.0.0.1:0")
 		return err
 	})
@@ -126,7 +126,7 @@ func (s *service) probe() *prober {
 	first := make(chan struct{})
 	go func() {
 		defer close(p.done)
-		err := s.b.inside(func() error {
+		err := s.b.amongClients(func() error {
 			p.once(s.address)
 			close(first)
 			for {
@@ -208,4 +208,23 @@ func (b *bed) fill(address string) *net.TCPConn {
 			b.t.Fatal(err)
 		}
 	}
+}
+
+// ask sends a command to a HAProxy's statistics socket and returns the answer.
+func (b *bed) ask(socket, command string) string {
+	b.t.Helper()
+	c, err := b.dial(socket)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.WriteString(c, command+"\n"); err != nil {
+		b.t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(answer)
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +42,8 @@ type setup struct {
 	notify     bool              // -Ws in place of -W
 	uid        int               // started as this user
 	exe        string            // executable; /usr/sbin/haproxy when empty
+	container  bool              // in PID, mount and network namespaces of its own
+	inherit    []*os.File        // descriptors from 3 on
 }
 
 // startService starts a service and waits until it serves. The name makes its
@@ -119,7 +123,12 @@ func (s *service) launch(flags ...string) {
 		detach = []string{"setsid", "--fork"}
 	}
 	args = slices.Concat(detach, s.b.haproxyAs(s.uid, args...), []string{"-f", s.config})
-	s.b.run(command{args: slices.Concat(args, s.flags, flags), env: s.env, log: s.b.log})
+	if s.container {
+		args = append([]string{"unshare", "--pid", "--mount", "--fork"}, args[len(detach):]...)
+		s.b.start(command{args: slices.Concat(args, s.flags, flags), env: s.env, log: s.b.log, net: true})
+		return
+	}
+	s.b.run(command{args: slices.Concat(args, s.flags, flags), env: s.env, log: s.b.log, files: s.inherit})
 }
 
 // members are the processes started with the service's configuration by those
@@ -135,28 +144,37 @@ func (s *service) members() []process {
 // master is the service's master process.
 func (s *service) master() process {
 	s.b.t.Helper()
-	for _, p := range s.members() {
-		if p.ppid == 1 && s.model == reaper.ModelMasterWorker {
-			return p
+	var masters []process
+	// Amid its re-execution a master has no arguments, and is nobody's.
+	s.b.until(func() error {
+		if masters = s.masters(); len(masters) == 0 {
+			return errors.New("the master is gone")
 		}
+		return nil
+	})
+	return masters[0]
+}
+
+// masters are the members that no other member is the parent of, none when the
+// service has no master.
+func (s *service) masters() []process {
+	s.b.t.Helper()
+	if s.model != reaper.ModelMasterWorker {
+		return nil
 	}
-	s.b.t.Fatal("the master is gone")
-	return process{}
+	members := s.members()
+	return slices.DeleteFunc(slices.Clone(members), func(p process) bool {
+		return slices.ContainsFunc(members, func(q process) bool { return q.PID == p.ppid })
+	})
 }
 
 // workers are the processes that carry traffic or will, oldest first.
 func (s *service) workers() []process {
 	s.b.t.Helper()
-	members := s.members()
-	var masters []int
-	for _, p := range members {
-		if s.model == reaper.ModelMasterWorker && p.ppid == 1 {
-			masters = append(masters, p.PID)
-		}
-	}
-	return slices.DeleteFunc(members, func(p process) bool {
+	masters := s.masters()
+	return slices.DeleteFunc(s.members(), func(p process) bool {
 		if s.model == reaper.ModelMasterWorker {
-			return !slices.Contains(masters, p.ppid)
+			return !slices.ContainsFunc(masters, func(m process) bool { return m.PID == p.ppid })
 		}
 		return p.ppid != 1 // the launcher, a check's child
 	})
@@ -165,10 +183,13 @@ func (s *service) workers() []process {
 // active is the youngest worker, residual the others, oldest first.
 func (s *service) active() process {
 	s.b.t.Helper()
-	workers := s.workers()
-	if len(workers) == 0 {
-		s.b.t.Fatal("no worker is left")
-	}
+	var workers []process
+	s.b.until(func() error {
+		if workers = s.workers(); len(workers) == 0 {
+			return errors.New("no worker is left")
+		}
+		return nil
+	})
 	return workers[len(workers)-1]
 }
 

@@ -119,12 +119,26 @@ func readProcess(dir string) (p process, err error) {
 	return p, nil
 }
 
-// sockets are the inodes of one of the bed's socket tables whose row passes.
+// sockets are the inodes of one of the bed's socket tables whose row passes,
+// those of its clients' network included.
 func (b *bed) sockets(table string, inode int, pass func(row []string) bool) map[string]bool {
 	b.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", b.init.Process.Pid, table))
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	if b.net != nil {
+		err := onThread(func() error {
+			if err := unix.Setns(int(b.net.Fd()), unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			more, err := os.ReadFile("/proc/thread-self/net/" + table)
+			text = append(text, more...)
+			return err
+		})
+		if err != nil {
+			b.t.Fatal(err)
+		}
 	}
 	found := map[string]bool{}
 	for line := range strings.Lines(string(text)) {

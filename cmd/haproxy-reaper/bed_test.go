@@ -30,6 +30,7 @@ type bed struct {
 	init *exec.Cmd
 	ns   int // pidfd of the first process: the way into its namespaces
 	log  *os.File
+	net  *os.File // network namespace of the clients, nil when it is the bed's own
 }
 
 // newBed makes a bed for this machine's HAProxy.
@@ -120,23 +121,61 @@ func (b *bed) haproxyAs(uid int, args ...string) []string {
 // inside runs f on a thread that has joined the bed: sockets it opens and
 // programs it starts belong there. f must not fail the test itself.
 func (b *bed) inside(f func() error) error {
+	return onThread(func() error {
+		// A mount namespace is not to be joined while the working directory and
+		// root are shared with the other threads.
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return fmt.Errorf("unshare: %w", err)
+		}
+		all := unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+		if err := unix.Setns(b.ns, all); err != nil {
+			return fmt.Errorf("join the bed: %w", err)
+		}
+		return f()
+	})
+}
+
+// onThread runs f on a thread of its own, which ends with it: what it does to
+// its namespaces concerns nobody else.
+func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with this goroutine
-		done <- func() error {
-			// A mount namespace is not to be joined while the working directory
-			// and root are shared with the other threads.
-			if err := unix.Unshare(unix.CLONE_FS); err != nil {
-				return fmt.Errorf("unshare: %w", err)
-			}
-			all := unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
-			if err := unix.Setns(b.ns, all); err != nil {
-				return fmt.Errorf("join the bed: %w", err)
-			}
-			return f()
-		}()
+		done <- f()
 	}()
 	return <-done
+}
+
+// amongClients is inside, in the network namespace of the bed's clients.
+func (b *bed) amongClients(f func() error) error {
+	return b.inside(func() error {
+		if b.net != nil {
+			if err := unix.Setns(int(b.net.Fd()), unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("join the clients' network: %w", err)
+			}
+		}
+		return f()
+	})
+}
+
+// moveClients makes another network namespace in the bed, for its clients and
+// backends from now on.
+func (b *bed) moveClients() {
+	b.t.Helper()
+	err := onThread(func() (err error) {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		if err := bedLoopback(); err != nil {
+			return err
+		}
+		b.net, err = os.Open("/proc/thread-self/ns/net")
+		return err
+	})
+	if err != nil {
+		b.t.Fatal("make a network namespace:", err)
+	}
+	b.t.Cleanup(func() { b.net.Close() })
 }
 
 // path is a file of the bed as this process can open it.
@@ -184,10 +223,12 @@ func (b *bed) fifo(name string) (unblock func()) {
 // command is a program to run in the bed.
 type command struct {
 	args  []string
-	env   []string // besides bedEnv
-	uid   uint32   // and gid, without further groups
-	stdin *os.File // none is /dev/null
-	log   *os.File // where its output goes; none keeps it in the job
+	env   []string   // besides bedEnv
+	uid   uint32     // and gid, without further groups
+	stdin *os.File   // none is /dev/null
+	log   *os.File   // where its output goes; none keeps it in the job
+	files []*os.File // descriptors from 3 on
+	net   bool       // in the network namespace of the clients
 }
 
 // A job is a program running in the bed.
@@ -232,7 +273,12 @@ func (b *bed) start(c command) *job {
 	if c.uid != 0 {
 		j.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: c.uid, Gid: c.uid}
 	}
-	if err := b.inside(j.cmd.Start); err != nil {
+	j.cmd.ExtraFiles = c.files
+	enter := b.inside
+	if c.net {
+		enter = b.amongClients
+	}
+	if err := enter(j.cmd.Start); err != nil {
 		b.t.Fatalf("start %q: %v", c.args, err)
 	}
 	go func() {
@@ -291,7 +337,7 @@ func (b *bed) until(condition func() error) {
 // dial connects to an address in the bed: "127.0.0.1:80", or the path of a
 // unix socket.
 func (b *bed) dial(address string) (c net.Conn, err error) {
-	err = b.inside(func() error { c, err = dialHere(address); return err })
+	err = b.amongClients(func() error { c, err = dialHere(address); return err })
 	return c, err
 }
 
