@@ -1,0 +1,271 @@
+package systemd_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// Situations that need cgroups, and so a systemd.
+
+// pass is one run of the agent by hand, with everything due.
+type pass struct {
+	m      *machine
+	report reaper.Report
+	code   int
+}
+
+// reap runs the agent as an operator would. The arguments before "--" are those
+// of a program that runs it, systemd-run for example.
+func (m *machine) reap(args ...string) pass {
+	m.t.Helper()
+	prefix := []string{}
+	if i := slices.Index(args, "--"); i >= 0 {
+		prefix, args = args[:i], args[i+1:]
+	}
+	all := slices.Concat([]string{"--target", m.leader, "--all", "--"}, prefix,
+		[]string{"/usr/bin/haproxy-reaper", "reap", "--config", "/dev/null", "--state-dir", "/tmp/state", "--yes", "--deadline=0s", "-o", "json"}, args)
+	cmd := exec.Command("nsenter", all...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		m.t.Fatal(err)
+	}
+	p := pass{m: m, code: cmd.ProcessState.ExitCode()}
+	if err := json.Unmarshal(out, &p.report); err != nil {
+		m.t.Fatalf("%q: exit status %d, %v in %q", all, p.code, err, out)
+	}
+	return p
+}
+
+// instance is the instance of that name.
+func (p pass) instance(name string) reaper.Instance {
+	p.m.t.Helper()
+	var names []string
+	for _, i := range p.report.Instances {
+		if i.Name == name {
+			return i
+		}
+		names = append(names, i.Name)
+	}
+	p.m.t.Fatalf("no instance %q, only %q", name, names)
+	return reaper.Instance{}
+}
+
+// outcomes are those of the processes of an instance that have one, by pid.
+func (p pass) outcomes(name string) map[string]reaper.Outcome {
+	p.m.t.Helper()
+	all := map[string]reaper.Outcome{}
+	for _, q := range p.instance(name).Processes {
+		if q.Outcome != "" {
+			all[strconv.Itoa(q.PID)] = q.Outcome
+		}
+	}
+	return all
+}
+
+// Debian's ExecReload checks the configuration first, as root and in the unit's
+// own cgroup: for that time the check is the youngest HAProxy there.
+func TestConfigurationCheckOfExecReloadIsWaitedForAndRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	const cfg, list = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/list"
+	m.write(list, "", 0o644)
+	m.write(cfg, m.read(cfg)+"\nfrontend slow\n    bind 127.0.0.1:8081\n    acl known src -f "+list+"\n", 0o644)
+	m.serveTunnel()
+	old, _ := m.reloadHolding(1)
+	active := m.answering()
+
+	if err := os.Remove(m.path(list)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(m.path(list), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.must("systemctl", "reload", "--no-block", "haproxy")
+	m.until(func() error {
+		if out, _ := m.run("pgrep", "--full", "haproxy .*-c"); out == "" {
+			return errors.New("no check is running")
+		}
+		return nil
+	})
+	p := m.reap("--settle=300ms")
+	if got := p.instance("haproxy.service"); p.code != 3 || got.Refusal != reaper.ReasonStray {
+		t.Errorf("exit status %d, refusal %q (%s), want 3 and %q", p.code, got.Refusal, got.RefusalDetail, reaper.ReasonStray)
+	}
+	if got := m.workers(); !slices.Equal(got, []string{old[0], active}) {
+		t.Errorf("the workers are %q, want %q", got, []string{old[0], active})
+	}
+
+	// Who waits for the pipe gets its end; who opens the list from now on, a file.
+	m.write(list+".new", "", 0o644)
+	pipe, err := os.OpenFile(m.path(list), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(m.path(list+".new"), m.path(list)); err != nil {
+		t.Fatal(err)
+	}
+	pipe.Close()
+	m.until(func() error {
+		if m.answering() == active {
+			return errors.New("the reload is not over")
+		}
+		return nil
+	})
+	m.until(func() error {
+		if got := m.reap().outcomes("haproxy.service")[old[0]]; got != reaper.OutcomeTerminated {
+			return fmt.Errorf("outcome of %s: %q", old[0], got)
+		}
+		return nil
+	})
+}
+
+func TestServicesOfTwoUnitsAreTwoInstances(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.serveTunnel()
+	m.write("/etc/haproxy/two.cfg", strings.NewReplacer("2222", "2224", "8080", "8082", "/run/haproxy/admin.sock", "/run/haproxy/two.sock").Replace(m.read("/etc/haproxy/haproxy.cfg")), 0o644)
+	unit := m.must("systemctl", "cat", "haproxy.service")
+	m.write("/etc/systemd/system/haproxy-two.service", strings.NewReplacer(
+		"haproxy.cfg", "two.cfg", "haproxy.pid", "two.pid", "haproxy-master.sock", "two-master.sock").Replace(unit), 0o644)
+	m.must("systemctl", "daemon-reload")
+	m.must("systemctl", "start", "haproxy-two.service")
+	old, _ := m.reloadHolding(2)
+	other := m.show("haproxy-two.service", "MainPID")
+	before := m.read("/proc/" + other + "/task/" + other + "/children")
+
+	p := m.reap()
+	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != reaper.OutcomeTerminated || got[old[1]] != reaper.OutcomeTerminated {
+		t.Errorf("outcomes %v, want %q terminated", got, old)
+	}
+	two := p.instance("haproxy-two.service")
+	if !two.Confirmed || two.Refusal != "" || len(two.Processes) != 2 {
+		t.Errorf("the other instance: confirmed %v, refusal %q, %d processes", two.Confirmed, two.Refusal, len(two.Processes))
+	}
+	if after := m.read("/proc/" + other + "/task/" + other + "/children"); before == "" || after != before {
+		t.Errorf("the workers of the other service were %q and are %q", before, after)
+	}
+}
+
+// Daemons started by hand live in the session of whoever started them.
+func TestGenerationsInDifferentSessionsAreOneInstance(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.serveTunnel()
+	m.must("systemctl", "stop", "haproxy.service")
+	inSession := func(n int, flags ...string) {
+		m.must(append([]string{"systemd-run", "--quiet", "--scope", fmt.Sprintf("--unit=session-%d.scope", n), "haproxy", "-D", "-f", "/etc/haproxy/haproxy.cfg"}, flags...)...)
+	}
+	inSession(7)
+	m.until(m.answered)
+	first := m.answering()
+	held := m.hold()
+	inSession(8, "-sf", first)
+	m.until(func() error {
+		if m.answering() == first {
+			return errors.New("the first daemon still answers")
+		}
+		return nil
+	})
+	if a, b := m.read("/proc/"+first+"/cgroup"), m.read("/proc/"+m.answering()+"/cgroup"); a == b || !strings.Contains(a, "session-7.scope") {
+		t.Fatalf("cgroups %q and %q: this shows nothing", a, b)
+	}
+	if err := held.echo(); err != nil {
+		t.Fatal(err)
+	}
+	active := m.answering()
+	p := m.reap()
+	if got := p.outcomes("/etc/haproxy/haproxy.cfg"); len(got) != 1 || got[first] != reaper.OutcomeTerminated {
+		t.Errorf("outcomes %v, want %s terminated", got, first)
+	}
+	if now := m.answering(); now != active {
+		t.Errorf("%s answers, not %s", now, active)
+	}
+}
+
+// answered says that nobody answers.
+func (m *machine) answered() error {
+	if out, err := m.run("ss", "-Hltn", "sport = :8080"); err != nil || out == "" {
+		return fmt.Errorf("nobody listens: %v", err)
+	}
+	return nil
+}
+
+// A user with a delegated cgroup can name what is below it as he likes.
+func TestDelegatedCgroupUnderTheServicesNameIsNotTheService(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.serveTunnel()
+	old, _ := m.reloadHolding(1)
+	active := m.answering()
+	m.write("/tmp/mine.cfg", "defaults\n mode tcp\n timeout client 1h\n timeout connect 1s\n timeout server 1h\nfrontend mine\n bind 127.0.0.1:8100\n default_backend b\nbackend b\n server s 127.0.0.1:9\n", 0o644)
+	// systemd makes one dollar of two.
+	m.must("systemd-run", "--quiet", "--uid=nobody", "--property=Delegate=yes", "--unit=attacker.service", "sh", "-c",
+		`for top in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+			own=$top/system.slice/attacker.service
+			[ -d $own ] && mkdir -p $own/system.slice/haproxy.service && echo $$$$ >$own/system.slice/haproxy.service/cgroup.procs
+		done
+		exec haproxy -Ws -f /tmp/mine.cfg -sf `+old[0]+" "+active)
+	var attacker string
+	m.until(func() error {
+		pids := strings.Fields(m.must("sh", "-c", "pgrep --full /tmp/mine.cfg || true"))
+		for _, pid := range pids {
+			if strings.Contains(m.read("/proc/"+pid+"/cgroup"), "attacker.service/system.slice/haproxy.service") {
+				attacker = pid
+				return nil
+			}
+		}
+		return fmt.Errorf("no attacker under the service's name among %q", pids)
+	})
+	p := m.reap()
+	if got := p.outcomes("haproxy.service"); len(got) != 1 || got[old[0]] != reaper.OutcomeTerminated {
+		t.Errorf("outcomes %v, want %s alone terminated", got, old[0])
+	}
+	for _, q := range p.instance("haproxy.service").Processes {
+		if strconv.Itoa(q.PID) == attacker {
+			t.Error("the attacker is taken for one of haproxy.service")
+		}
+	}
+	if now := m.answering(); now != active {
+		t.Errorf("%s answers, not %s", now, active)
+	}
+}
+
+// In a sandbox with a network of its own a dump of the kernel's sockets is empty,
+// and is no error.
+func TestSandboxWithANetworkOfItsOwnIsNotBlind(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.serveTunnel()
+	old, _ := m.reloadHolding(1)
+	m.hold()
+	p := m.reap("systemd-run", "--quiet", "--wait", "--pipe", "--property=PrivateNetwork=yes", "--")
+	if got := p.outcomes("haproxy.service"); len(got) != 1 || got[old[0]] != reaper.OutcomeTerminated {
+		t.Errorf("outcomes %v, want %s alone terminated", got, old[0])
+	}
+	for _, q := range p.instance("haproxy.service").Processes {
+		switch {
+		case q.Role == reaper.RoleResidual && (q.Connections.Client == nil || *q.Connections.Client != 1):
+			t.Errorf("clients of the residual process: %v, want 1", q.Connections.Client)
+		case q.Role == reaper.RoleActive && (q.Connections.Client != nil && *q.Connections.Client < 1 || len(q.Listeners) == 0):
+			t.Errorf("the active has %v clients and listens on %q", q.Connections.Client, q.Listeners)
+		}
+	}
+}
