@@ -1,8 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -52,5 +56,28 @@ func TestForegroundProcessAloneIsAnActiveWithNothingToReap(t *testing.T) {
 		a := b.agent("reap", "--deadline", "0s").exits(0).finds(s.active(), isActive)
 		a.summary(reaper.Summary{Active: 1})
 		b.stay(before...)
+	})
+}
+
+// In a container whose first process waits for nobody, all who left are still
+// in the list of processes.
+func TestProcessesThatNobodyWaitedForCountForNothing(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		first := s.active()
+		if err := unix.PidfdSendSignal(b.ns, unix.SIGSTOP, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.PidfdSendSignal(b.ns, unix.SIGCONT, nil, 0) })
+		s.reload() // the first holds no client, and leaves
+		if text := b.read(fmt.Sprintf("/proc/%d/stat", first.PID)); !strings.Contains(text, ") Z 1 ") {
+			t.Fatalf("%v is %q: this shows nothing", first.ProcID, text)
+		}
+		old := s.makeResidual(2, 1)
+		a := s.reapsExactly(old...)
+		if got := len(a.instance(s.active()).Processes); got != 3 {
+			t.Errorf("%d processes in the report, want the active and two residual ones", got)
+		}
+		b.agent("reap", "--deadline", "0s").exits(0).summary(reaper.Summary{Active: 1})
 	})
 }
