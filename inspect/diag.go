@@ -15,6 +15,9 @@ const (
 	stateListen      = 10
 )
 
+// allStates is a set of every state, of which 1 << stateListen has one.
+const allStates = 1<<13 - 1
+
 // dumpListening is every socket in LISTEN in our network namespace, by inode:
 // TCP, and unix stream and seqpacket. The kernel picks them, so it costs nothing
 // that grows with connections. A kernel without unix_diag leaves out the unix
@@ -26,12 +29,12 @@ func dumpListening(k Kernel) (map[uint64]Listener, error) {
 	}
 	defer d.close()
 	found := map[uint64]Listener{}
-	if err := d.inet(unix.IPPROTO_TCP, stateListen, nil, func(s inetSocket) {
+	if err := d.inet(inetDump{protocol: unix.IPPROTO_TCP, states: 1 << stateListen}, func(s inetSocket) {
 		found[s.inode] = s.listener("tcp")
 	}); err != nil {
 		return nil, err
 	}
-	err = d.unix(stateListen, func(s unixSocket) {
+	err = d.unix(1<<stateListen, func(s unixSocket) {
 		found[s.inode] = Listener{Network: "unix", Address: s.path, Inode: s.inode}
 	})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
@@ -49,7 +52,7 @@ func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	}
 	defer d.close()
 	found := map[uint64]Listener{}
-	err = d.inet(unix.IPPROTO_UDP, stateClose, nil, func(s inetSocket) {
+	err = d.inet(inetDump{protocol: unix.IPPROTO_UDP, states: 1 << stateClose}, func(s inetSocket) {
 		if s.local.Port() != 0 {
 			found[s.inode] = s.listener("udp")
 		}
@@ -76,7 +79,7 @@ func countEstablished(k Kernel, ports []uint16) (map[uint16]int, error) {
 		return nil, err
 	}
 	defer d.close()
-	err = d.inet(unix.IPPROTO_TCP, stateEstablished, localPortFilter(ports), func(s inetSocket) {
+	err = d.inet(inetDump{protocol: unix.IPPROTO_TCP, states: 1 << stateEstablished, filter: localPortFilter(ports)}, func(s inetSocket) {
 		// The filter may let more through than was asked for.
 		if n, wanted := counts[s.local.Port()]; wanted {
 			counts[s.local.Port()] = n + 1
@@ -88,21 +91,62 @@ func countEstablished(k Kernel, ports []uint16) (map[uint16]int, error) {
 	return counts, nil
 }
 
+// inetDump says which sockets are wanted, and how much of them.
+type inetDump struct {
+	protocol uint8
+	states   uint32
+	filter   []byte // bytecode, nil for all
+	info     bool   // with struct tcp_info
+}
+
 // inetSocket is what is used of a struct inet_diag_msg.
 type inetSocket struct {
-	local netip.AddrPort
-	inode uint64
+	family      uint8
+	state       uint8
+	local, peer netip.AddrPort
+	inode       uint64
+	info        []byte // struct tcp_info, nil when it was not asked for
 }
 
 func (s inetSocket) listener(network string) Listener {
 	return Listener{Network: network, Address: s.local.String(), Port: s.local.Port(), Inode: s.inode}
 }
 
-// inet dumps the IPv4 sockets of a protocol in one state, then the IPv6 ones,
-// which include those that serve IPv4 through mapped addresses.
-func (d *diagSocket) inet(protocol, state uint8, filter []byte, visit func(inetSocket)) error {
+// socket is the same as a descriptor of it would tell.
+func (s inetSocket) socket(tcp bool) socket {
+	k := socket{
+		family: int(s.family), kind: unix.SOCK_DGRAM, tcp: tcp, inode: s.inode, state: s.state,
+		local: SockAddr{Family: int(s.family), IP: s.local}, peer: SockAddr{Family: int(s.family), IP: s.peer},
+		connected: s.peer.Port() != 0,
+	}
+	if tcp {
+		k.kind, k.listening = unix.SOCK_STREAM, s.state == stateListen
+		k.setInfo(parseTCPInfo(s.info))
+		k.state = s.state
+	}
+	return k
+}
+
+// parseTCPInfo reads a struct tcp_info, which grows from kernel to kernel: what
+// this one does not know is 0, what we do not know is passed over.
+func parseTCPInfo(b []byte) *unix.TCPInfo {
+	// Six bytes, two of bit fields that Go's struct leaves out, and the rest.
+	const bytes, bits = 6, 2
+	var info unix.TCPInfo
+	whole := make([]byte, binary.Size(info))
+	if len(b) > bytes+bits {
+		copy(whole[copy(whole, b[:bytes]):], b[bytes+bits:])
+	}
+	// It has its own size, so nothing can fail.
+	_, _ = binary.Decode(whole, binary.NativeEndian, &info)
+	return &info
+}
+
+// inet dumps the IPv4 sockets that are wanted, then the IPv6 ones, which include
+// those that serve IPv4 through mapped addresses.
+func (d *diagSocket) inet(want inetDump, visit func(inetSocket)) error {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		err := d.dump(inetRequest(family, protocol, state, filter), func(payload []byte) error {
+		err := d.dump(inetRequest(family, want), func(payload []byte) error {
 			s, err := parseInetDiag(payload)
 			if err == nil {
 				visit(s)
@@ -116,17 +160,23 @@ func (d *diagSocket) inet(protocol, state uint8, filter []byte, visit func(inetS
 	return nil
 }
 
+// inetDiagInfo is the attribute with a struct tcp_info; bit 1 asks for it.
+const inetDiagInfo = 2
+
 // inetRequest is a struct inet_diag_req_v2, and the filter as its attribute
 // INET_DIAG_REQ_BYTECODE.
-func inetRequest(family, protocol, state uint8, filter []byte) []byte {
+func inetRequest(family uint8, want inetDump) []byte {
 	const inetDiagReqBytecode = 1
 	b := make([]byte, 56)
-	b[0], b[1] = family, protocol
-	binary.NativeEndian.PutUint32(b[4:], 1<<state)
-	if len(filter) > 0 {
-		b = binary.NativeEndian.AppendUint16(b, uint16(4+len(filter)))
+	b[0], b[1] = family, want.protocol
+	if want.info {
+		b[2] = 1 << (inetDiagInfo - 1)
+	}
+	binary.NativeEndian.PutUint32(b[4:], want.states)
+	if len(want.filter) > 0 {
+		b = binary.NativeEndian.AppendUint16(b, uint16(4+len(want.filter)))
 		b = binary.NativeEndian.AppendUint16(b, inetDiagReqBytecode)
-		b = append(b, filter...)
+		b = append(b, want.filter...)
 	}
 	return b
 }
@@ -136,28 +186,43 @@ func parseInetDiag(b []byte) (inetSocket, error) {
 	if len(b) < 72 {
 		return inetSocket{}, errMessageCut
 	}
-	s := inetSocket{inode: uint64(binary.NativeEndian.Uint32(b[68:]))}
-	port := binary.BigEndian.Uint16(b[4:])
-	switch b[0] {
+	s := inetSocket{family: b[0], state: b[1], inode: uint64(binary.NativeEndian.Uint32(b[68:]))}
+	localPort, peerPort := binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint16(b[6:])
+	switch s.family {
 	case unix.AF_INET:
-		s.local = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[8:12])), port)
+		s.local = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[8:12])), localPort)
+		s.peer = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[24:28])), peerPort)
 	case unix.AF_INET6:
-		s.local = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[8:24])), port)
+		s.local = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[8:24])), localPort)
+		s.peer = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[24:40])), peerPort)
 	default:
 		return inetSocket{}, errors.New("internet socket of another family")
 	}
-	return s, nil
+	var err error
+	s.info, err = netlinkAttribute(b[72:], inetDiagInfo)
+	return s, err
 }
 
 // unixSocket is what is used of a struct unix_diag_msg.
 type unixSocket struct {
+	kind  uint8
+	state uint8
 	path  string // as SockAddr.Path
 	inode uint64
 }
 
-// unix dumps the unix sockets in one state.
-func (d *diagSocket) unix(state uint8, visit func(unixSocket)) error {
-	err := d.dump(unixRequest(state), func(payload []byte) error {
+// socket is the same as a descriptor of it would tell. The kernel keeps a unix
+// socket's peer for itself and tells whether there is one.
+func (s unixSocket) socket() socket {
+	return socket{
+		family: unix.AF_UNIX, kind: int(s.kind), inode: s.inode, listening: s.state == stateListen,
+		local: SockAddr{Family: unix.AF_UNIX, Path: s.path}, connected: s.state == stateEstablished,
+	}
+}
+
+// unix dumps the unix sockets in some states.
+func (d *diagSocket) unix(states uint32, visit func(unixSocket)) error {
+	err := d.dump(unixRequest(states), func(payload []byte) error {
 		s, err := parseUnixDiag(payload)
 		if err == nil {
 			visit(s)
@@ -171,11 +236,11 @@ func (d *diagSocket) unix(state uint8, visit func(unixSocket)) error {
 }
 
 // unixRequest is a struct unix_diag_req that asks for the names.
-func unixRequest(state uint8) []byte {
+func unixRequest(states uint32) []byte {
 	const udiagShowName = 1
 	b := make([]byte, 24)
 	b[0] = unix.AF_UNIX
-	binary.NativeEndian.PutUint32(b[4:], 1<<state)
+	binary.NativeEndian.PutUint32(b[4:], states)
 	binary.NativeEndian.PutUint32(b[12:], udiagShowName)
 	return b
 }
@@ -194,5 +259,5 @@ func parseUnixDiag(b []byte) (unixSocket, error) {
 	if err != nil {
 		return unixSocket{}, err
 	}
-	return unixSocket{path: unixPath(name), inode: uint64(binary.NativeEndian.Uint32(b[4:]))}, nil
+	return unixSocket{kind: b[1], state: b[2], path: unixPath(name), inode: uint64(binary.NativeEndian.Uint32(b[4:]))}, nil
 }

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -107,6 +108,23 @@ type Sockets struct {
 	// Both are nil when not counted.
 	Ports map[uint16]PortUse
 	Unix  map[string]int
+	// Connections are those of Ports one by one, where Tables.Peers asked for
+	// them.
+	Connections []Connection
+
+	peers bool
+}
+
+// Connection is one established TCP or connected UDP socket.
+type Connection struct {
+	Peer netip.AddrPort // an IPv4 peer of an IPv6 socket as IPv4
+	Port uint16         // local
+	TCP  bool           // of another one nothing below is known
+	// Idle is the time since the last byte moved, as in PortUse.
+	Idle time.Duration
+	// Bytes were received, or sent and acknowledged, since it was established
+	// (TCP_INFO: tcpi_bytes_received, tcpi_bytes_acked).
+	Bytes uint64
 }
 
 // Listener is a socket that accepts, or may accept again, new connections.

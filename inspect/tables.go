@@ -9,6 +9,10 @@ import (
 // once each, and only if somebody asks. They prove that a socket is there, never
 // that none is.
 type Tables struct {
+	// Peers asks thorough looks for each connection's peer, which costs one more
+	// call for each.
+	Peers bool
+
 	host  *Host
 	netNS uint64 // our own
 

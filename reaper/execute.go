@@ -320,7 +320,7 @@ func (x *execution) confirmActive(ctx context.Context, in Instance) error {
 		x.Host.LookGently(tables, again)
 		if again.Sockets == nil || len(again.Sockets.Listening) == 0 {
 			again.Err = nil
-			x.Host.LookThoroughly(context.Background(), again)
+			x.Host.LookThoroughly(context.Background(), tables, again)
 		}
 		listening = listening || again.Sockets != nil && len(again.Sockets.Listening) > 0
 	}

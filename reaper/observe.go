@@ -87,7 +87,7 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, g *gro
 			// network namespace, say. Only then is the active touched.
 			w.Err = nil
 		}
-		p.Host.LookThoroughly(ctx, w)
+		p.Host.LookThoroughly(ctx, tables, w)
 	}
 	// One that exited while it was looked at is no failure to look.
 	g.members = slices.DeleteFunc(g.members, func(m member) bool {

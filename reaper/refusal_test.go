@@ -60,8 +60,17 @@ func TestRefusals(t *testing.T) {
 			s.Worker(102, ticks(10*time.Minute), []int{101}, fakehost.Client(443, 3, 0))
 		}, reaper.ReasonTie, "102"},
 		{"the descriptors of an old worker may not be read", func(w *fakehost.World, s *fakehost.Service) {
-			fail(w, "PidfdGetfd", "3", unix.EPERM)
+			w.Before = func(_ int, call, about string) error {
+				if call == "PidfdGetfd" || about == "/proc/101/fd/0" {
+					return unix.EPERM
+				}
+				return nil
+			}
 		}, reaper.ReasonUnreadable, "operation not permitted"},
+		{"pidfd_getfd is refused, and a socket of an old worker stands in no table", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Reset(443))
+			fail(w, "PidfdGetfd", "3", unix.EPERM)
+		}, reaper.ReasonUnclassified, "none of the kernel's tables"},
 		{"a member's signal masks cannot be read", func(w *fakehost.World, s *fakehost.Service) {
 			fail(w, "ReadFile", "/proc/102/status", unix.EIO)
 		}, reaper.ReasonUnreadable, "102"},

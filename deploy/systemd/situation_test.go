@@ -269,3 +269,26 @@ func TestSandboxWithANetworkOfItsOwnIsNotBlind(t *testing.T) {
 		}
 	}
 }
+
+// A filter against pidfd_getfd, as container runtimes have: the kernel's tables
+// stand in for it.
+func TestFilterAgainstLookingAtDescriptorsIsNoHindrance(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.install()
+	m.serveTunnel()
+	old, _ := m.reloadHolding(2)
+	active := m.answering()
+	p := m.reap("systemd-run", "--quiet", "--wait", "--pipe", "--property=SystemCallFilter=~pidfd_getfd", "--property=SystemCallErrorNumber=EPERM", "--")
+	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != reaper.OutcomeTerminated || got[old[1]] != reaper.OutcomeTerminated {
+		t.Errorf("refusal %q, outcomes %v, want %q terminated", p.instance("haproxy.service").RefusalDetail, got, old)
+	}
+	for _, q := range p.instance("haproxy.service").Processes {
+		if q.Role == reaper.RoleResidual && (q.Connections.Client == nil || *q.Connections.Client != 1) {
+			t.Errorf("clients of %d: %v, want 1", q.PID, q.Connections.Client)
+		}
+	}
+	if now := m.answering(); now != active {
+		t.Errorf("%s answers, not %s", now, active)
+	}
+}

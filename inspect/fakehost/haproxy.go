@@ -32,7 +32,7 @@ func Listen(port int) Socket {
 func Client(port, n int, idle time.Duration) Socket {
 	return Socket{
 		Family: unix.AF_INET, Type: unix.SOCK_STREAM, State: unix.BPF_TCP_ESTABLISHED, Segments: 5, IdleMillisecond: uint32(idle.Milliseconds()),
-		Local: fmt.Sprintf("10.0.0.1:%d", port), Peer: fmt.Sprintf("10.0.0.2:%d", 30000+n), Inode: uint64(port)<<32 + uint64(n),
+		Local: fmt.Sprintf("10.0.0.1:%d", port), Peer: fmt.Sprintf("10.0.0.2:%d", 30000+n), Inode: uint64(port)<<16 + uint64(n),
 	}
 }
 
@@ -53,7 +53,7 @@ func Reset(port int) Socket {
 
 // UDP is an unconnected datagram socket.
 func UDP(port int) Socket {
-	return Socket{Family: unix.AF_INET, Type: unix.SOCK_DGRAM, Local: fmt.Sprintf("0.0.0.0:%d", port), Inode: 1<<48 + uint64(port)}
+	return Socket{Family: unix.AF_INET, Type: unix.SOCK_DGRAM, Local: fmt.Sprintf("0.0.0.0:%d", port), Inode: 1<<31 + uint64(port)}
 }
 
 // Service is a master-worker service on a World.

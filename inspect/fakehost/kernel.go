@@ -264,8 +264,15 @@ func (w *World) TCPInfo(fd int, info *unix.TCPInfo) error {
 	case s.Type != unix.SOCK_STREAM || s.Family == unix.AF_UNIX:
 		return unix.ENOPROTOOPT
 	}
-	*info = unix.TCPInfo{State: s.State, Segs_in: s.Segments, Segs_out: s.Segments, Last_data_sent: s.IdleMillisecond, Last_data_recv: s.IdleMillisecond}
+	*info = s.tcpInfo()
 	return nil
+}
+
+func (s *Socket) tcpInfo() unix.TCPInfo {
+	return unix.TCPInfo{
+		State: s.State, Segs_in: s.Segments, Segs_out: s.Segments,
+		Last_data_sent: s.IdleMillisecond, Last_data_recv: s.IdleMillisecond, Bytes_received: uint64(s.Segments) * 100,
+	}
 }
 
 // SockName implements inspect.Kernel.

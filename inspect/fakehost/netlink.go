@@ -30,6 +30,10 @@ func (w *World) NetlinkSend(fd int, request []byte) error {
 	states := binary.NativeEndian.Uint32(request[20:])
 	var answer []byte
 	for _, s := range w.ownSockets() {
+		// The kernel keeps no table of TCP sockets in CLOSE.
+		if family != unix.AF_UNIX && s.protocol() == unix.IPPROTO_TCP && s.state() == unix.BPF_TCP_CLOSE {
+			continue
+		}
 		if s.Family == family && states&(1<<s.state()) != 0 && (family == unix.AF_UNIX || s.protocol() == protocol) {
 			answer = append(answer, netlinkMessage(unix.SOCK_DIAG_BY_FAMILY, seq, s.diag())...)
 		}
@@ -108,7 +112,19 @@ func (s Socket) diag() []byte {
 		binary.BigEndian.PutUint16(b[4:], local.Port())
 		copy(b[8:24], local.Addr().AsSlice())
 	}
+	if peer, err := netip.ParseAddrPort(s.Peer); err == nil {
+		binary.BigEndian.PutUint16(b[6:], peer.Port())
+		copy(b[24:40], peer.Addr().AsSlice())
+	}
 	binary.NativeEndian.PutUint32(b[68:], uint32(s.Inode))
+	if s.protocol() == unix.IPPROTO_TCP {
+		const inetDiagInfo = 2
+		info, _ := binary.Append(nil, binary.NativeEndian, s.tcpInfo())
+		info = slices.Insert(info, 6, 0, 0) // bit fields that Go's struct leaves out
+		b = binary.NativeEndian.AppendUint16(b, uint16(4+len(info)))
+		b = binary.NativeEndian.AppendUint16(b, inetDiagInfo)
+		b = append(b, info...)
+	}
 	return b
 }
 

@@ -1,0 +1,97 @@
+package inspect_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
+)
+
+// lookAt observes the one process of a host and looks at its sockets, with an
+// error behind one call of the look.
+func lookAt(t *testing.T, w *fakehost.World, before func(call, about string) error) *inspect.Process {
+	t.Helper()
+	h := inspect.NewHost(w, []string{"haproxy"})
+	defer h.Close()
+	s, err := h.Observe(context.Background())
+	if err != nil || len(s.Processes) != 1 {
+		t.Fatalf("%d processes, %v", len(s.Processes), err)
+	}
+	w.Before = func(_ int, call, about string) error { return before(call, about) }
+	h.LookThoroughly(context.Background(), h.Tables(), s.Processes[0])
+	return s.Processes[0]
+}
+
+func oldWorker() *fakehost.World {
+	w := fakehost.New()
+	fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", 100, 1000, nil,
+		fakehost.Client(443, 1, time.Second), fakehost.Client(443, 2, 3*time.Second), fakehost.UDP(40000), fakehost.Paused(80))
+	return w
+}
+
+func TestDescriptorThatClosesAmidTheLookIsNotCounted(t *testing.T) {
+	calls := 0
+	p := lookAt(t, oldWorker(), func(call, _ string) error {
+		if call == "PidfdGetfd" {
+			if calls++; calls == 4 { // after 0, 1 and 2 the first connection
+				return unix.EBADF
+			}
+		}
+		return nil
+	})
+	want := inspect.PortUse{Connections: 1, MinIdle: 3 * time.Second, MaxIdle: 3 * time.Second}
+	if p.Err != nil || p.Sockets.Ports[443] != want || !p.Sockets.Proof {
+		t.Errorf("error %v, sockets %+v", p.Err, p.Sockets)
+	}
+}
+
+// What could not be read of one descriptor is unknown of the whole process.
+func TestLookThatFailsAnywhereTellsNothing(t *testing.T) {
+	calls := map[string]bool{}
+	lookAt(t, oldWorker(), func(call, about string) error {
+		if about != "/proc/self/ns/net" { // which is ours decides only where else to look
+			calls[call] = true
+		}
+		return nil
+	})
+	for call := range calls {
+		for _, errno := range []error{unix.EIO, unix.ENOMEM, unix.EMFILE, unix.ESRCH, context.Canceled} {
+			w := oldWorker()
+			p := lookAt(t, w, func(c, _ string) error {
+				if c == call {
+					return errno
+				}
+				return nil
+			})
+			if p.Sockets != nil || !errors.Is(p.Err, errno) {
+				t.Errorf("%s fails with %v: error %v, sockets %+v", call, errno, p.Err, p.Sockets)
+			}
+			if n := w.Open(); n != 0 && call != "Close" {
+				t.Errorf("%s fails with %v: %d descriptors are left open", call, errno, n)
+			}
+		}
+	}
+	for _, call := range []string{"PidfdGetfd", "SockoptInt", "SockName", "PeerName", "TCPInfo", "Inode", "Close"} {
+		if !calls[call] {
+			t.Errorf("the look made no call of %s: this shows nothing of it", call)
+		}
+	}
+}
+
+func TestProcessThatHasGoneIsNotLookedAt(t *testing.T) {
+	w := oldWorker()
+	p := lookAt(t, w, func(call, _ string) error {
+		if call == "PidfdGetfd" {
+			w.Exit(100)
+		}
+		return nil
+	})
+	if p.Sockets != nil || !errors.Is(p.Err, unix.ESRCH) {
+		t.Errorf("error %v, sockets %+v", p.Err, p.Sockets)
+	}
+}

@@ -1,0 +1,163 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+)
+
+// refusingKernel is this host's with a filter against pidfd_getfd.
+type refusingKernel struct{ Linux }
+
+func (refusingKernel) PidfdGetfd(int, int) (int, error) { return -1, unix.EPERM }
+
+// lookAtMyself looks thoroughly at this very process.
+func lookAtMyself(t *testing.T, k Kernel) *Process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := NewHost(k, []string{exe})
+	defer h.Close()
+	p := h.read(os.Getpid(), true)
+	if p == nil || p.Err != nil {
+		t.Fatalf("%+v", p)
+	}
+	tables := h.Tables()
+	tables.Peers = true
+	h.LookThoroughly(context.Background(), tables, p)
+	return p
+}
+
+// everySocket opens one of each kind that HAProxy has, and what it is connected to.
+func everySocket(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, c := range []struct{ network, address string }{
+		{"tcp4", "127.0.0.1:0"}, {"tcp6", "[::1]:0"}, {"tcp", ":0"},
+		{"unix", filepath.Join(dir, "stream")}, {"unix", fmt.Sprintf("@intables-%d", os.Getpid())}, {"unixpacket", filepath.Join(dir, "packet")},
+	} {
+		l := listen(t, c.network, c.address)
+		network, address := c.network, l.Addr().String()
+		if network == "tcp" { // a client of IPv4 on a listener of IPv6
+			network, address = "tcp4", strings.Replace(address, "[::]", "127.0.0.1", 1)
+		}
+		client, err := net.Dial(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { server.Close() })
+		if _, err := client.Write([]byte("four")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := server.Read(make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bound, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bound.Close() })
+	for _, network := range []string{"udp4", "udp"} {
+		c, err := net.Dial(network, bound.LocalAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	log, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "log"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+}
+
+// Where the one way is refused, the other must tell the same.
+func TestTablesTellOfAProcessWhatItsDescriptorsTell(t *testing.T) {
+	everySocket(t)
+	one, other := lookAtMyself(t, Linux{}), lookAtMyself(t, refusingKernel{})
+	if one.Err != nil || other.Err != nil {
+		t.Fatal(one.Err, other.Err)
+	}
+	s := one.Sockets
+	if len(s.Listening) < 6 || len(s.Bound) < 1 || len(s.Connections) < 8 || s.Unix[""] < 5 || len(s.Unclassified) < 1 {
+		t.Fatalf("too little was found: %+v", s)
+	}
+	if s.Connections[0].Bytes == 0 && s.Connections[1].Bytes == 0 {
+		t.Errorf("no bytes on %+v", s.Connections[:2])
+	}
+	diff := gocmp.Diff(one.Sockets, other.Sockets,
+		cmpopts.IgnoreFields(PortUse{}, "MinIdle", "MaxIdle"), cmpopts.IgnoreFields(Connection{}, "Idle"),
+		cmpopts.SortSlices(func(a, b Listener) bool { return a.Inode < b.Inode }),
+		cmpopts.SortSlices(func(a, b Connection) bool {
+			return cmp.Or(a.Peer.Compare(b.Peer), cmp.Compare(a.Port, b.Port)) < 0
+		}),
+		cmpopts.SortSlices(func(a, b string) bool { return a < b }),
+		cmpopts.EquateComparable(Connection{}.Peer), cmpopts.IgnoreUnexported(Sockets{}))
+	if diff != "" {
+		t.Errorf("by the tables (+) it is not what it is by the descriptors (-):\n%s", diff)
+	}
+}
+
+// A paused listener, or a connection that was reset, is in CLOSE, and the kernel
+// keeps no table of those.
+func TestSocketThatStandsInNoTableIsUnclassified(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	inode, err := Linux{}.Inode(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("(inode %d)", inode)
+	isWanted := func(text string) bool { return strings.HasSuffix(text, want) }
+	if p := lookAtMyself(t, refusingKernel{}); p.Err != nil || !slices.ContainsFunc(p.Sockets.Unclassified, isWanted) {
+		t.Errorf("error %v, unclassified %q, want one %s", p.Err, p.Sockets.Unclassified, want)
+	}
+	if p := lookAtMyself(t, Linux{}); p.Err != nil || len(p.Sockets.Paused) != 1 {
+		t.Errorf("error %v, sockets %+v, want one paused", p.Err, p.Sockets)
+	}
+}
+
+// The tables of our own network say nothing of another one.
+func TestTablesAreNoHelpInAnotherNetworkNamespace(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := NewHost(refusingKernel{}, []string{exe})
+	defer h.Close()
+	p := h.read(os.Getpid(), true)
+	p.NetNS++
+	h.LookThoroughly(context.Background(), h.Tables(), p)
+	if p.Sockets != nil || !IsPermission(p.Err) || !strings.Contains(p.Err.Error(), "another network namespace") {
+		t.Errorf("sockets %+v, error %v", p.Sockets, p.Err)
+	}
+}
