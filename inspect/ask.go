@@ -40,22 +40,35 @@ func (h *Host) AskMaster(ctx context.Context, s Snapshot, master *Process, worke
 	if table.master != master.NSPID {
 		return fmt.Errorf("%w: the one at %s belongs to process %d", ErrNoCLI, address, table.master)
 	}
-	var wg sync.WaitGroup
-	limit := make(chan struct{}, 4) // the master takes ten connections
-	for _, w := range workers {
+	// One that does not answer, being wedged, is no failure of the master's.
+	_ = eachWorker(workers, func(w *Process) error {
 		if !w.Signals.Ready() {
-			continue // a starting worker may not answer at all
+			return nil // a starting worker may not answer at all
 		}
+		answer, err := cli.Info(ctx, w.NSPID)
+		if err == nil {
+			w.CLI = &answer
+		}
+		return err
+	})
+	return nil
+}
+
+// eachWorker asks several workers at once, but not too many: a master takes ten
+// connections.
+func eachWorker(workers []*Process, ask func(*Process) error) error {
+	var wg sync.WaitGroup
+	limit := make(chan struct{}, 4)
+	errs := make([]error, len(workers))
+	for i, w := range workers {
 		wg.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			if answer, err := cli.Info(ctx, w.NSPID); err == nil {
-				w.CLI = &answer
-			}
+			errs[i] = ask(w)
 		})
 	}
 	wg.Wait()
-	return nil
+	return errors.Join(errs...)
 }
 
 // cliAddress finds where a master's CLI listens. A path is the master's own, so

@@ -25,7 +25,12 @@ type MasterCLI struct {
 
 // Ask sends one command and returns the whole answer.
 func (m MasterCLI) Ask(ctx context.Context, command string) ([]byte, error) {
-	answer, err := m.ask(ctx, command)
+	return m.askUpTo(ctx, command, maxAnswer)
+}
+
+// askUpTo is Ask for an answer of so many bytes at the most.
+func (m MasterCLI) askUpTo(ctx context.Context, command string, limit int) ([]byte, error) {
+	answer, err := m.ask(ctx, command, limit)
 	if err != nil {
 		// A deadline on a connection is reported as a timeout of its own.
 		if ctx.Err() != nil {
@@ -36,7 +41,7 @@ func (m MasterCLI) Ask(ctx context.Context, command string) ([]byte, error) {
 	return answer, nil
 }
 
-func (m MasterCLI) ask(ctx context.Context, command string) ([]byte, error) {
+func (m MasterCLI) ask(ctx context.Context, command string, limit int) ([]byte, error) {
 	conn, err := m.Kernel.Dial(ctx, m.Network, m.Address)
 	if err != nil {
 		return nil, err
@@ -48,11 +53,11 @@ func (m MasterCLI) ask(ctx context.Context, command string) ([]byte, error) {
 	if _, err := io.WriteString(conn, command+";quit\n"); err != nil {
 		return nil, err
 	}
-	answer, err := io.ReadAll(io.LimitReader(conn, maxAnswer+1))
+	answer, err := io.ReadAll(io.LimitReader(conn, int64(limit)+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(answer) > maxAnswer {
+	if len(answer) > limit {
 		return nil, errors.New("answer too long")
 	}
 	return answer, nil

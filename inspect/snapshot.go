@@ -68,6 +68,9 @@ type Process struct {
 	// CLI is what the master CLI said of this worker, nil when it was not asked
 	// or did not answer.
 	CLI *CLIAnswer
+	// Sessions is the age of its streams by the client's address, as the master
+	// CLI said; nil when it was not asked or did not answer.
+	Sessions map[netip.AddrPort]time.Duration
 	// PrivateBytes is the memory that ends with this process (Private_Clean
 	// and Private_Dirty of /proc/PID/smaps_rollup), nil when not read.
 	PrivateBytes *uint64

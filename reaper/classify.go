@@ -25,9 +25,11 @@ type Look struct {
 	Configured map[string]inspect.ConfiguredPorts
 	// Answered are the keys of the groups whose master CLI answered.
 	Answered map[string]bool
-	// Clients is the number of client connections of a group's active
+	// ActiveClients is the number of client connections of a group's active
 	// generation, by its key; no entry when not known.
-	Clients map[string]int
+	ActiveClients map[string]int
+	// Clients asks for the clients of residual processes, peer by peer.
+	Clients bool
 
 	MemoryAvailable *uint64
 }

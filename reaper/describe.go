@@ -35,8 +35,9 @@ func (c *classifier) process(m member, role Role) Process {
 			p.Listeners = append(p.Listeners, l.Network+" "+unixName(l.Address))
 		}
 		c.connections(&p, m.Sockets)
+		p.Clients = c.clients(m, role)
 	}
-	if clients, known := c.look.Clients[c.group.key]; known && role == RoleActive {
+	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients
 	}
 	return p

@@ -18,7 +18,7 @@ func (p *Pass) observe(ctx context.Context, only string) (Report, error) {
 	}
 	l := Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s, Groups: Group(s),
-		Configured: map[string]inspect.ConfiguredPorts{}, Answered: map[string]bool{}, Clients: map[string]int{},
+		Configured: map[string]inspect.ConfiguredPorts{}, Answered: map[string]bool{}, ActiveClients: map[string]int{}, Clients: p.Clients,
 	}
 	if only != "" {
 		l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return g.key != only })
@@ -39,6 +39,7 @@ func (p *Pass) observe(ctx context.Context, only string) (Report, error) {
 // costs a second, and shall cost the others none.
 func (p *Pass) lookAtGroups(ctx context.Context, l *Look, measure bool) {
 	tables := p.Host.Tables()
+	tables.Peers = l.Clients
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range l.Groups {
@@ -49,6 +50,9 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, measure bool) {
 		wg.Go(func() {
 			p.lookAtSockets(ctx, tables, g)
 			answered := p.askMaster(ctx, l.Snapshot, g)
+			if answered && l.Clients {
+				p.askSessions(ctx, l.Snapshot, g)
+			}
 			configured, needed := p.configured(l.Snapshot, g)
 			clients, known := 0, false
 			if measure {
@@ -62,7 +66,7 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, measure bool) {
 				l.Configured[g.key] = configured
 			}
 			if known {
-				l.Clients[g.key] = clients
+				l.ActiveClients[g.key] = clients
 			}
 		})
 	}
@@ -109,6 +113,15 @@ func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) bool
 		p.Log.Debug("the master CLI is no witness", "master", g.master.PID, "error", err)
 	}
 	return err == nil
+}
+
+// askSessions asks since when the clients of the old workers are there.
+func (p *Pass) askSessions(ctx context.Context, s inspect.Snapshot, g *group) {
+	workers := g.workers()
+	old := workers[:len(workers)-len(youngest(workers))]
+	if err := p.Host.AskSessions(ctx, s, g.master, old, p.MasterSocket); err != nil {
+		p.Log.Debug("the master CLI does not tell the age of every client", "master", g.master.PID, "error", err)
+	}
 }
 
 // configured reads the configuration where a bound UDP socket has to be told

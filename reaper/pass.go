@@ -19,6 +19,9 @@ type Pass struct {
 	// MasterSocket is the master CLI's path, "" for the one in the master's
 	// arguments, "none" to ask none.
 	MasterSocket string
+	// Clients asks for the clients of residual processes, peer by peer, which
+	// costs more calls for each connection.
+	Clients bool
 	// Memory is what earlier passes remember; Status and Run leave in it what the
 	// next one should.
 	Memory Memory

@@ -71,6 +71,9 @@ type Process struct {
 	Listeners   []string    `json:"listeners"`
 	Connections Connections `json:"connections"`
 	Ports       []PortUse   `json:"ports"`
+	// Clients are who holds a residual process, by peer and local port, those
+	// with the most connections first; null when it was not asked for.
+	Clients []Client `json:"clients"`
 	// IdleSeconds is the time since any byte moved on its least idle client
 	// connection; null without one.
 	IdleSeconds  *float64 `json:"idle_seconds"`
@@ -96,6 +99,24 @@ type PortUse struct {
 	Clients        int     `json:"clients"`
 	MinIdleSeconds float64 `json:"min_idle_seconds"`
 	MaxIdleSeconds float64 `json:"max_idle_seconds"`
+}
+
+// Client sums up the client connections of one peer on one local port or path.
+// The peer is the kernel's: behind a balancer that is the balancer.
+type Client struct {
+	Peer        string `json:"peer"` // address; "" for a unix socket
+	Port        uint16 `json:"port"` // local; 0 for a unix socket
+	Path        string `json:"path"` // local path of a unix socket, else ""
+	Connections int    `json:"connections"`
+	// OldestSeconds is the age of the oldest connection that the master CLI
+	// knows a stream of; null where it knows none, or is not there.
+	OldestSeconds *float64 `json:"oldest_seconds"`
+	// MinIdleSeconds and MaxIdleSeconds are the times since the last byte on the
+	// busiest and on the idlest; null for unix sockets and QUIC.
+	MinIdleSeconds *float64 `json:"min_idle_seconds"`
+	MaxIdleSeconds *float64 `json:"max_idle_seconds"`
+	// Bytes moved on them, both ways, since they were made; null as above.
+	Bytes *uint64 `json:"bytes"`
 }
 
 // Summary counts over all instances at the end of the pass.

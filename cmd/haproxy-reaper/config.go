@@ -19,7 +19,7 @@ const (
 type config struct {
 	command subcommand
 
-	dryRun, yes                              switchValue
+	dryRun, yes, clients                     switchValue
 	deadline, killAfter, settle, passTimeout durationValue
 	maxTerminations                          countValue
 	instances, exes                          []string
@@ -68,6 +68,7 @@ func (c *config) flags() *pflag.FlagSet {
 	list(&c.instances, "instance", nil, notEmpty, "only this instance, by the name that status prints (repeatable)")
 	list(&c.exes, "exe", []string{"haproxy"}, executable, "base name or absolute path of HAProxy's executable (repeatable)")
 	text(&c.configFile, "config", defaultConfigFile, "FILE", notEmpty, "NAME=value lines, the names being those of the variables")
+	boolean(&c.clients, "clients", "", "status lists who holds each residual process, by peer and local port")
 	choice(&c.output, "output", "o", "text", []string{"text", "json", "none"}, "what to print on standard output")
 	text(&c.textfile, "textfile", "", "FILE", textfilePath, "write metrics to this .prom file for node_exporter")
 	text(&c.stateDir, "state-dir", "", "DIR", notEmpty, "counters and first-seen times; unset = $STATE_DIRECTORY, else "+defaultStateDir)
@@ -145,6 +146,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("%s: must be longer than 0s", c.source("pass-timeout"))
 	case c.settle > c.passTimeout && c.from["settle"] != "" && c.from["pass-timeout"] != "":
 		return fmt.Errorf("%s (%s) is longer than %s (%s)", c.source("settle"), &c.settle, c.source("pass-timeout"), &c.passTimeout)
+	case c.command.name != "status" && c.onCommandLine("clients"):
+		return fmt.Errorf("--clients: %s does not list them, status does", c.command.name)
 	case c.command.name == "status" && c.onCommandLine("textfile"):
 		return errors.New("--textfile: status writes nothing, reap --dry-run does")
 	}

@@ -54,6 +54,7 @@ func newHostEngine(s passSettings) engine {
 		},
 		Terminator:   terminator,
 		MasterSocket: c.masterSocket,
+		Clients:      bool(c.clients) && c.command.name == "status",
 		Memory:       s.memory,
 		Approve:      s.approve,
 		Log:          s.log,

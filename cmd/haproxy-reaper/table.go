@@ -31,6 +31,7 @@ func writeTable(b *strings.Builder, r *reaper.Report) {
 			for _, text := range explain(instance, p, r.Time) {
 				fmt.Fprintln(b, wrap(wordIndent, wordIndent+"  ", text))
 			}
+			writeClients(b, p)
 		}
 		fmt.Fprintln(b)
 	}

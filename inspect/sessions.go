@@ -1,0 +1,126 @@
+package inspect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxSessions bounds the answer to `show sess`, in bytes: some ten thousand
+// streams of three hundred bytes each.
+const maxSessions = 4 << 20
+
+// AskSessions asks a master's CLI since when each client of these workers is
+// there, and leaves the answers in their Sessions fields: the kernel does not
+// tell. HAProxy counts streams, so a connection that has none just now (an idle
+// one of HTTP) has no age. It is for a person who asks who holds a worker: it
+// makes the worker write a line for every stream. socket and the error are as
+// AskMaster's; all of it takes a second at most.
+func (h *Host) AskSessions(ctx context.Context, s Snapshot, master *Process, workers []*Process, socket string) error {
+	network, address, err := h.cliAddress(s, master, socket)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	cli := MasterCLI{Kernel: h.kernel, Network: network, Address: address}
+	return eachWorker(workers, func(w *Process) error {
+		if !w.Signals.Ready() {
+			return nil
+		}
+		ages, err := cli.Sessions(ctx, w.NSPID)
+		if err == nil {
+			w.Sessions = ages
+		}
+		return err
+	})
+}
+
+// Sessions asks a worker for the age of each stream, by its client's address.
+// The command is `show sess` (management.txt), its level is operator.
+func (m MasterCLI) Sessions(ctx context.Context, nspid int) (map[netip.AddrPort]time.Duration, error) {
+	answer, err := m.askUpTo(ctx, fmt.Sprintf("@!%d show sess", nspid), maxSessions)
+	if err != nil {
+		return nil, err
+	}
+	return parseShowSess(answer)
+}
+
+// parseShowSess reads the answer to `show sess`: a line for each stream, words
+// of name=value after its address (1.9 to 3.4). Clients of unix sockets have no
+// address, and streams of HAProxy's own have none either: they are left out. Of
+// several streams of one client the oldest counts.
+func parseShowSess(b []byte) (map[netip.AddrPort]time.Duration, error) {
+	ages := map[netip.AddrPort]time.Duration{}
+	for line := range bytes.Lines(b) {
+		text, whole := strings.CutSuffix(string(line), "\n")
+		if text == "" {
+			continue
+		}
+		if !whole {
+			return nil, errors.New("parse show sess: last row cut short")
+		}
+		if !strings.HasPrefix(text, "0x") {
+			return nil, fmt.Errorf("parse show sess: no stream in %q", firstLine(line))
+		}
+		src, age := "", ""
+		for _, word := range strings.Fields(text) {
+			// Names of the configuration come between, and hold no blank.
+			if value, ok := strings.CutPrefix(word, "src="); ok && src == "" {
+				src = value
+			} else if value, ok := strings.CutPrefix(word, "age="); ok && age == "" {
+				age = value
+			}
+		}
+		peer, ok := parsePeer(src)
+		if !ok {
+			continue
+		}
+		lasted, err := parseAge(age)
+		if err != nil {
+			return nil, fmt.Errorf("parse show sess: %w", err)
+		}
+		ages[peer] = max(ages[peer], lasted)
+	}
+	return ages, nil
+}
+
+// parsePeer reads an address as HAProxy writes it, an IPv6 one without brackets.
+func parsePeer(text string) (netip.AddrPort, bool) {
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 {
+		return netip.AddrPort{}, false
+	}
+	host, err := netip.ParseAddr(text[:i])
+	port, portErr := strconv.ParseUint(text[i+1:], 10, 16)
+	return netip.AddrPortFrom(host.Unmap(), uint16(port)), err == nil && portErr == nil
+}
+
+// parseAge reads a time as HAProxy writes it: 3s, 4m12s, 2h7m, 9d3h. Some
+// releases (3.0.0, 3.1.0) write ages of decades; who knows the process's own age
+// can tell.
+func parseAge(text string) (time.Duration, error) {
+	units := map[byte]time.Duration{'d': 24 * time.Hour, 'h': time.Hour, 'm': time.Minute, 's': time.Second}
+	var sum time.Duration
+	for rest := text; rest != ""; {
+		i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+		if i <= 0 || units[rest[i]] == 0 {
+			return 0, fmt.Errorf("%q is no time", text)
+		}
+		n, err := strconv.ParseUint(rest[:i], 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no time: %w", text, err)
+		}
+		sum += time.Duration(n) * units[rest[i]]
+		rest = rest[i+1:]
+	}
+	if text == "" {
+		return 0, errors.New("a stream without an age")
+	}
+	return sum, nil
+}
