@@ -23,7 +23,7 @@ func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 		p.Err = readError("descriptors", "pidfd_getfd", ErrGone)
 		return
 	}
-	s := newSockets(t.Peers)
+	s := newSockets(t.detail(p))
 	err := handle.with(func(pidfd int) error { return h.examine(ctx, pidfd, p.FDSize, s) })
 	if errors.Is(err, errRefused) {
 		h.lookInTables(ctx, t, p, err)
@@ -39,13 +39,37 @@ func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 // errRefused is a pidfd_getfd that the kernel does not let us make at all.
 var errRefused = errors.New("pidfd_getfd is refused")
 
-func newSockets(peers bool) *Sockets {
-	return &Sockets{Proof: true, Inodes: map[uint64]bool{}, Ports: map[uint16]PortUse{}, Unix: map[string]int{}, peers: peers}
+// detail is how much a look tells of connections.
+type detail int
+
+const (
+	listenersOnly detail = iota
+	connectionCounts
+	connectionPeers
+)
+
+func (t *Tables) detail(p *Process) detail {
+	switch {
+	case t.Peers:
+		return connectionPeers
+	case t.Counted[p.ProcID]:
+		return listenersOnly
+	}
+	return connectionCounts
+}
+
+func newSockets(d detail) *Sockets {
+	s := &Sockets{Proof: true, Inodes: map[uint64]bool{}, detail: d}
+	if d != listenersOnly {
+		s.Ports, s.Unix = map[uint16]PortUse{}, map[string]int{}
+	}
+	return s
 }
 
 // examine judges the sockets among the descriptors below fdSize of the process
 // behind a pidfd.
 func (h *Host) examine(ctx context.Context, pidfd, fdSize int, s *Sockets) error {
+	var info unix.TCPInfo
 	for fd := range fdSize {
 		if fd%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -59,7 +83,7 @@ func (h *Host) examine(ctx context.Context, pidfd, fdSize int, s *Sockets) error
 		case err != nil:
 			return fmt.Errorf("pidfd_getfd of descriptor %d: %w", fd, err)
 		}
-		k, err := readSocket(h.kernel, dup, s.peers)
+		k, err := readSocket(h.kernel, dup, s.detail, &info)
 		if closeErr := h.kernel.Close(dup); err == nil {
 			err = closeErr
 		}
@@ -75,55 +99,61 @@ func (h *Host) examine(ctx context.Context, pidfd, fdSize int, s *Sockets) error
 }
 
 // readSocket reads what judge needs to know of a descriptor of our own, with as
-// few calls as its kind allows. ENOTSOCK is none.
-func readSocket(k Kernel, fd int, peers bool) (socket, error) {
+// few calls as its kind allows; info is scratch space. ENOTSOCK is none.
+func readSocket(k Kernel, fd int, d detail, info *unix.TCPInfo) (socket, error) {
+	// Nearly all are TCP connections, and whether a TCP socket accepts is its
+	// state (SO_ACCEPTCONN of the kernel's says the same): one call for both.
+	switch err := k.TCPInfo(fd, info); {
+	case err == nil:
+		return readTCP(k, fd, d, info)
+	case !errors.Is(err, unix.ENOPROTOOPT) && !errors.Is(err, unix.EOPNOTSUPP):
+		return socket{}, err
+	}
 	var s socket
 	accepts, err := k.SockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if err != nil {
 		return s, err
 	}
+	s.listening = accepts != 0
 	if s.local, err = k.SockName(fd); err != nil {
 		return s, err
 	}
 	s.family = s.local.Family
-	ip := s.family == unix.AF_INET || s.family == unix.AF_INET6
-	switch {
-	case accepts != 0:
-		s.listening = true
-	case ip:
-		err = s.readTCP(k, fd, peers)
-	}
-	if err == nil && !s.listening && !s.tcp && (ip || s.family == unix.AF_UNIX) {
-		if s.kind, err = k.SockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err == nil {
+	switch s.family {
+	case unix.AF_INET, unix.AF_INET6, unix.AF_UNIX:
+		if s.kind, err = k.SockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err == nil && !s.listening {
 			err = s.readPeer(k, fd)
 		}
 	}
-	// Only of those that are noted is the inode ever asked for.
-	if err == nil && !(s.tcp && s.state != unix.BPF_TCP_CLOSE) {
+	if err == nil {
 		s.inode, err = k.Inode(fd)
 	}
 	return s, err
 }
 
-// readTCP reads the state of a TCP socket, and leaves another one alone.
-func (s *socket) readTCP(k Kernel, fd int, peers bool) error {
-	var info unix.TCPInfo
-	switch err := k.TCPInfo(fd, &info); {
-	case errors.Is(err, unix.ENOPROTOOPT), errors.Is(err, unix.EOPNOTSUPP):
-		return nil
-	case err != nil:
-		return err
+// readTCP reads the rest of a TCP socket: the inode only of one that is noted,
+// the address only where it is counted by it.
+func readTCP(k Kernel, fd int, d detail, info *unix.TCPInfo) (s socket, err error) {
+	s.setInfo(info)
+	if d == listenersOnly && s.state == unix.BPF_TCP_ESTABLISHED {
+		s.tcp = true
+		return s, nil
 	}
-	s.tcp = true
-	s.setInfo(&info)
-	if !peers || s.state != unix.BPF_TCP_ESTABLISHED {
-		return nil
+	s.listening = s.state == unix.BPF_TCP_LISTEN
+	if s.local, err = k.SockName(fd); err != nil {
+		return s, err
 	}
-	err := s.readPeer(k, fd)
-	if !s.connected {
-		s.state = unix.BPF_TCP_CLOSE_WAIT // it has ended in between
+	s.family = s.local.Family
+	s.tcp = s.family == unix.AF_INET || s.family == unix.AF_INET6
+	switch {
+	case s.listening, s.state == unix.BPF_TCP_CLOSE:
+		s.inode, err = k.Inode(fd)
+	case d == connectionPeers && s.state == unix.BPF_TCP_ESTABLISHED:
+		if err = s.readPeer(k, fd); !s.connected {
+			s.state = unix.BPF_TCP_CLOSE_WAIT // it has ended in between
+		}
 	}
-	return err
+	return s, err
 }
 
 func (s *socket) setInfo(info *unix.TCPInfo) {

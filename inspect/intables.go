@@ -33,7 +33,7 @@ func (h *Host) socketsInTables(ctx context.Context, t *Tables, p *Process) (*Soc
 	if err != nil {
 		return nil, err
 	}
-	s := newSockets(t.Peers)
+	s := newSockets(t.detail(p))
 	wanted := func(inode uint64) bool { _, ok := held[inode]; return ok }
 	err = dumpAll(h.kernel, wanted, func(k socket) {
 		delete(held, k.inode)

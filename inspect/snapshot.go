@@ -115,7 +115,7 @@ type Sockets struct {
 	// them.
 	Connections []Connection
 
-	peers bool
+	detail detail
 }
 
 // Connection is one established TCP or connected UDP socket.

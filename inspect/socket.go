@@ -86,7 +86,7 @@ func (s *Sockets) judgeUnix(k socket) {
 		// Not connected yet.
 	case !k.connected:
 		s.note(&s.Paused, "unix", k)
-	default:
+	case s.detail != listenersOnly:
 		s.Unix[k.local.Path]++
 	}
 }
@@ -107,6 +107,9 @@ func (s *Sockets) note(list *[]Listener, network string, k socket) {
 // count adds a connection to the sum of its local port, and to the list of
 // connections where one is kept.
 func (s *Sockets) count(k socket) {
+	if s.detail == listenersOnly {
+		return
+	}
 	port := k.local.IP.Port()
 	use, seen := s.Ports[port]
 	if !seen || k.idle < use.MinIdle {
@@ -115,7 +118,7 @@ func (s *Sockets) count(k socket) {
 	use.MaxIdle = max(use.MaxIdle, k.idle)
 	use.Connections++
 	s.Ports[port] = use
-	if s.peers {
+	if s.detail == connectionPeers {
 		peer := netip.AddrPortFrom(k.peer.IP.Addr().Unmap(), k.peer.IP.Port())
 		s.Connections = append(s.Connections, Connection{Peer: peer, Port: port, TCP: k.tcp, Idle: k.idle, Bytes: k.bytes})
 	}

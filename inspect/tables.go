@@ -12,6 +12,10 @@ type Tables struct {
 	// Peers asks thorough looks for each connection's peer, which costs one more
 	// call for each.
 	Peers bool
+	// Counted are processes whose connections were counted by an earlier look:
+	// of theirs only what is no connection is of interest, which saves a call
+	// for each.
+	Counted map[ProcID]bool
 
 	host  *Host
 	netNS uint64 // our own

@@ -142,7 +142,7 @@ func (x *execution) agree(ctx context.Context, first Instance) (Instance, bool) 
 
 // lookAt looks again at this instance alone.
 func (x *execution) lookAt(ctx context.Context) (Instance, error) {
-	r, err := x.observe(ctx, x.firstLook.key)
+	r, err := x.observe(ctx, &x.firstLook)
 	if err != nil {
 		return Instance{}, err
 	}
@@ -162,9 +162,10 @@ func carryOver(in, first Instance) Instance {
 		if j < 0 {
 			continue
 		}
-		p.PrivateBytes = first.Processes[j].PrivateBytes
-		if p.Role == RoleActive {
-			p.Connections = first.Processes[j].Connections
+		before := first.Processes[j]
+		p.PrivateBytes = before.PrivateBytes
+		if p.Connections.Client == nil {
+			p.Connections, p.Ports, p.IdleSeconds = before.Connections, before.Ports, before.IdleSeconds
 		}
 	}
 	return in

@@ -8,10 +8,10 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
-// observe looks at the host once and classifies what it sees. With only, the
-// key of an instance, the sockets of no other are looked at, and what is
-// measured for display (memory, connections of the active) is left out.
-func (p *Pass) observe(ctx context.Context, only string) (Report, error) {
+// observe looks at the host once and classifies what it sees. With an instance
+// of an earlier look, the sockets of no other are looked at, and what was
+// measured then for display (memory, connections) is left out.
+func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
 	s, err := p.Host.Observe(ctx)
 	if err != nil {
 		return Report{Version: 1, Host: inspect.Hostname(), Time: s.Time, Instances: []Instance{}, Errors: []string{err.Error()}}, err
@@ -20,15 +20,15 @@ func (p *Pass) observe(ctx context.Context, only string) (Report, error) {
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s, Groups: Group(s),
 		Configured: map[string]inspect.ConfiguredPorts{}, Answered: map[string]bool{}, ActiveClients: map[string]int{}, Clients: p.Clients,
 	}
-	if only != "" {
-		l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return g.key != only })
+	if before != nil {
+		l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return g.key != before.key })
 	} else {
 		l.MemoryAvailable = p.Host.MemoryAvailable()
 	}
 	if l.EphemeralLow, l.EphemeralHigh, err = p.Host.EphemeralPorts(); err != nil {
 		l.Snapshot.Incomplete = append(l.Snapshot.Incomplete, err)
 	}
-	p.lookAtGroups(ctx, &l, only == "")
+	p.lookAtGroups(ctx, &l, before)
 	if err := ctx.Err(); err != nil {
 		return Report{Version: 1, Host: l.Host, Time: s.Time, Instances: []Instance{}, Errors: []string{err.Error()}}, err
 	}
@@ -37,9 +37,12 @@ func (p *Pass) observe(ctx context.Context, only string) (Report, error) {
 
 // lookAtGroups looks at the groups side by side: a master that does not answer
 // costs a second, and shall cost the others none.
-func (p *Pass) lookAtGroups(ctx context.Context, l *Look, measure bool) {
+func (p *Pass) lookAtGroups(ctx context.Context, l *Look, before *Instance) {
 	tables := p.Host.Tables()
 	tables.Peers = l.Clients
+	if before != nil {
+		tables.Counted = counted(*before)
+	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range l.Groups {
@@ -55,7 +58,7 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, measure bool) {
 			}
 			configured, needed := p.configured(l.Snapshot, g)
 			clients, known := 0, false
-			if measure {
+			if before == nil {
 				p.measure(g)
 				clients, known = p.activeClients(l.Snapshot, g)
 			}
@@ -71,6 +74,17 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, measure bool) {
 		})
 	}
 	wg.Wait()
+}
+
+// counted are the processes whose connections a look has counted.
+func counted(in Instance) map[inspect.ProcID]bool {
+	ids := map[inspect.ProcID]bool{}
+	for _, p := range in.Processes {
+		if p.Role == RoleResidual && p.Connections.Client != nil {
+			ids[p.ProcID] = true
+		}
+	}
+	return ids
 }
 
 // lookAtSockets touches the youngest generation as little as it can, and

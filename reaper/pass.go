@@ -41,7 +41,7 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 		defer cancel()
 	}
 	p.readBootID()
-	r, err := p.observe(ctx, "")
+	r, err := p.observe(ctx, nil)
 	r.CanSignal = p.Host.CanSignal()
 	if err == nil {
 		p.Memory = Remember(p.Memory, r)

@@ -265,6 +265,7 @@ func (w *World) TCPInfo(fd int, info *unix.TCPInfo) error {
 		return unix.ENOPROTOOPT
 	}
 	*info = s.tcpInfo()
+	info.State = s.state()
 	return nil
 }
 
