@@ -24,7 +24,7 @@ func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 		return
 	}
 	s := newSockets(t.detail(p))
-	err := handle.with(func(pidfd int) error { return h.examine(ctx, pidfd, p.FDSize, s) })
+	err := handle.with(func(pidfd int) error { return h.examine(ctx, pidfd, p, s) })
 	if errors.Is(err, errRefused) {
 		h.lookInTables(ctx, t, p, err)
 		return
@@ -66,23 +66,35 @@ func newSockets(d detail) *Sockets {
 	return s
 }
 
-// examine judges the sockets among the descriptors below fdSize of the process
-// behind a pidfd.
-func (h *Host) examine(ctx context.Context, pidfd, fdSize int, s *Sockets) error {
+// holesInARow is after how many descriptors that are not open the next one that
+// is open is asked for: a table is up to half empty, and each hole costs a call.
+const holesInARow = 8
+
+// examine judges the sockets among the descriptors of the process behind a pidfd.
+func (h *Host) examine(ctx context.Context, pidfd int, p *Process, s *Sockets) error {
 	var info unix.TCPInfo
-	for fd := range fdSize {
+	holes := 0
+	for fd := 0; fd < p.FDSize; fd++ {
 		if fd%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if holes == holesInARow {
+			holes = 0
+			if fd = h.nextOpen(p, fd); fd >= p.FDSize {
+				break
+			}
 		}
 		dup, err := h.kernel.PidfdGetfd(pidfd, fd)
 		switch {
 		case errors.Is(err, unix.EBADF):
-			continue // a hole, or closed by now
+			holes++ // or closed by now
+			continue
 		case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSYS):
 			return fmt.Errorf("%w: %w", errRefused, err)
 		case err != nil:
 			return fmt.Errorf("pidfd_getfd of descriptor %d: %w", fd, err)
 		}
+		holes = 0
 		k, err := readSocket(h.kernel, dup, s.detail, &info)
 		if closeErr := h.kernel.Close(dup); err == nil {
 			err = closeErr
@@ -96,6 +108,19 @@ func (h *Host) examine(ctx context.Context, pidfd, fdSize int, s *Sockets) error
 		s.judge(k)
 	}
 	return nil
+}
+
+// nextOpen is the first open descriptor from one on, FDSize when there is none,
+// and that very one when nobody tells.
+func (h *Host) nextOpen(p *Process, from int) int {
+	fds, err := h.kernel.OpenDescriptors(p.PID, from)
+	switch {
+	case err != nil:
+		return from
+	case len(fds) == 0:
+		return p.FDSize
+	}
+	return fds[0]
 }
 
 // readSocket reads what judge needs to know of a descriptor of our own, with as
@@ -135,11 +160,11 @@ func readSocket(k Kernel, fd int, d detail, info *unix.TCPInfo) (socket, error) 
 // the address only where it is counted by it.
 func readTCP(k Kernel, fd int, d detail, info *unix.TCPInfo) (s socket, err error) {
 	s.setInfo(info)
-	if d == listenersOnly && s.state == unix.BPF_TCP_ESTABLISHED {
+	s.listening = s.state == unix.BPF_TCP_LISTEN
+	if d == listenersOnly && !s.listening && s.state != unix.BPF_TCP_CLOSE {
 		s.tcp = true
 		return s, nil
 	}
-	s.listening = s.state == unix.BPF_TCP_LISTEN
 	if s.local, err = k.SockName(fd); err != nil {
 		return s, err
 	}

@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -93,5 +94,37 @@ func TestProcessThatHasGoneIsNotLookedAt(t *testing.T) {
 	})
 	if p.Sockets != nil || !errors.Is(p.Err, unix.ESRCH) {
 		t.Errorf("error %v, sockets %+v", p.Err, p.Sockets)
+	}
+}
+
+func TestOpenDescriptorsOfThisProcess(t *testing.T) {
+	high, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 900)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(high)
+	var k inspect.Linux
+	all := map[int]bool{}
+	for from := 0; ; {
+		fds, err := k.OpenDescriptors(os.Getpid(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(fds) == 0 {
+			break
+		}
+		for _, fd := range fds {
+			all[fd] = true
+		}
+		from = fds[len(fds)-1] + 1
+	}
+	if !all[0] || !all[1] || !all[2] || !all[high] || all[high-1] {
+		t.Errorf("descriptors %v, want 0, 1, 2, %d and some more", all, high)
+	}
+	if fds, err := k.OpenDescriptors(os.Getpid(), 600); err != nil || len(fds) != 1 || fds[0] != high {
+		t.Errorf("from 600 on: %v, %v, want %d", fds, err, high)
+	}
+	if fds, err := k.OpenDescriptors(os.Getpid(), high+1); err != nil || len(fds) != 0 {
+		t.Errorf("from %d on: %v, %v, want none", high+1, fds, err)
 	}
 }

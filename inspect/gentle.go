@@ -13,7 +13,7 @@ import (
 // gentle look ends after this many descriptors in a row that are no listener,
 // or after this many in all when it has found none.
 const (
-	gentleRun  = 256
+	gentleRun  = 64
 	gentleNone = 1024
 )
 
@@ -29,33 +29,51 @@ func (h *Host) LookGently(t *Tables, p *Process) {
 	}
 	s := &Sockets{Inodes: map[uint64]bool{}}
 	path := []byte(procPath(p.PID, "fd/"))
-	for fd, misses := 0, 0; fd < p.FDSize; fd++ {
-		if misses >= gentleRun && len(s.Listening) > 0 || misses >= gentleNone {
-			break
-		}
-		misses++
-		link, err := h.kernel.Readlink(string(strconv.AppendInt(path, int64(fd), 10)))
-		if errors.Is(err, unix.ENOENT) {
-			continue // a hole
-		}
+	for from, misses := 0, 0; misses < gentleRun || len(s.Listening) == 0 && misses < gentleNone; {
+		fds, err := h.kernel.OpenDescriptors(p.PID, from)
 		if err != nil {
 			p.Err = readError("descriptors", string(path), err)
 			return
 		}
-		if !strings.HasPrefix(link, "socket:") {
-			continue
+		if len(fds) == 0 {
+			break
 		}
-		inode, err := parseInodeLink(link)
-		if err != nil {
-			continue
-		}
-		s.Inodes[inode] = true
-		if l, ok := tab.listening[inode]; ok {
-			s.Listening = append(s.Listening, l)
-			misses = 0
-		} else if l, ok := tab.udp[inode]; ok {
-			s.Bound = append(s.Bound, l)
+		from = fds[len(fds)-1] + 1
+		for _, fd := range fds {
+			link, err := h.kernel.Readlink(string(strconv.AppendInt(path, int64(fd), 10)))
+			if errors.Is(err, unix.ENOENT) {
+				continue // closed by now
+			}
+			if err != nil {
+				p.Err = readError("descriptors", string(path), err)
+				return
+			}
+			misses++
+			if tab.add(s, link) {
+				misses = 0
+			}
 		}
 	}
 	p.Sockets = s
+}
+
+// add adds what the table knows of a descriptor's link, and tells whether that
+// is a listener.
+func (t *table) add(s *Sockets, link string) bool {
+	if !strings.HasPrefix(link, "socket:") {
+		return false
+	}
+	inode, err := parseInodeLink(link)
+	if err != nil {
+		return false
+	}
+	s.Inodes[inode] = true
+	if l, ok := t.listening[inode]; ok {
+		s.Listening = append(s.Listening, l)
+		return true
+	}
+	if l, ok := t.udp[inode]; ok {
+		s.Bound = append(s.Bound, l)
+	}
+	return false
 }

@@ -56,27 +56,33 @@ func (h *Host) socketsInTables(ctx context.Context, t *Tables, p *Process) (*Soc
 // socketInodes are the inodes of a process's sockets, with a descriptor of each.
 func (h *Host) socketInodes(ctx context.Context, p *Process) (map[uint64]int, error) {
 	held := map[uint64]int{}
-	for fd := range p.FDSize {
-		if fd%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+	for from := 0; ; {
+		fds, err := h.kernel.OpenDescriptors(p.PID, from)
+		if err == nil {
+			err = ctx.Err()
 		}
-		link, err := h.kernel.Readlink(procPath(p.PID, "fd/"+strconv.Itoa(fd)))
-		if errors.Is(err, unix.ENOENT) {
-			continue // a hole
+		if err != nil || len(fds) == 0 {
+			return held, err
 		}
-		if err != nil {
-			return nil, err
+		from = fds[len(fds)-1] + 1
+		for _, fd := range fds {
+			link, err := h.kernel.Readlink(procPath(p.PID, "fd/"+strconv.Itoa(fd)))
+			if errors.Is(err, unix.ENOENT) {
+				continue // closed by now
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !strings.HasPrefix(link, "socket:") {
+				continue
+			}
+			inode, err := parseInodeLink(link)
+			if err != nil {
+				return nil, fmt.Errorf("link %q: %w", link, err)
+			}
+			held[inode] = fd
 		}
-		if !strings.HasPrefix(link, "socket:") {
-			continue
-		}
-		inode, err := parseInodeLink(link)
-		if err != nil {
-			return nil, fmt.Errorf("link %q: %w", link, err)
-		}
-		held[inode] = fd
 	}
-	return held, nil
 }
 
 // dumpAll visits the wanted ones of all TCP, UDP and unix sockets of our network

@@ -28,6 +28,11 @@ type Kernel interface {
 	// Readlink reads a symbolic link, at most 4096 bytes of it.
 	Readlink(path string) (string, error)
 
+	// OpenDescriptors lists descriptors that a process has open, in order and
+	// from one on: some of the lowest, none when there is none. Needs
+	// PTRACE_MODE_READ, and CAP_DAC_READ_SEARCH for another user's.
+	OpenDescriptors(pid, from int) ([]int, error)
+
 	// PidfdOpen is pidfd_open(2), Linux 5.3.
 	PidfdOpen(pid int) (fd int, err error)
 	// PidfdGetfd is pidfd_getfd(2), Linux 5.6: a duplicate of descriptor fd of

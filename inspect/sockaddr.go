@@ -31,7 +31,7 @@ func (a SockAddr) String() string {
 func sockAddr(call uintptr, fd int) (SockAddr, error) {
 	var raw unix.RawSockaddrAny
 	size := uint32(unsafe.Sizeof(raw))
-	_, _, errno := unix.Syscall(call, uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)))
+	_, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)))
 	if errno != 0 {
 		return SockAddr{}, errno
 	}

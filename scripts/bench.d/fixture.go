@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -59,7 +60,8 @@ func hold(count, address string) error {
 	if err != nil {
 		return err
 	}
-	for range n {
+	held := make([]net.Conn, n) // an unused connection would be closed
+	for i := range held {
 		c, err := net.Dial("tcp4", address)
 		if err != nil {
 			return err
@@ -70,8 +72,11 @@ func hold(count, address string) error {
 		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 			return err
 		}
+		held[i] = c
 	}
-	return stay()
+	err = stay()
+	runtime.KeepAlive(held)
+	return err
 }
 
 // sink answers each connection with what it sends.
@@ -86,7 +91,9 @@ func sink(address string) error {
 			if err != nil {
 				return
 			}
-			go io.Copy(c, c)
+			// From one socket to another Go would splice, through two more
+			// descriptors for each.
+			go io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
 		}
 	}()
 	return stay()
@@ -159,43 +166,46 @@ type service struct {
 }
 
 // startService starts HAProxy, holds client connections and reloads it once.
-func startService(ctx context.Context, dir string, clients int) (s *service, err error) {
-	s = &service{}
-	defer func() {
-		if err != nil {
-			s.stop()
-		}
-	}()
+func startService(ctx context.Context, dir string, clients int) (*service, error) {
+	s := &service{}
+	if err := s.start(ctx, dir, clients); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *service) start(ctx context.Context, dir string, clients int) error {
 	endSink, err := part(ctx, "sink", backend)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.end = append(s.end, endSink)
 	file := filepath.Join(dir, "haproxy.cfg")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
-		return nil, err
+		return err
 	}
 	s.master = exec.CommandContext(ctx, "haproxy", "-W", "-S", filepath.Join(dir, "master.sock"), "-f", file)
 	if err := s.master.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	first, err := s.worker("")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	endHold, err := part(ctx, "hold", strconv.Itoa(clients), frontend)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.end = append([]func(){endHold}, s.end...)
 	if err := s.master.Process.Signal(unix.SIGUSR2); err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := s.worker(first); err != nil {
-		return nil, err
+		return err
 	}
 	s.residual = first
-	return s, nil
+	return nil
 }
 
 // worker waits until another worker than the former listens, and is alone in it.
@@ -227,7 +237,8 @@ func (s *service) worker(former string) (string, error) {
 // stop ends the service and its clients.
 func (s *service) stop() {
 	if s.master != nil && s.master.Process != nil {
-		_ = s.master.Process.Kill() // its workers follow
+		// It ends all its workers and waits for them.
+		_ = s.master.Process.Signal(unix.SIGTERM)
 		_ = s.master.Wait()
 	}
 	for _, end := range s.end {

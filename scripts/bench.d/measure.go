@@ -129,7 +129,7 @@ func compare(ctx context.Context, s settings, sockets, clients int, ways []conte
 			say(fmt.Sprintf("%d sockets, %d clients: round %d of %d, %s", sockets, clients, round+1, s.rounds, way.name))
 			var check func([]byte) error
 			if way.name == agentName {
-				check = func(out []byte) error { return found(out, service.residual) }
+				check = func(out []byte) error { return found(out, service.residual, clients) }
 			}
 			c, err := once(ctx, way.args(s, service.residual), check)
 			if err != nil {
@@ -144,10 +144,12 @@ func compare(ctx context.Context, s settings, sockets, clients int, ways []conte
 
 // found says that a dry run did not come to the point: what finds nothing is
 // cheap.
-func found(report []byte, residual string) error {
+func found(report []byte, residual string, clients int) error {
 	text := string(report)
-	if !strings.Contains(text, `"outcome": "dry_run"`) || !strings.Contains(text, `"pid": `+residual+",") || !strings.Contains(text, `"cli"`) {
-		return fmt.Errorf("would not terminate %s, with the master CLI's consent: %s", residual, text)
+	for _, want := range []string{`"outcome": "dry_run"`, `"pid": ` + residual + ",", `"cli"`, fmt.Sprintf(`"client": %d,`, clients)} {
+		if !strings.Contains(text, want) {
+			return fmt.Errorf("no %s in %s", want, text)
+		}
 	}
 	return nil
 }
