@@ -110,6 +110,13 @@ func TestRoles(t *testing.T) {
 		{"a list that names the pid in another PID namespace names nobody", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil).NSPID = 7
 		}, 101, stranded, ""},
+		{"the youngest is the one that started last, though its pid is the lowest since pids began again", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(7, ticks(time.Minute), []int{101, 102, 103}, fakehost.Listen(443), fakehost.Listen(80))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 9, 0))
+		}, 7, active, ""},
+		{"an old worker that the master no longer lists, as of more than 202, is residual all the same", func(w *fakehost.World, s *fakehost.Service) {
+			s.Answer(map[int]bool{102: true, 103: false})
+		}, 101, residual, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, s := reloaded()

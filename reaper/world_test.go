@@ -34,7 +34,7 @@ func ordinary(w *fakehost.World) {
 }
 
 // pass is a live pass over a world with a deadline of no time at all.
-func pass(t *testing.T, w *fakehost.World) *reaper.Pass {
+func pass(t testing.TB, w *fakehost.World) *reaper.Pass {
 	t.Helper()
 	host := inspect.NewHost(w, []string{"haproxy"})
 	before := w.Open()

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -77,6 +78,32 @@ func TestStrandedDaemonThatWasNeverToldToStopIsReportedAndLeftAlone(t *testing.T
 		a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(0)
 		a.finds(first, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}).finds(s.active(), isActive)
 		b.stay(before...)
+	})
+}
+
+// A process that was stopped when it was told to finish has not heard of it. It
+// goes on listening, and the kernel goes on giving it its share of connections.
+func TestProcessThatWasStoppedWhenItWasToldToFinishIsReportedAndLeftAlone(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{model: reaper.ModelDaemon, text: tcpOnly})
+		first := s.active()
+		s.hold(1)
+		b.signal(first, "STOP")
+		s.launch("-sf", strconv.Itoa(first.PID))
+		b.until(func() error {
+			if young := s.active(); young.ProcID == first.ProcID || !young.ready() {
+				return errors.New("the second daemon is not there")
+			}
+			return cmp.Or(s.listens(first, true), s.listens(s.active(), true))
+		})
+		before := b.processes()
+		a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(0)
+		a.finds(first, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}).finds(s.active(), isActive)
+		b.stay(before...)
+
+		b.signal(first, "CONT") // now it hears
+		b.until(func() error { return s.listens(first, false) })
+		s.reapsExactly(first)
 	})
 }
 

@@ -62,7 +62,7 @@ func TestGenerationOfSeveralProcessesIsActiveAsAWhole(t *testing.T) {
 	for _, model := range models {
 		t.Run(string(model), func(t *testing.T) {
 			inReleases(t, nbproc, func(t *testing.T, b *bed) {
-				s := b.startNbproc(model, 4)
+				s := b.startNbproc(model, 4, "    bind 127.0.0.1:8000\n")
 				first := s.workers()
 				for range 8 { // some go to each
 					c, err := b.dial(s.address)
@@ -97,14 +97,34 @@ func TestGenerationOfSeveralProcessesIsActiveAsAWhole(t *testing.T) {
 	}
 }
 
+// Each process of a generation can have ports of its own: none of them speaks
+// for the others.
+func TestProcessesThatShareNoPortAreOneGeneration(t *testing.T) {
+	nbproc := func(r release) bool { return !r.since(2, 5) }
+	inReleases(t, nbproc, func(t *testing.T, b *bed) {
+		s := b.startNbproc(reaper.ModelMasterWorker, 2, `    bind 127.0.0.1:8000 process 1
+    default_backend be
+frontend second
+    bind 127.0.0.1:8001 process 2
+`)
+		before := b.processes()
+		a := b.agent("reap", "--deadline", "0s").exits(0)
+		for _, p := range s.workers() {
+			a.finds(p, isActive)
+		}
+		b.stay(before...)
+	})
+}
+
 // startNbproc starts a service of so many processes, that are all ready.
-func (b *bed) startNbproc(model reaper.Model, n int) *service {
+func (b *bed) startNbproc(model reaper.Model, n int, bind string) *service {
 	b.t.Helper()
 	s := &service{
 		b: b, setup: setup{model: model, address: "127.0.0.1:8000", exe: "/usr/sbin/haproxy"},
 		config: bedDir + "/web.cfg", cli: bedDir + "/web-master.sock", clients: map[inspect.ProcID][]net.Conn{},
 	}
 	text := strings.ReplaceAll(tcpOnly, "nbthread 2", fmt.Sprintf("nbproc %d", n))
+	text = strings.ReplaceAll(text, "    bind 127.0.0.1:8000\n", bind)
 	b.write(s.config, strings.ReplaceAll(text, "BACKEND", b.startBackend()))
 	s.launch()
 	b.until(func() error { return s.ready(nil, n) })

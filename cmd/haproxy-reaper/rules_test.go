@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/types"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,13 +20,13 @@ import (
 
 const module = "github.com/haproxy-reaper/haproxy-reaper"
 
-// sourceTree is the product's code with its types, tests left out.
+// sourceTree is the product's code with its types, tests and scripts left out.
 func sourceTree(t *testing.T) []*packages.Package {
 	t.Helper()
 	list, err := packages.Load(&packages.Config{
 		Dir:  "../..",
 		Mode: packages.NeedName | packages.NeedImports | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo,
-	}, "./...")
+	}, "./cmd/...", "./deploy/...", "./inspect/...", "./metrics/...", "./reaper/...")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,6 +185,47 @@ func TestREADMETellsEveryWordOfTheContract(t *testing.T) {
 		if !strings.Contains(readme, "`"+w+"`") {
 			t.Errorf("no `%s` in the README", w)
 		}
+	}
+}
+
+// The table of situations names tests, and a reader will look for them.
+func TestEverySituationNamesTestsThatExist(t *testing.T) {
+	text, err := os.ReadFile("situations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources strings.Builder
+	for _, pattern := range []string{"*_test.go", "../../inspect/*_test.go", "../../reaper/*_test.go", "../../deploy/*/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources.Write(source)
+		}
+	}
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, fmt.Sprintf("| %d | ", rows+1)) {
+			continue
+		}
+		rows++
+		names := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(line, -1)
+		if len(names) == 0 && !strings.Contains(line, "**no test**") {
+			t.Errorf("row %d names no test and does not say why", rows)
+		}
+		for _, name := range names {
+			if !strings.Contains(sources.String(), "func "+name[1]+"(t *testing.T)") {
+				t.Errorf("row %d: there is no %s", rows, name[1])
+			}
+		}
+	}
+	if rows != 43 {
+		t.Errorf("%d rows, want 43", rows)
 	}
 }
 

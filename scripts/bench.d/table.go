@@ -33,19 +33,9 @@ func write(w io.Writer, s settings, rows []row, l listed) error {
 	fmt.Fprintf(&b, "%s, %d cores, %s, %s, HAProxy %s; medians of up to %d runs in turns.\n\n",
 		time.Now().Format(time.DateOnly), runtime.NumCPU(), kernel(), runtime.Version(), haproxy(), s.rounds)
 
-	fmt.Fprintln(&b, "| sockets on the host | clients of the residual | way to look | CPU | of the agent's | wall | peak RSS |")
-	fmt.Fprintln(&b, "| ---: | ---: | --- | ---: | ---: | ---: | ---: |")
-	for _, r := range rows {
-		agent := r.by[agentName].cpu()
-		for _, way := range contenders {
-			c := r.by[way.name]
-			if len(c) == 0 {
-				continue
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %.1f MiB |\n", thousands(r.sockets), thousands(r.clients), way.name,
-				milliseconds(c.cpu()), times(c.cpu(), agent), milliseconds(c.wall()), float64(c.rss())/1024)
-		}
-	}
+	writeWays(&b, s, rows)
+	fmt.Fprintln(&b)
+	writeAgent(&b, s, rows)
 	fmt.Fprintln(&b)
 	for _, line := range aims(s, rows, l) {
 		fmt.Fprintln(&b, "- "+line)
@@ -54,30 +44,81 @@ func write(w io.Writer, s settings, rows []row, l listed) error {
 	return err
 }
 
+// writeWays compares the ways, a column for each number of sockets: CPU, how
+// many times the agent's that is, and memory.
+func writeWays(b *strings.Builder, s settings, rows []row) {
+	var shown []row
+	fmt.Fprint(b, "| CPU, peak memory |")
+	for _, r := range rows {
+		if len(r.by) > 2 { // all of them were run there
+			shown = append(shown, r)
+			fmt.Fprintf(b, " %s sockets, %s clients |", thousands(r.sockets), thousands(r.clients))
+		}
+	}
+	fmt.Fprintf(b, "\n| --- |%s\n", strings.Repeat(" --- |", len(shown)))
+	for _, way := range contenders {
+		fmt.Fprintf(b, "| %s |", way.name)
+		for _, r := range shown {
+			c, agent := r.by[way.name], r.by[agentName].cpu()
+			switch {
+			case len(c) == 0:
+				fmt.Fprint(b, " not run |")
+			case way.name == agentName || way.name == nothingName:
+				fmt.Fprintf(b, " **%s**, %.0f MiB |", milliseconds(c.cpu()), float64(c.rss())/1024)
+			default:
+				fmt.Fprintf(b, " %s (%s), %.0f MiB |", milliseconds(c.cpu()), times(c.cpu(), agent), float64(c.rss())/1024)
+			}
+		}
+		fmt.Fprintln(b)
+	}
+}
+
+// writeAgent is what the agent costs, by the connections of the residual process
+// and the sockets of the host.
+func writeAgent(b *strings.Builder, s settings, rows []row) {
+	fmt.Fprint(b, "| CPU of a pass |")
+	for _, sockets := range s.scales {
+		fmt.Fprintf(b, " %s sockets |", thousands(sockets))
+	}
+	fmt.Fprintf(b, "\n| --- |%s\n", strings.Repeat(" ---: |", len(s.scales)))
+	for _, clients := range s.clients {
+		fmt.Fprintf(b, "| %s clients |", thousands(clients))
+		for _, sockets := range s.scales {
+			cell := ""
+			if r := find(rows, sockets, clients); r != nil {
+				cell = milliseconds(r.by[agentName].cpu())
+			}
+			fmt.Fprintf(b, " %s |", cell)
+		}
+		fmt.Fprintln(b)
+	}
+}
+
+func find(rows []row, sockets, clients int) *row {
+	for i := range rows {
+		if rows[i].sockets == sockets && rows[i].clients == clients {
+			return &rows[i]
+		}
+	}
+	return nil
+}
+
 // aims are what the agent is meant to keep, with what was measured.
 func aims(s settings, rows []row, l listed) []string {
 	var lines []string
-	at := func(sockets, clients int) *row {
-		for i := range rows {
-			if rows[i].sockets == sockets && rows[i].clients == clients {
-				return &rows[i]
-			}
-		}
-		return nil
-	}
-	if r := at(200_000, 1000); r != nil {
+	if r := find(rows, 200_000, 1000); r != nil {
 		agent, nothing := r.by[agentName].cpu(), r.by[nothingName].cpu()
 		if netstat := r.by[netstatName]; len(netstat) > 0 {
 			lines = append(lines, fmt.Sprintf("At 200,000 sockets and 1,000 clients: %.0f times less CPU than by netstat (aim: 1,000).", float64(netstat.cpu())/float64(agent)))
 		}
 		lines = append(lines, fmt.Sprintf("There, %s of CPU above a Go program that does nothing (aim: 20 ms).", milliseconds(agent-nothing)))
-		if few, many := at(200_000, 10), at(200_000, 9000); few != nil && many != nil {
+		if few, many := find(rows, 200_000, 10), find(rows, 200_000, 9000); few != nil && many != nil {
 			// Two descriptors a client, two looks.
 			per := float64(many.by[agentName].cpu()-few.by[agentName].cpu()) / float64(2*2*(9000-10))
 			lines = append(lines, fmt.Sprintf("%.1f us of CPU for each descriptor of a residual process and look (aim: 2.5).", per/float64(time.Microsecond)))
 		}
 	}
-	if few, many := at(20_000, 1000), at(1_000_000, 1000); few != nil && many != nil {
+	if few, many := find(rows, 20_000, 1000), find(rows, 1_000_000, 1000); few != nil && many != nil {
 		lines = append(lines, fmt.Sprintf("From 20,000 to 1,000,000 sockets: %s the CPU (aim: 1.2).", times(many.by[agentName].cpu(), few.by[agentName].cpu())))
 	}
 	var most int64
@@ -91,7 +132,7 @@ func aims(s settings, rows []row, l listed) []string {
 }
 
 func milliseconds(d time.Duration) string {
-	if d >= 10*time.Second {
+	if d >= time.Second {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
