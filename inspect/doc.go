@@ -11,9 +11,10 @@
 //	/proc/PID/fd                  which sockets the active holds, lowest descriptors only
 //	sock_diag(7)                  which sockets of the host are in LISTEN
 //	/proc/PID/net/{tcp,tcp6,...}  the same for another network namespace
-//	pidfd_getfd(2)                each descriptor of an old worker, one at a time
+//	pidfd_getfd(2)                each descriptor of an old worker, one at a time;
+//	                              where it is refused, sock_diag(7) and /proc/PID/fd
 //	/proc/PID/smaps_rollup        the memory that ends with an old worker
-//	the master CLI                show proc, @!PID show info
+//	the master CLI                show proc, @!PID show info; by hand, @!PID show sess
 //
 // What a Snapshot guarantees: a Process was opened by pidfd before the first of
 // its facts was read and was still alive after the last one, so all of them are
@@ -24,7 +25,11 @@
 //
 // A dump of sockets proves presence, never absence: measured, listeners were
 // missing from up to 13 % of dumps while SO_REUSEPORT siblings came and went.
-// Absence is proven descriptor by descriptor only (Sockets.Proof).
+// Absence is proven descriptor by descriptor only (Sockets.Proof): each is known
+// to be something else, or the process is not judged.
+//
+// A process can be caught in an instant that tells nothing of it, amid its
+// signals or in execve(2). Such a one is read again for a moment.
 //
 // Active workers are touched as little as may be: no descriptor of theirs is
 // duplicated unless nothing else shows a listener.
