@@ -3,6 +3,7 @@ package metrics
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,6 +99,40 @@ func TestRegistryHoldsTheCollectorAndBuildInfo(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("families (-want +got):\n%s", diff)
+	}
+}
+
+// Anybody who may start a HAProxy may start a hundred.
+func TestMoreInstancesThanSixtyFourAreSummedUnderOneName(t *testing.T) {
+	in := emptyPass()
+	for i := range 100 {
+		in.Report.Instances = append(in.Report.Instances, reaper.Instance{
+			Name: fmt.Sprintf("haproxy@%03d.service", i), Confirmed: i != 99, Processes: []reaper.Process{residual(2*time.Hour, time.Hour, 3, "")},
+		})
+	}
+	in.Counters.Add(in.Report, false)
+	in.Counters.Units["gone.service"] = reaper.UnitCounters{TerminatedProcesses: 5, Signals: map[string]uint64{"SIGTERM": 5}}
+	text := expose(t, in)
+	for _, want := range []string{
+		`instances 100`,
+		`processes{state="residual",unit="haproxy@062.service"} 1`,
+		`processes{state="residual",unit="(others)"} 37`,
+		`connections{side="client",state="residual",unit="(others)"} 111`,
+		`active_confirmed{unit="(others)"} 0`,
+		`terminated_processes_total{unit="(others)"} 5`,
+		`signals_sent_total{signal="SIGTERM",unit="(others)"} 5`,
+	} {
+		if !strings.Contains(text, "haproxy_reaper_"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	if got := strings.Count(text, "haproxy_reaper_active_confirmed{"); got != 64 {
+		t.Errorf("%d instances are told apart, want 64", got)
+	}
+	for _, gone := range []string{`"haproxy@063.service"`, `"gone.service"`} {
+		if strings.Contains(text, gone) {
+			t.Errorf("%s has a name of its own", gone)
+		}
 	}
 }
 

@@ -54,6 +54,7 @@ func newPass(in Input) *pass {
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		p.units = append(p.units, byName[name])
 	}
+	p.units = foldOthers(p.units)
 	return p
 }
 
