@@ -2,14 +2,12 @@ package metrics
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 // CheckTextfile tells whether node_exporter would read a file of that name.
@@ -21,8 +19,7 @@ func CheckTextfile(path string) error {
 }
 
 // WriteTextfile writes the metrics for node_exporter's textfile collector, mode
-// 0644. Readers see the old file or the new one, also after a crash. The
-// directory may belong to another user: nothing planted in it is followed.
+// 0644, as reaper.ReplaceFile does. The temporary file does not end in .prom.
 func WriteTextfile(path string, in Input) error {
 	if err := CheckTextfile(path); err != nil {
 		return err
@@ -31,8 +28,8 @@ func WriteTextfile(path string, in Input) error {
 	if err != nil {
 		return fmt.Errorf("--textfile %s: %w", path, err)
 	}
-	if err := replace(path, content); err != nil {
-		return fmt.Errorf("--textfile %s: %w", path, cause(err))
+	if err := reaper.ReplaceFile(path, content, 0o644); err != nil {
+		return fmt.Errorf("--textfile %s: %w", path, err)
 	}
 	return nil
 }
@@ -50,32 +47,4 @@ func encode(in Input) ([]byte, error) {
 		}
 	}
 	return out.Bytes(), nil
-}
-
-// replace is renameio.WriteFile but for the mode, which that takes from the
-// file already there. The temporary file is beside the final one and does not
-// end in .prom.
-func replace(path string, content []byte) error {
-	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
-	if err != nil {
-		return err
-	}
-	defer file.Cleanup()
-	if _, err := file.Write(content); err != nil {
-		return err
-	}
-	return file.CloseAtomicallyReplace()
-}
-
-// cause is the error without the temporary file's name, which tells nothing.
-func cause(err error) error {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &link):
-		return link.Err
-	}
-	return err
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -72,9 +71,9 @@ func LoadState(dir, bootID string, now time.Time, boottime time.Duration) (State
 // The State is as it should have been written, whatever the error, so that
 // metrics can be made of it.
 func UpdateState(dir, bootID string, now time.Time, boottime time.Duration, change func(*State)) (State, error) {
-	unlock, lockErr := lockState(dir, lockWait)
+	release, lockErr := lockState(dir, lockWait)
 	if lockErr == nil {
-		defer unlock()
+		defer release()
 	}
 	state, loadErr := LoadState(dir, bootID, now, boottime)
 	change(&state)
@@ -201,41 +200,25 @@ func writeState(path string, state State) error {
 	if err != nil {
 		return fmt.Errorf("write state %s: %w", path, err)
 	}
-	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o600))
-	if err != nil {
-		return fmt.Errorf("write state %s: %w", path, err)
-	}
-	defer file.Cleanup()
-	if _, err := file.Write(append(content, '\n')); err != nil {
-		return fmt.Errorf("write state %s: %w", path, err)
-	}
-	if err := file.CloseAtomicallyReplace(); err != nil {
+	if err := ReplaceFile(path, append(content, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write state %s: %w", path, err)
 	}
 	return nil
 }
 
-// lockState takes the lock that updates are made under: flock(2) on a file of
-// its own, since state.json is another file after every write. It waits for a
-// bounded time, because a stopped process keeps its locks.
-func lockState(dir string, wait time.Duration) (unlock func(), err error) {
+// lockState takes the lock that updates are made under: a file of its own, since
+// state.json is another file after every write.
+func lockState(dir string, wait time.Duration) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create state directory: %w", err)
 	}
-	path := filepath.Join(dir, "lock")
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	d, err := os.Open(dir)
 	if err != nil {
+		return nil, fmt.Errorf("open state directory: %w", err)
+	}
+	defer d.Close()
+	if release, err = Lock(d, wait); err != nil {
 		return nil, fmt.Errorf("lock state: %w", err)
 	}
-	for end := time.Now().Add(wait); ; time.Sleep(5 * time.Millisecond) {
-		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { file.Close() }, nil
-		}
-		held := errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR)
-		if !held || time.Now().After(end) {
-			file.Close()
-			return nil, fmt.Errorf("lock state: flock %s: %w", path, err)
-		}
-	}
+	return release, nil
 }

@@ -276,8 +276,8 @@ func TestLockStateGivesUpOnALockThatIsHeld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lockState(dir, 20*time.Millisecond); !errors.Is(err, unix.EWOULDBLOCK) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("second lock: %v, want EWOULDBLOCK naming %s", err, dir)
+	if _, err := lockState(dir, 20*time.Millisecond); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("second lock: %v, want ErrLocked naming %s", err, dir)
 	}
 	unlock()
 	unlock, err = lockState(dir, 0)

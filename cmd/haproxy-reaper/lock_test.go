@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 func TestOneOfManyTakesTheLock(t *testing.T) {
@@ -27,7 +29,7 @@ func TestOneOfManyTakesTheLock(t *testing.T) {
 			case err == nil:
 				winners.Add(1)
 				held <- release
-			case errors.Is(err, errBusy):
+			case errors.Is(err, reaper.ErrLocked):
 				busy.Add(1)
 			default:
 				t.Error(err)

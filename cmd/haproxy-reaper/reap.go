@@ -27,7 +27,7 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 	if live && able {
 		release, err := lock(p.lockDir)
 		switch {
-		case errors.Is(err, errBusy):
+		case errors.Is(err, reaper.ErrLocked):
 			log.Error("reap did not start", "error", err)
 			return exitBusy
 		case err != nil:
