@@ -124,7 +124,13 @@ func (x *execution) agree(ctx context.Context, first Instance) (Instance, bool) 
 			if ctx.Err() != nil {
 				return leave(first, x.stopReason(ctx)), false
 			}
-			return refuse(first, ReasonChanged, err.Error()), false
+			// A daemon amid a storm of checks blocks its signals for moments, and
+			// is then as unready as one that starts.
+			first = refuse(first, ReasonChanged, err.Error())
+			if clock.Boottime() >= deadline {
+				return first, false
+			}
+			continue
 		}
 		if first.Refusal == "" && second.Refusal == "" && sameActive(first, second) {
 			both := confirmed(first, second, x.approved)

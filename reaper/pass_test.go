@@ -104,6 +104,36 @@ func TestTheSecondLookMustBearOutTheFirst(t *testing.T) {
 	}
 }
 
+// A daemon amid a storm of checks has its signals blocked for moments, and a
+// look that catches all of a lineage so finds no lineage.
+func TestAnInstanceOutOfSightForOneLookIsLookedAtAgain(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	both := []*fakehost.Proc{
+		fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", 101, ticks(40*time.Minute), nil, fakehost.Client(443, 1, 0)),
+		fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", 102, ticks(10*time.Minute), []int{101}, fakehost.Listen(443)),
+	}
+	looks := 0
+	w.Before = func(_ int, call, about string) error {
+		if call != "Sleep" || about != "1s" && looks == 0 {
+			return nil
+		}
+		masks := fakehost.WorkerMasks
+		if looks++; looks == 1 {
+			masks = fakehost.ReloadingMasks
+		}
+		w.Change(func() { both[0].Masks, both[1].Masks = masks, masks })
+		return nil
+	}
+	r := run(t, pass(t, w))
+	if got, want := signalled(w), []string{"101 terminated"}; !equal(got, want) {
+		t.Errorf("signalled %v, want %v", got, want)
+	}
+	if got := process(t, r, 101).Outcome; got != reaper.OutcomeTerminated {
+		t.Errorf("outcome %q", got)
+	}
+}
+
 func TestTheActiveIsConfirmedAgainBeforeEachSignal(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -154,7 +155,26 @@ program service
 `, files: map[string]string{
 			bedDir + "/inner.cfg": "defaults\n timeout client 1h\nfrontend inner\n mode tcp\n bind 127.0.0.1:8001\n",
 		}})
+		// A reload starts the programs again; in 2.2 the inner HAProxy has a worker
+		// of its own.
+		innerServes := func() error {
+			c, err := b.dial("127.0.0.1:8001")
+			if err != nil {
+				return err
+			}
+			return c.Close()
+		}
+		b.until(innerServes)
+		started := b.processes()
 		old := s.makeResidual(1, 1)[0]
+		b.until(func() error {
+			for _, p := range b.processes() {
+				if slices.Contains(p.args, bedDir+"/inner.cfg") && slices.ContainsFunc(started, func(q process) bool { return q.ProcID == p.ProcID }) {
+					return fmt.Errorf("%v of before the reload is still there", p.ProcID)
+				}
+			}
+			return innerServes()
+		})
 		before := b.processes()
 		a := b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated).finds(s.active(), isActive)
 		programs := 0
