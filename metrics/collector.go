@@ -53,12 +53,42 @@ func (c *collector) Describe(descs chan<- *prometheus.Desc) {
 
 func (c *collector) Collect(samples chan<- prometheus.Metric) {
 	for n, f := range families {
-		f.collect(c.pass, func(value float64, labels ...string) {
-			sample, err := prometheus.NewConstMetric(c.descs[n], f.kind, value, labels...)
-			if err != nil {
-				sample = prometheus.NewInvalidMetric(c.descs[n], err)
-			}
-			samples <- sample
-		})
+		f.collect(c.pass, sink{desc: c.descs[n], kind: f.kind, samples: samples})
 	}
+}
+
+// sink takes the samples of one family; labels are in the order of its own.
+type sink struct {
+	desc    *prometheus.Desc
+	kind    prometheus.ValueType
+	samples chan<- prometheus.Metric
+}
+
+func (s sink) value(v float64, labels ...string) {
+	sample, err := prometheus.NewConstMetric(s.desc, s.kind, v, labels...)
+	s.send(sample, err)
+}
+
+// lifetimes takes one histogram, which in the exposition is cumulative.
+func (s sink) lifetimes(l reaper.Lifetimes, labels ...string) {
+	var count uint64
+	buckets := make(map[float64]uint64, len(reaper.LifetimeBounds))
+	for i, bound := range reaper.LifetimeBounds {
+		if i < len(l.Buckets) {
+			count += l.Buckets[i]
+		}
+		buckets[bound.Seconds()] = count
+	}
+	for i := len(reaper.LifetimeBounds); i < len(l.Buckets); i++ {
+		count += l.Buckets[i]
+	}
+	sample, err := prometheus.NewConstHistogram(s.desc, count, l.SumSeconds, buckets, labels...)
+	s.send(sample, err)
+}
+
+func (s sink) send(sample prometheus.Metric, err error) {
+	if err != nil {
+		sample = prometheus.NewInvalidMetric(s.desc, err)
+	}
+	s.samples <- sample
 }

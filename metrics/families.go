@@ -12,15 +12,14 @@ type family struct {
 	kind    prometheus.ValueType
 	labels  []string
 	help    string
-	collect func(p *pass, emit emitFunc)
+	collect func(p *pass, out sink)
 }
-
-// emitFunc takes one sample; its labels are in the order of family.labels.
-type emitFunc func(value float64, labels ...string)
 
 const (
 	gauge   = prometheus.GaugeValue
 	counter = prometheus.CounterValue
+	// histogram has samples of its own kind, see sink.lifetimes.
+	histogram = prometheus.UntypedValue
 )
 
 // families is every metric but build_info. Names, labels and their values are a
@@ -65,46 +64,53 @@ var families = []family{
 
 	{"signals_sent_total", counter, []string{"unit", "signal"},
 		"Signals sent to residual processes.",
-		countersOf(func(u *unit, emit emitFunc) {
+		countersOf(func(u *unit, out sink) {
 			for _, name := range reaper.SignalNames {
-				emit(float64(u.counters.Signals[name]), u.name, name)
+				out.value(float64(u.counters.Signals[name]), u.name, name)
 			}
 		})},
 	{"signal_failures_total", counter, []string{"unit", "signal"},
 		"Signals that could not be sent, other than because the process had left.",
-		countersOf(func(u *unit, emit emitFunc) {
+		countersOf(func(u *unit, out sink) {
 			for _, name := range reaper.SignalNames {
-				emit(float64(u.counters.SignalFailures[name]), u.name, name)
+				out.value(float64(u.counters.SignalFailures[name]), u.name, name)
 			}
 		})},
 	{"terminated_processes_total", counter, []string{"unit"},
 		"Residual processes that left after they were signalled or drained.",
-		countersOf(func(u *unit, emit emitFunc) {
-			emit(float64(u.counters.TerminatedProcesses), u.name)
+		countersOf(func(u *unit, out sink) {
+			out.value(float64(u.counters.TerminatedProcesses), u.name)
 		})},
 	{"terminated_connections_total", counter, []string{"unit"},
 		"Established connections still open on residual processes when they were terminated.",
-		countersOf(func(u *unit, emit emitFunc) {
-			emit(float64(u.counters.TerminatedConnections), u.name)
+		countersOf(func(u *unit, out sink) {
+			out.value(float64(u.counters.TerminatedConnections), u.name)
 		})},
 	{"refusals_total", counter, []string{"unit", "reason"},
 		"Passes in which the instance was refused and a termination that was due was withheld.",
-		countersOf(func(u *unit, emit emitFunc) {
+		countersOf(func(u *unit, out sink) {
 			for _, reason := range reaper.Refusals {
-				emit(float64(u.counters.Refusals[reason]), u.name, string(reason))
+				out.value(float64(u.counters.Refusals[reason]), u.name, string(reason))
+			}
+		})},
+	{"residual_lifetime_seconds", histogram, []string{"unit", "outcome"},
+		"How long residual processes were there after they were superseded, by how they left: left by themselves, terminated by a SIGTERM or killed by a SIGKILL of the agent. Of those that a pass saw, and as exact as passes are frequent.",
+		countersOf(func(u *unit, out sink) {
+			for _, how := range reaper.Departures {
+				out.lifetimes(u.counters.Lifetimes[how], u.name, string(how))
 			}
 		})},
 	{"runs_total", counter, nil,
 		"Passes, whatever became of them.",
-		func(p *pass, emit emitFunc) { emit(float64(p.Counters.Runs)) }},
+		func(p *pass, out sink) { out.value(float64(p.Counters.Runs)) }},
 	{"run_failures_total", counter, nil,
 		"Passes that failed.",
-		func(p *pass, emit emitFunc) { emit(float64(p.Counters.RunFailures)) }},
+		func(p *pass, out sink) { out.value(float64(p.Counters.RunFailures)) }},
 	{"inspection_errors_total", counter, []string{"stage"},
 		"What could not be read of the host and its processes, by stage.",
-		func(p *pass, emit emitFunc) {
+		func(p *pass, out sink) {
 			for _, stage := range reaper.Stages {
-				emit(float64(p.Counters.InspectionErrors[stage]), string(stage))
+				out.value(float64(p.Counters.InspectionErrors[stage]), string(stage))
 			}
 		}},
 
@@ -120,30 +126,30 @@ var families = []family{
 }
 
 // one is a metric of the host; without ok it is absent.
-func one(value func(*pass) (v float64, ok bool)) func(*pass, emitFunc) {
-	return func(p *pass, emit emitFunc) {
+func one(value func(*pass) (v float64, ok bool)) func(*pass, sink) {
+	return func(p *pass, out sink) {
 		if v, ok := value(p); ok {
-			emit(v)
+			out.value(v)
 		}
 	}
 }
 
 // ofUnits is a gauge of every instance about which the pass can tell.
-func ofUnits(collect func(p *pass, u *unit, emit emitFunc)) func(*pass, emitFunc) {
-	return func(p *pass, emit emitFunc) {
+func ofUnits(collect func(p *pass, u *unit, out sink)) func(*pass, sink) {
+	return func(p *pass, out sink) {
 		for _, u := range p.units {
 			if u.known {
-				collect(p, u, emit)
+				collect(p, u, out)
 			}
 		}
 	}
 }
 
 // countersOf is a counter of every instance ever seen.
-func countersOf(collect func(u *unit, emit emitFunc)) func(*pass, emitFunc) {
-	return func(p *pass, emit emitFunc) {
+func countersOf(collect func(u *unit, out sink)) func(*pass, sink) {
+	return func(p *pass, out sink) {
 		for _, u := range p.units {
-			collect(u, emit)
+			collect(u, out)
 		}
 	}
 }

@@ -22,6 +22,13 @@ func residual(started, superseded time.Duration, clients int, outcome reaper.Out
 	}
 }
 
+func lived(lives ...time.Duration) (l reaper.Lifetimes) {
+	for _, d := range lives {
+		l = l.Add(d)
+	}
+	return l
+}
+
 // busyPass is a host after a pass that did some of everything: haproxy.service
 // was reaped, and one of its workers survived; edge.service was refused;
 // gone.service was there last week.
@@ -54,6 +61,10 @@ func busyPass() Input {
 					Signals:             map[string]uint64{"SIGTERM": 17, "SIGKILL": 1},
 					SignalFailures:      map[string]uint64{"SIGKILL": 1},
 					TerminatedProcesses: 16, TerminatedConnections: 341,
+					Lifetimes: map[reaper.Departure]reaper.Lifetimes{
+						reaper.DepartureLeft:       lived(20*time.Second, time.Minute, 61*time.Second, 3*time.Hour, 30*24*time.Hour),
+						reaper.DepartureTerminated: lived(1801 * time.Second),
+					},
 				},
 				"edge.service": {Refusals: map[reaper.Reason]uint64{reaper.ReasonPaused: 3}},
 				"gone.service": {TerminatedProcesses: 1},

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxUnits bounds the series of one host: some eighty for each instance, whose
+	// maxUnits bounds the series of one host: well over a hundred for each instance, whose
 	// names anybody may choose who may start a HAProxy.
 	maxUnits = 64
 	// others is the name that the rest is summed under, which no unit and no
@@ -56,6 +56,14 @@ func (u *unit) add(v *unit) {
 	c.Signals = plus(c.Signals, d.Signals)
 	c.SignalFailures = plus(c.SignalFailures, d.SignalFailures)
 	c.Refusals = plus(c.Refusals, d.Refusals)
+	lifetimes := maps.Clone(c.Lifetimes)
+	for how, l := range d.Lifetimes {
+		if lifetimes == nil {
+			lifetimes = map[reaper.Departure]reaper.Lifetimes{}
+		}
+		lifetimes[how] = lifetimes[how].Plus(l)
+	}
+	c.Lifetimes = lifetimes
 	c.TerminatedProcesses += d.TerminatedProcesses
 	c.TerminatedConnections += d.TerminatedConnections
 }

@@ -9,13 +9,13 @@ import (
 // This file holds the gauges of one instance. Those that are sums are 0 for an
 // instance that is gone; the others are absent.
 
-func processes(_ *pass, u *unit, emit emitFunc) {
+func processes(_ *pass, u *unit, out sink) {
 	for _, role := range reaper.Roles {
-		emit(float64(len(u.in(role))), u.name, string(role))
+		out.value(float64(len(u.in(role))), u.name, string(role))
 	}
 }
 
-func connections(_ *pass, u *unit, emit emitFunc) {
+func connections(_ *pass, u *unit, out sink) {
 	sides := []struct {
 		name string
 		of   func(*reaper.Process) *int
@@ -27,44 +27,44 @@ func connections(_ *pass, u *unit, emit emitFunc) {
 	for _, role := range reaper.Roles {
 		for _, side := range sides {
 			if n, ok := sum(u.in(role), side.of); ok {
-				emit(n, u.name, string(role), side.name)
+				out.value(n, u.name, string(role), side.name)
 			}
 		}
 	}
 }
 
-func overdue(p *pass, u *unit, emit emitFunc) {
+func overdue(p *pass, u *unit, out sink) {
 	n := 0
 	for _, process := range u.here {
 		if process.IsDue(p.Report.Time) {
 			n++
 		}
 	}
-	emit(float64(n), u.name)
+	out.value(float64(n), u.name)
 }
 
-func oldestSince(_ *pass, u *unit, emit emitFunc) {
-	emitEarliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Superseded }, emit)
+func oldestSince(_ *pass, u *unit, out sink) {
+	earliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Superseded }, out)
 }
 
-func oldestStart(_ *pass, u *unit, emit emitFunc) {
-	emitEarliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Started }, emit)
+func oldestStart(_ *pass, u *unit, out sink) {
+	earliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Started }, out)
 }
 
-func activeStart(_ *pass, u *unit, emit emitFunc) {
-	emitEarliest(u, reaper.RoleActive, func(p *reaper.Process) *time.Time { return p.Started }, emit)
+func activeStart(_ *pass, u *unit, out sink) {
+	earliest(u, reaper.RoleActive, func(p *reaper.Process) *time.Time { return p.Started }, out)
 }
 
-func confirmed(_ *pass, u *unit, emit emitFunc) {
+func confirmed(_ *pass, u *unit, out sink) {
 	if u.instance != nil {
-		emit(truth(u.instance.Confirmed), u.name)
+		out.value(truth(u.instance.Confirmed), u.name)
 	}
 }
 
-func residualMemory(_ *pass, u *unit, emit emitFunc) {
+func residualMemory(_ *pass, u *unit, out sink) {
 	bytes := func(p *reaper.Process) *uint64 { return p.PrivateBytes }
 	if n, ok := sum(u.in(reaper.RoleResidual), bytes); ok {
-		emit(n, u.name)
+		out.value(n, u.name)
 	}
 }
 
@@ -91,14 +91,14 @@ func sum[T int | uint64](list []*reaper.Process, value func(*reaper.Process) *T)
 	return total, true
 }
 
-func emitEarliest(u *unit, role reaper.Role, at func(*reaper.Process) *time.Time, emit emitFunc) {
-	var earliest *time.Time
+func earliest(u *unit, role reaper.Role, at func(*reaper.Process) *time.Time, out sink) {
+	var first *time.Time
 	for _, p := range u.in(role) {
-		if t := at(p); t != nil && (earliest == nil || t.Before(*earliest)) {
-			earliest = t
+		if t := at(p); t != nil && (first == nil || t.Before(*first)) {
+			first = t
 		}
 	}
-	if earliest != nil {
-		emit(timestamp(*earliest), u.name)
+	if first != nil {
+		out.value(timestamp(*first), u.name)
 	}
 }

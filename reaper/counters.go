@@ -27,6 +27,9 @@ type UnitCounters struct {
 	// Refusals counts the passes in which a refusal withheld a termination that
 	// was due, by reason.
 	Refusals map[Reason]uint64 `json:"refusals,omitempty"`
+	// Lifetimes are those of the residual processes that have left, by how they
+	// left.
+	Lifetimes map[Departure]Lifetimes `json:"lifetimes,omitempty"`
 }
 
 // Stage is the part of a look in which something could not be read.
@@ -75,6 +78,24 @@ func (c *Counters) Add(r Report, failed bool) {
 		c.Units[name] = unit
 	}
 	c.forget(present)
+}
+
+// bury counts the lives that have ended, of instances that are counted.
+func (c *Counters) bury(ended []life) {
+	for _, l := range ended {
+		unit, known := c.Units[l.unit]
+		if !known {
+			continue
+		}
+		if unit.Lifetimes == nil {
+			unit.Lifetimes = make(map[Departure]Lifetimes)
+		}
+		unit.Lifetimes[l.how] = unit.Lifetimes[l.how].Add(l.lived)
+		if l.earlier {
+			unit.TerminatedProcesses++
+		}
+		c.Units[l.unit] = unit
+	}
 }
 
 // forget drops the instances that are gone when there are too many. Their

@@ -14,13 +14,20 @@ type Seen struct {
 	Residual time.Duration
 	// Stranded is set when it was seen stranded before that.
 	Stranded bool
+
+	// The rest is for the account of a residual process that has left: its
+	// instance, the CLOCK_BOOTTIME at which it was superseded (0: not known), and
+	// the signals that it was sent and did not leave by.
+	Unit       string        `json:",omitempty"`
+	Superseded time.Duration `json:",omitempty"`
+	Signals    []string      `json:",omitempty"`
 }
 
 // Memory is what earlier passes of this boot remember. Losing it may delay a
 // reap, never cause one.
 type Memory map[inspect.ProcID]Seen
 
-// Remember adds what a report saw to a memory, and returns the new one without
+// Remember adds what a look saw to a memory, and returns the new one without
 // the processes that are gone. Instances that were refused are not believed:
 // what they saw changes nothing, what was known of them stays.
 func Remember(old Memory, r Report) Memory {
@@ -35,8 +42,8 @@ func Remember(old Memory, r Report) Memory {
 			case in.Refusal != "":
 			case p.Role == RoleStranded:
 				seen, known = Seen{Stranded: true}, true
-			case p.Role == RoleResidual && seen.Residual == 0 && r.boottime > 0:
-				seen.Residual, known = r.boottime, true
+			case p.Role == RoleResidual && r.boottime > 0:
+				seen, known = seen.residual(in.Name, p, r.boottime), true
 			}
 			if known {
 				kept[p.ProcID] = seen
@@ -50,4 +57,36 @@ func Remember(old Memory, r Report) Memory {
 		return all
 	}
 	return kept
+}
+
+// residual is what is remembered of a process that is residual at boottime.
+func (s Seen) residual(unit string, p *Process, boottime time.Duration) Seen {
+	if s.Residual == 0 {
+		s.Residual = boottime
+	}
+	s.Unit = unit
+	if p.ResidualSeconds != nil {
+		s.Superseded = max(1, boottime-time.Duration(*p.ResidualSeconds*float64(time.Second)))
+	}
+	return s
+}
+
+// settle adds what became of the processes after the look: those that have left
+// are forgotten, those that have not keep their signals.
+func (m Memory) settle(r Report) Memory {
+	settled := maps.Clone(m)
+	for i := range r.Instances {
+		for j := range r.Instances[i].Processes {
+			p := &r.Instances[i].Processes[j]
+			seen, known := settled[p.ProcID]
+			switch {
+			case p.Left():
+				delete(settled, p.ProcID)
+			case known && len(p.Signals) > 0:
+				seen.Signals = p.Signals
+				settled[p.ProcID] = seen
+			}
+		}
+	}
+	return settled
 }

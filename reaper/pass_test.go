@@ -248,6 +248,16 @@ func TestOnlyTheNamedInstancesAreActedOn(t *testing.T) {
 	}
 }
 
+func TestALookAtOneInstanceForgetsNoOther(t *testing.T) {
+	w, _ := reloaded()
+	p := pass(t, w)
+	p.Policy = reaper.Policy{Instances: []string{"edge.service"}, Deadline: time.Hour}
+	run(t, p)
+	if len(p.Memory) != 2 {
+		t.Errorf("after a look at one instance it remembers of the other %v, want its two residual processes", p.Memory)
+	}
+}
+
 func TestWhatWasNotShownIsNotSignalled(t *testing.T) {
 	w, s := reloaded()
 	p := pass(t, w)

@@ -150,6 +150,9 @@ func (m Memory) possible(boottime time.Duration) Memory {
 		if seen.Residual > boottime || seen.Residual < inspect.TicksToBoottime(id.StartTicks) {
 			seen.Residual = 0
 		}
+		if seen.Superseded > boottime || seen.Superseded < 0 {
+			seen.Superseded = 0
+		}
 		if seen.Residual > 0 || seen.Stranded {
 			kept[id] = seen
 		}

@@ -20,10 +20,8 @@ type record struct {
 	// keep and textfile say what this run may write; "" is no textfile.
 	keep     bool
 	textfile string
-	// partial says that the run looks at some instances only, so that what was
-	// remembered of the others stays.
-	partial bool
-	started time.Duration // CLOCK_BOOTTIME
+	started  time.Duration // CLOCK_BOOTTIME
+	before   reaper.Memory // what the run began with
 }
 
 // newRecord decides what a run may write: a live reap all that is configured, a
@@ -33,7 +31,6 @@ func (p *program) newRecord(c *config) *record {
 	r := &record{
 		kernel:   p.kernel,
 		stateDir: c.stateDir,
-		partial:  len(c.instances) > 0,
 		started:  p.kernel.Boottime(),
 	}
 	// Without a boot id nothing remembered is believed, which delays and harms
@@ -57,6 +54,7 @@ func (r *record) memory(log *slog.Logger) reaper.Memory {
 	if err != nil {
 		log.Warn("load the state", "error", err)
 	}
+	r.before = maps.Clone(state.Memory)
 	return state.Memory
 }
 
@@ -67,19 +65,11 @@ func (r *record) write(report reaper.Report, memory reaper.Memory, f *faults) {
 		return
 	}
 	now, boottime := r.kernel.Now(), r.kernel.Boottime()
-	failed := f.failed()
-	change := func(s *reaper.State) {
-		if r.partial {
-			maps.Copy(s.Memory, memory)
-		} else {
-			s.Memory = memory
-		}
-		s.Counters.Add(report, failed)
-		s.LastRun, s.LastDuration = now, boottime-r.started
-		if !failed {
-			s.LastSuccess = now
-		}
+	ended := reaper.Ended{
+		Report: report, Before: r.before, After: memory,
+		Failed: f.failed(), Time: now, Duration: boottime - r.started,
 	}
+	change := func(s *reaper.State) { s.Add(ended) }
 	var state reaper.State
 	var err error
 	if r.keep {

@@ -100,29 +100,6 @@ func TestARunRemembersForTheNext(t *testing.T) {
 	}
 }
 
-func TestALookAtOneInstanceForgetsNoOther(t *testing.T) {
-	w := newWorld(t, reportOf(young(6034, 3)))
-	other := inspect.ProcID{PID: 7034, StartTicks: 4305}
-	bootID, err := inspect.BootID(w.kernel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	remember := func(s *reaper.State) { s.Memory = reaper.Memory{other: {Stranded: true}} }
-	if _, err := reaper.UpdateState(w.path("state"), bootID, w.kernel.Now(), w.kernel.Boottime(), remember); err != nil {
-		t.Fatal(err)
-	}
-	w.run("reap", "--instance", "haproxy.service")
-	w.run("status")
-	if len(w.engine.settings.memory) != 2 || !w.engine.settings.memory[other].Stranded {
-		t.Errorf("after a look at one instance it remembers %v", w.engine.settings.memory)
-	}
-	w.run("reap")
-	w.run("status")
-	if _, known := w.engine.settings.memory[other]; known {
-		t.Errorf("after a look at all it remembers %v, though that process is gone", w.engine.settings.memory)
-	}
-}
-
 func TestWhatCannotBeWrittenIsOneLineAndExitStatus1(t *testing.T) {
 	for name, row := range map[string]struct{ args, want string }{
 		"a state directory under a file": {args: "reap --state-dir FILE/state", want: "update the state"},
