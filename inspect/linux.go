@@ -275,3 +275,21 @@ func trimNewline(b []byte) string {
 	}
 	return string(b)
 }
+
+// DropEffectiveCapabilities takes the effective capabilities of capabilities(7)
+// from all threads of this process. The permitted ones stay, since a child under
+// no_new_privs gets no others. The error is ENOTSUP in a program built with cgo,
+// whose threads Go cannot all reach.
+func DropEffectiveCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // 32 capabilities each
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return os.NewSyscallError("capget", err)
+	}
+	data[0].Effective, data[1].Effective = 0, 0
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0)
+	if errno != 0 {
+		return os.NewSyscallError("capset", errno)
+	}
+	return nil
+}

@@ -15,13 +15,17 @@ const namespace = "haproxy_reaper"
 // Input is all that metrics are made of.
 type Input struct {
 	// Report is the last pass. One that saw nothing of the host says why in
-	// Report.Errors, and has its DryRun, DeadlineSeconds and CanSignal.
+	// Report.Errors, and has its DryRun, DeadlineSeconds and CanSignal. The zero
+	// Report is none: there are counters of earlier runs, and no pass yet.
 	Report   reaper.Report
 	Counters reaper.Counters
 	Run      time.Time     // end of the last pass; zero: there was none
 	Success  time.Time     // end of the last pass that did not fail; zero: there was none
 	Duration time.Duration // of the last pass
 }
+
+// seen tells whether there was a pass.
+func (in Input) seen() bool { return in.Report.Version > 0 }
 
 // NewCollector is a collector of everything in families.go, for that input.
 func NewCollector(in Input) prometheus.Collector {

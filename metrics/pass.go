@@ -30,7 +30,7 @@ func newPass(in Input) *pass {
 	byName := make(map[string]*unit)
 	for name, counters := range in.Counters.Units {
 		name = label(name)
-		byName[name] = &unit{name: name, known: len(in.Report.Errors) == 0, counters: counters}
+		byName[name] = &unit{name: name, known: in.seen() && len(in.Report.Errors) == 0, counters: counters}
 	}
 	for i := range in.Report.Instances {
 		instance := &in.Report.Instances[i]
@@ -66,12 +66,12 @@ func label(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 // HAProxy.
 func (p *pass) instances() (float64, bool) {
 	n := len(p.Report.Instances)
-	return float64(n), n > 0 || len(p.Report.Errors) == 0
+	return float64(n), n > 0 || p.seen() && len(p.Report.Errors) == 0
 }
 
-func (p *pass) deadline() (float64, bool)    { return p.Report.DeadlineSeconds, true }
-func (p *pass) dryRun() (float64, bool)      { return truth(p.Report.DryRun), true }
-func (p *pass) canSignal() (float64, bool)   { return truth(p.Report.CanSignal), true }
+func (p *pass) deadline() (float64, bool)    { return p.Report.DeadlineSeconds, p.seen() }
+func (p *pass) dryRun() (float64, bool)      { return truth(p.Report.DryRun), p.seen() }
+func (p *pass) canSignal() (float64, bool)   { return truth(p.Report.CanSignal), p.seen() }
 func (p *pass) lastRun() (float64, bool)     { return timestamp(p.Run), !p.Run.IsZero() }
 func (p *pass) lastSuccess() (float64, bool) { return timestamp(p.Success), !p.Success.IsZero() }
 func (p *pass) lastDuration() (float64, bool) {

@@ -280,6 +280,7 @@ func (x *execution) signal(in Instance, p *Process, signal syscall.Signal) {
 		log.Info("would signal residual process", attributes(p)...)
 	default:
 		p.Signals = append(p.Signals, name)
+		x.Signalled(x.Memory, in.Name, p.ProcID, name)
 		log.Info("signalled residual process", attributes(p)...)
 	}
 }
@@ -374,6 +375,7 @@ func (x *execution) waitFor(ctx context.Context, id inspect.ProcID, deadline tim
 		return true, nil
 	}
 	for {
+		x.Step()
 		left := deadline - x.Host.Kernel().Boottime()
 		gone, err := handle.Wait(max(0, min(left, lookAgain)))
 		if err != nil || gone || left <= 0 || ctx.Err() != nil {

@@ -12,6 +12,7 @@ import (
 // of an earlier look, the sockets of no other are looked at, and what was
 // measured then for display (memory, connections) is left out.
 func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
+	p.Step()
 	s, err := p.Host.Observe(ctx)
 	if err != nil {
 		return Report{Version: 1, Host: inspect.Hostname(), Time: s.Time, Instances: []Instance{}, Errors: []string{err.Error()}}, err

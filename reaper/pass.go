@@ -28,7 +28,14 @@ type Pass struct {
 	// Approve, when set, is shown the decided report before anything is
 	// signalled, if something is due. What it is not shown is not signalled.
 	Approve func(Report) (bool, error)
-	Log     *slog.Logger
+	// Step, when set, is called whenever the pass gets on: at each look, signal
+	// and turn of a wait, by several goroutines at once.
+	Step func()
+	// Signalled, when set, is called after each signal that was sent, so that it
+	// can be put on record, with the memory, before anything is waited for; by
+	// several goroutines at once.
+	Signalled func(m Memory, instance string, id inspect.ProcID, signal string)
+	Log       *slog.Logger
 
 	bootID string
 }
@@ -40,7 +47,7 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 		ctx, cancel = context.WithTimeout(ctx, p.Timing.PassTimeout)
 		defer cancel()
 	}
-	p.readBootID()
+	p.prepare()
 	r, err := p.observe(ctx, nil)
 	r.CanSignal = p.Host.CanSignal()
 	if err == nil {
@@ -128,9 +135,16 @@ func hasDue(in Instance, at time.Time) bool {
 	return slices.ContainsFunc(in.Processes, func(p Process) bool { return p.IsDue(at) })
 }
 
-func (p *Pass) readBootID() {
+// prepare fills in what may be left out.
+func (p *Pass) prepare() {
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
+	}
+	if p.Step == nil {
+		p.Step = func() {}
+	}
+	if p.Signalled == nil {
+		p.Signalled = func(Memory, string, inspect.ProcID, string) {}
 	}
 	// Without it nothing remembered is believed; that delays, and harms nobody.
 	p.bootID, _ = inspect.BootID(p.Host.Kernel())

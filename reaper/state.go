@@ -25,6 +25,9 @@ type State struct {
 	Memory   Memory   `json:"memory"` // of the boot BootID names; never nil
 	Counters Counters `json:"counters"`
 
+	// Open is a run that has signalled and not ended yet, or died.
+	Open *OpenRun `json:"open,omitempty"`
+
 	LastRun      time.Time     `json:"last_run,omitzero"`         // end of the last pass
 	LastSuccess  time.Time     `json:"last_success,omitzero"`     // end of the last that did not fail
 	LastDuration time.Duration `json:"last_duration_nanoseconds"` // of the last pass
@@ -134,6 +137,9 @@ func parseState(content []byte, bootID string, now time.Time, boottime time.Dura
 		return State{}, errors.New("it is from the future")
 	}
 	state.LastDuration = max(0, state.LastDuration)
+	if state.Open != nil && state.Open.Signals == nil {
+		state.Open.Signals = map[string]map[string]uint64{}
+	}
 	if state.BootID != bootID || bootID == "" {
 		state.Memory = nil // pids and CLOCK_BOOTTIME began again
 	}

@@ -28,6 +28,9 @@ type passSettings struct {
 	memory  reaper.Memory
 	approve func(reaper.Report) (bool, error)
 	log     *slog.Logger
+
+	step      func()                                              // as reaper.Pass.Step
+	signalled func(reaper.Memory, string, inspect.ProcID, string) // as reaper.Pass.Signalled
 }
 
 // hostEngine is the engine for the host we run on.
@@ -57,6 +60,8 @@ func newHostEngine(s passSettings) engine {
 		Clients:      bool(c.clients) && c.command.name == "status",
 		Memory:       s.memory,
 		Approve:      s.approve,
+		Step:         s.step,
+		Signalled:    s.signalled,
 		Log:          s.log,
 	}}
 }

@@ -22,6 +22,7 @@ type record struct {
 	textfile string
 	started  time.Duration // CLOCK_BOOTTIME
 	before   reaper.Memory // what the run began with
+	alone    bool          // the run holds the lock of live runs
 }
 
 // newRecord decides what a run may write: a live reap all that is configured, a
@@ -58,6 +59,17 @@ func (r *record) memory(log *slog.Logger) reaper.Memory {
 	return state.Memory
 }
 
+// signalled puts a signal on record at once: whoever kills this run while it
+// waits loses nothing by it. What cannot be written now is told at the end.
+func (r *record) signalled(log *slog.Logger) func(reaper.Memory, string, inspect.ProcID, string) {
+	return func(m reaper.Memory, instance string, id inspect.ProcID, signal string) {
+		change := func(s *reaper.State) { s.Signalled(r.started, m, instance, id, signal) }
+		if _, err := reaper.UpdateState(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime(), change); err != nil {
+			log.Debug("put a signal on record", "error", err)
+		}
+	}
+}
+
 // write stores what this run leaves behind. The reaping is over by now, and
 // whatever fails here changes nothing about it.
 func (r *record) write(report reaper.Report, memory reaper.Memory, f *faults) {
@@ -66,8 +78,8 @@ func (r *record) write(report reaper.Report, memory reaper.Memory, f *faults) {
 	}
 	now, boottime := r.kernel.Now(), r.kernel.Boottime()
 	ended := reaper.Ended{
-		Report: report, Before: r.before, After: memory,
-		Failed: f.failed(), Time: now, Duration: boottime - r.started,
+		Report: report, Began: r.started, Before: r.before, After: memory,
+		Failed: f.failed(), Alone: r.alone, Time: now, Duration: boottime - r.started,
 	}
 	change := func(s *reaper.State) { s.Add(ended) }
 	var state reaper.State
