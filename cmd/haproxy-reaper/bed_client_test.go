@@ -97,6 +97,14 @@ func (s *service) hold(n int) []net.Conn {
 	return s.clients[server]
 }
 
+// release closes the clients that were held on a process.
+func (s *service) release(p process) {
+	for _, c := range s.clients[p.ProcID] {
+		c.Close()
+	}
+	delete(s.clients, p.ProcID)
+}
+
 // answers waits until a new connection is answered.
 func (s *service) answers() {
 	s.b.t.Helper()

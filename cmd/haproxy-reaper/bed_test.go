@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -303,6 +305,27 @@ func (j *job) wait(t *testing.T) int {
 		t.Fatalf("%q did not end in %v; standard error:\n%s", j.cmd.Args, bedPatience, j.stderr.String())
 		return -1
 	}
+}
+
+// pid is the job's pid in the bed.
+func (j *job) pid(b *bed) int {
+	b.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", j.cmd.Process.Pid))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if list, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			fields := strings.Fields(list)
+			pid, err := strconv.Atoi(fields[len(fields)-1])
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	b.t.Fatalf("%q has no NSpid", j.cmd.Args)
+	return 0
 }
 
 // run runs a program in the bed to its end, which must be a good one.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,13 @@ type config struct {
 	instances, exes                          []string
 	configFile, output, textfile, stateDir   string
 	masterSocket, logLevel, logFormat        string
+
+	// Of serve.
+	interval        durationValue
+	listenAddresses []string
+	webConfigFile   string
+	systemdSocket   switchValue
+	passArgs        []string // arguments of the passes that it runs
 
 	// from tells for each flag that was set where its value came from: the
 	// flag, the variable, or the file and line.
@@ -75,8 +83,16 @@ func (c *config) flags() *pflag.FlagSet {
 	text(&c.masterSocket, "master-socket", "", "PATH", notEmpty, "master CLI; unset = found from the master's arguments, none = not used")
 	choice(&c.logLevel, "log.level", "", "info", []string{"debug", "info", "warn", "error"}, "the least severe messages to log")
 	choice(&c.logFormat, "log.format", "", "text", []string{"text", "json"}, "format of the log on standard error")
+	duration(&c.interval, "interval", 15*time.Second, "serve runs a pass this often")
+	list(&c.listenAddresses, "web.listen-address", []string{"127.0.0.1:12101"}, notEmpty, "where serve listens (repeatable)")
+	text(&c.webConfigFile, "web.config.file", "", "FILE", notEmpty, "TLS and basic auth of serve, in the format of Prometheus's exporter-toolkit")
+	boolean(&c.systemdSocket, "web.systemd-socket", "", "serve listens on the sockets that systemd hands over, instead of --web.listen-address")
 	return fs
 }
+
+// serveFlags are the flags that only serve knows; in variables and the
+// configuration file they stand beside all others.
+var serveFlags = []string{"interval", "web.listen-address", "web.config.file", "web.systemd-socket"}
 
 // parseConfig reads the command line, the configuration file and the
 // environment. The error is one line that names the flag, the variable, or the
@@ -118,6 +134,9 @@ func parseConfig(args []string, lookupEnv func(string) (string, bool), readFile 
 	if c.stateDir == "" {
 		c.stateDir = stateDir(lookupEnv)
 	}
+	if command.name == "serve" {
+		c.passArgs = passArgs(c, given)
+	}
 	return c, c.validate()
 }
 
@@ -146,6 +165,12 @@ func (c *config) validate() error {
 		return fmt.Errorf("%s: must be longer than 0s", c.source("pass-timeout"))
 	case c.settle > c.passTimeout && c.from["settle"] != "" && c.from["pass-timeout"] != "":
 		return fmt.Errorf("%s (%s) is longer than %s (%s)", c.source("settle"), &c.settle, c.source("pass-timeout"), &c.passTimeout)
+	case c.interval == 0:
+		return fmt.Errorf("%s: must be longer than 0s", c.source("interval"))
+	case c.command.name != "serve" && slices.ContainsFunc(serveFlags, c.onCommandLine):
+		return fmt.Errorf("--%s: only serve has it", serveFlags[slices.IndexFunc(serveFlags, c.onCommandLine)])
+	case c.command.name == "serve" && c.onCommandLine("output"):
+		return errors.New("--output: serve prints nothing, it serves")
 	case c.command.name != "status" && c.onCommandLine("clients"):
 		return fmt.Errorf("--clients: %s does not list them, status does", c.command.name)
 	case c.command.name == "status" && c.onCommandLine("textfile"):

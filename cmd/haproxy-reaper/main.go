@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 		stderr:    stderr,
 		kernel:    inspect.Linux{},
 		lockDir:   lockDir,
+		self:      "/proc/self/exe", // also when the file was replaced: serve and its passes are one version
 		newEngine: newHostEngine,
 	}
 	return p.run(ctx, args)
@@ -50,6 +51,7 @@ type program struct {
 	stdout, stderr io.Writer
 	kernel         inspect.Kernel
 	lockDir        string
+	self           string // path of this program
 	newEngine      func(passSettings) engine
 }
 
@@ -65,6 +67,7 @@ func commands() []subcommand {
 	return []subcommand{
 		{"status", "inspect and print; never signals, never writes, never waits (the default)", (*program).status},
 		{"reap", "one pass: inspect, decide, terminate what is due, report", (*program).reap},
+		{"serve", "run reap every --interval, and serve its metrics and a page over HTTP", (*program).serve},
 		{"version", "print the version", (*program).version},
 	}
 }

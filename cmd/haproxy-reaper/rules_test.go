@@ -73,7 +73,7 @@ func TestNoCodePathSignalsABarePid(t *testing.T) {
 	}
 	// A call by number could be any. These two files make some that have no
 	// wrapper, and none of them is one of the numbers that signal.
-	byNumber := []string{"Syscall", "Syscall6", "RawSyscall", "RawSyscall6", "SyscallNoError", "RawSyscallNoError"}
+	byNumber := []string{"Syscall", "Syscall6", "RawSyscall", "RawSyscall6", "SyscallNoError", "RawSyscallNoError", "AllThreadsSyscall", "AllThreadsSyscall6"}
 	mayCallByNumber := []string{"inspect/linux.go", "inspect/sockaddr.go"}
 	signalNumbers := []string{"SYS_KILL", "SYS_TKILL", "SYS_TGKILL", "SYS_RT_SIGQUEUEINFO", "SYS_RT_TGSIGQUEUEINFO", "SYS_PIDFD_SEND_SIGNAL"}
 	isCall := func(name string, of []string) bool {

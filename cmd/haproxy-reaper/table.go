@@ -17,17 +17,26 @@ const (
 	wordIndent = "    "
 )
 
+// headings are those of the cells of a row.
+var headings = [...]string{"ROLE", "PID", "USER", "AGE", "SUPERSEDED", "CLIENTS", "SERVERS", "IDLE", "MEMORY", "VERDICT"}
+
+// cells are a process, a cell for each of the headings.
+func cells(p *reaper.Process) [len(headings)]string {
+	return [...]string{
+		string(p.Role), fmt.Sprint(p.PID), userName(p), duration(seconds(p.AgeSeconds)), superseded(p),
+		connectionCount(p, p.Connections.Client), connectionCount(p, p.Connections.Server), idle(p), memory(p), verdict(p),
+	}
+}
+
 // writeTable writes the instances of a report, whose words are all escaped.
 func writeTable(b *strings.Builder, r *reaper.Report) {
 	for i := range r.Instances {
 		instance := &r.Instances[i]
 		fmt.Fprintln(b, wrap("", wordIndent, instanceLine(instance)))
-		row(b, "ROLE", "PID", "USER", "AGE", "SUPERSEDED", "CLIENTS", "SERVERS", "IDLE", "MEMORY", "VERDICT")
+		row(b, headings)
 		for j := range instance.Processes {
 			p := &instance.Processes[j]
-			row(b, string(p.Role), fmt.Sprint(p.PID), userName(p), duration(seconds(p.AgeSeconds)), superseded(p),
-				connectionCount(p, p.Connections.Client), connectionCount(p, p.Connections.Server),
-				idle(p), memory(p), verdict(p))
+			row(b, cells(p))
 			for _, text := range explain(instance, p, r.Time) {
 				fmt.Fprintln(b, wrap(wordIndent, wordIndent+"  ", text))
 			}
@@ -37,14 +46,26 @@ func writeTable(b *strings.Builder, r *reaper.Report) {
 	}
 }
 
-func row(b *strings.Builder, cells ...any) {
-	line := fmt.Sprintf(rowFormat, cells...)
+func row(b *strings.Builder, cells [len(headings)]string) {
+	values := make([]any, len(cells))
+	for i, cell := range cells {
+		values[i] = cell
+	}
+	line := fmt.Sprintf(rowFormat, values...)
 	b.WriteString(strings.TrimRight(line, " "))
 	b.WriteByte('\n')
 }
 
 // instanceLine says of an instance what its processes share.
 func instanceLine(i *reaper.Instance) string {
+	if i.Model == "" {
+		return instanceState(i)
+	}
+	return escape(i.Name) + " " + instanceState(i)
+}
+
+// instanceState is that without its name.
+func instanceState(i *reaper.Instance) string {
 	if i.Model == "" {
 		return "processes of no instance"
 	}
@@ -55,7 +76,7 @@ func instanceLine(i *reaper.Instance) string {
 	case !i.Confirmed:
 		state = "active not confirmed"
 	}
-	line := fmt.Sprintf("%s (%s): %s", escape(i.Name), i.Model, state)
+	line := fmt.Sprintf("(%s): %s", i.Model, state)
 	if len(i.Witnesses) > 0 {
 		line += "; witnesses: " + escape(strings.Join(i.Witnesses, ", "))
 	}

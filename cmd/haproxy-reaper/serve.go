@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// stopPatience is how long serve waits, once it was told to stop, for scrapes
+// and for a pass under way, which is told too. systemd waits for 90s.
+const stopPatience = 20 * time.Second
+
+// serve runs a pass every --interval, each a child process, and tells of them
+// over HTTP and to systemd. It touches no HAProxy itself.
+func (p *program) serve(ctx context.Context, c *config, log *slog.Logger) int {
+	signal.Ignore(syscall.SIGHUP) // there is nothing to load again: each pass reads its configuration
+	if err := web.Validate(c.webConfigFile); err != nil {
+		log.Error("serve did not start", "error", fmt.Errorf("%s %s: %w", c.source("web.config.file"), c.webConfigFile, err))
+		return exitUsage
+	}
+	bootID, _ := inspect.BootID(p.kernel)
+	s := newServing(p, c, bootID, log)
+	told := newNotifier(log)
+
+	// Whatever ends first, ends all of it.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	server := newWebServer(s, log)
+	var listening sync.WaitGroup
+	listening.Add(1)
+	failed := make(chan error, 1)
+	go func() {
+		failed <- listenAndServe(server, c, log, listening.Done)
+		stop()
+	}()
+	var passes sync.WaitGroup
+	passes.Go(func() {
+		if wait(ctx, &listening) { // before that nobody is told of anything
+			told.ready()
+			if err := inspect.DropEffectiveCapabilities(); err != nil {
+				log.Debug("drop privileges", "error", err)
+			}
+			s.loop(ctx, func() { told.status(s.statusLine()) })
+		}
+	})
+	passes.Go(func() { told.watchdog(ctx, s.isHealthy) })
+
+	<-ctx.Done()
+	told.stopping()
+	grace, cancel := context.WithTimeout(context.Background(), stopPatience)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		log.Debug("end the scrapes", "error", err)
+		server.Close()
+	}
+	if !wait(grace, &passes) {
+		log.Warn("a pass did not end and goes on by itself", "patience", stopPatience)
+	}
+	if err := <-failed; err != nil && !errors.Is(err, http.ErrServerClosed) {
+		log.Error("serve", "error", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// wait waits for the group; false when the context ended before.
+func wait(ctx context.Context, group *sync.WaitGroup) bool {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
