@@ -23,8 +23,9 @@ type Look struct {
 	// Configured are the ports that a group's configuration names, by its key;
 	// read only where a bound UDP socket needs it.
 	Configured map[string]inspect.ConfiguredPorts
-	// Answered are the keys of the groups whose master CLI answered.
-	Answered map[string]bool
+	// CLI is what asking a group's master CLI came to, by its key: nil where it
+	// answered, inspect.ErrNoCLI itself where there was none to ask.
+	CLI map[string]error
 	// ActiveClients is the number of client connections of a group's active
 	// generation, by its key; no entry when not known.
 	ActiveClients map[string]int
@@ -75,6 +76,7 @@ func (c *classifier) instance() Instance {
 		in.Confirmed = len(c.active) > 0 && c.listening(c.active)
 		in.Refusal, in.RefusalDetail = c.refusal()
 		in.Witnesses = c.witnesses()
+		in.CLIError = c.cliError()
 	}
 	refused := in.Refusal != ""
 	for _, m := range c.group.members {
@@ -224,10 +226,18 @@ func (c *classifier) witnesses() []string {
 	if slices.ContainsFunc(workers, func(p *inspect.Process) bool { return c.told(p, false) }) {
 		list = append(list, "arguments")
 	}
-	if c.look.Answered[c.group.key] {
+	if err, asked := c.look.CLI[c.group.key]; asked && err == nil {
 		list = append(list, "cli")
 	}
 	return list
+}
+
+// cliError says why a master CLI that is there is no witness.
+func (c *classifier) cliError() string {
+	if err := c.look.CLI[c.group.key]; err != nil && err != inspect.ErrNoCLI {
+		return err.Error()
+	}
+	return ""
 }
 
 // superseded is the point of CLOCK_BOOTTIME that a residual process's deadline

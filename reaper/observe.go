@@ -19,7 +19,7 @@ func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
 	}
 	l := Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s, Groups: Group(s),
-		Configured: map[string]inspect.ConfiguredPorts{}, Answered: map[string]bool{}, ActiveClients: map[string]int{}, Clients: p.Clients,
+		Configured: map[string]inspect.ConfiguredPorts{}, CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,
 	}
 	if before != nil {
 		l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return g.key != before.key })
@@ -53,8 +53,8 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, before *Instance) {
 		}
 		wg.Go(func() {
 			p.lookAtSockets(ctx, tables, g)
-			answered := p.askMaster(ctx, l.Snapshot, g)
-			if answered && l.Clients {
+			cli := p.askMaster(ctx, l.Snapshot, g)
+			if cli == nil && l.Clients {
 				p.askSessions(ctx, l.Snapshot, g)
 			}
 			configured, needed := p.configured(l.Snapshot, g)
@@ -65,7 +65,7 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, before *Instance) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			l.Answered[g.key] = answered
+			l.CLI[g.key] = cli
 			if needed {
 				l.Configured[g.key] = configured
 			}
@@ -119,15 +119,16 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, g *gro
 
 func hasBound(w *inspect.Process) bool { return w.Sockets != nil && len(w.Sockets.Bound) > 0 }
 
-func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) bool {
+// askMaster asks the master CLI. An error means that it is no witness.
+func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) error {
 	if g.master == nil || g.master.Signals.Reloading() {
-		return false
+		return inspect.ErrNoCLI
 	}
 	err := p.Host.AskMaster(ctx, s, g.master, g.workers(), p.MasterSocket)
 	if err != nil {
 		p.Log.Debug("the master CLI is no witness", "master", g.master.PID, "error", err)
 	}
-	return err == nil
+	return err
 }
 
 // askSessions asks since when the clients of the old workers are there.

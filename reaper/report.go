@@ -43,7 +43,10 @@ type Instance struct {
 	Refusal       Reason `json:"refusal"`
 	RefusalDetail string `json:"refusal_detail"`
 	// Witnesses are those that answered: sockets, arguments, cli.
-	Witnesses []string  `json:"witnesses"`
+	Witnesses []string `json:"witnesses"`
+	// CLIError says why the master CLI, although there is one, is no witness:
+	// not readable for us, say. It stands against nothing.
+	CLIError  string    `json:"cli_error"`
 	Processes []Process `json:"processes"`
 
 	key string // what stays the same from look to look, see group.go

@@ -57,9 +57,9 @@ func (c *config) flags() *pflag.FlagSet {
 		*v = value
 		fs.Var(textValue{v, kind, check}, name, help)
 	}
-	list := func(v *[]string, name string, value []string, check func(string) error, help string) {
+	list := func(v *[]string, name string, value []string, kind string, check func(string) error, help string) {
 		*v = value
-		fs.Var(&listValue{values: v, kind: "NAME", check: check}, name, help)
+		fs.Var(&listValue{values: v, kind: kind, check: check}, name, help)
 	}
 	choice := func(v *string, name, short, value string, choices []string, help string) {
 		*v = value
@@ -73,8 +73,8 @@ func (c *config) flags() *pflag.FlagSet {
 	fs.Var(&c.maxTerminations, "max-terminations", "terminate at most so many per instance and pass; 0 = no cap")
 	duration(&c.settle, "settle", 5*time.Second, "how long an unclear picture may take to clear before its instance is refused")
 	duration(&c.passTimeout, "pass-timeout", time.Minute, "a pass looks, decides and signals within this")
-	list(&c.instances, "instance", nil, notEmpty, "only this instance, by the name that status prints (repeatable)")
-	list(&c.exes, "exe", []string{"haproxy"}, executable, "base name or absolute path of HAProxy's executable (repeatable)")
+	list(&c.instances, "instance", nil, "NAME", notEmpty, "only this instance, by the name that status prints (repeatable)")
+	list(&c.exes, "exe", []string{"haproxy"}, "NAME", executable, "base name or absolute path of HAProxy's executable (repeatable)")
 	text(&c.configFile, "config", defaultConfigFile, "FILE", notEmpty, "NAME=value lines, the names being those of the variables")
 	boolean(&c.clients, "clients", "", "status lists who holds each residual process, by peer and local port")
 	choice(&c.output, "output", "o", "text", []string{"text", "json", "none"}, "what to print on standard output")
@@ -84,7 +84,7 @@ func (c *config) flags() *pflag.FlagSet {
 	choice(&c.logLevel, "log.level", "", "info", []string{"debug", "info", "warn", "error"}, "the least severe messages to log")
 	choice(&c.logFormat, "log.format", "", "text", []string{"text", "json"}, "format of the log on standard error")
 	duration(&c.interval, "interval", 15*time.Second, "serve runs a pass this often")
-	list(&c.listenAddresses, "web.listen-address", []string{"127.0.0.1:12101"}, notEmpty, "where serve listens (repeatable)")
+	list(&c.listenAddresses, "web.listen-address", []string{"127.0.0.1:12101"}, "ADDRESS", notEmpty, "where serve listens (repeatable)")
 	text(&c.webConfigFile, "web.config.file", "", "FILE", notEmpty, "TLS and basic auth of serve, in the format of Prometheus's exporter-toolkit")
 	boolean(&c.systemdSocket, "web.systemd-socket", "", "serve listens on the sockets that systemd hands over, instead of --web.listen-address")
 	return fs

@@ -47,9 +47,9 @@ func writeTable(b *strings.Builder, r *reaper.Report) {
 }
 
 func row(b *strings.Builder, cells [len(headings)]string) {
-	values := make([]any, len(cells))
-	for i, cell := range cells {
-		values[i] = cell
+	var values []any
+	for _, cell := range cells {
+		values = append(values, cell)
 	}
 	line := fmt.Sprintf(rowFormat, values...)
 	b.WriteString(strings.TrimRight(line, " "))
@@ -79,6 +79,9 @@ func instanceState(i *reaper.Instance) string {
 	line := fmt.Sprintf("(%s): %s", i.Model, state)
 	if len(i.Witnesses) > 0 {
 		line += "; witnesses: " + escape(strings.Join(i.Witnesses, ", "))
+	}
+	if i.CLIError != "" {
+		line += "; not the master CLI: " + escape(i.CLIError)
 	}
 	return line
 }
