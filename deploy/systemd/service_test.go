@@ -5,23 +5,25 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/deploy/systemd/machine"
 )
 
 func TestTheServiceKeepsItsFilesToItself(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.goLive()
-	m.must("systemctl", "start", "haproxy-reaper.service")
+	m := machine.Boot(t)
+	install(m)
+	m.GoLive()
+	m.Must("systemctl", "start", "haproxy-reaper.service")
 	for name, want := range map[string]os.FileMode{
 		"/var/lib/haproxy-reaper": os.ModeDir | 0o700,
 		// Kept after the run, so that every run takes the same lock.
 		"/run/haproxy-reaper": os.ModeDir | 0o700,
 		// Made where there is no node exporter, and readable for it.
 		"/var/lib/prometheus/node-exporter": os.ModeDir | 0o755,
-		textfile:                            0o644,
+		machine.Textfile:                    0o644,
 	} {
-		info, err := os.Stat(m.path(name))
+		info, err := os.Stat(m.Path(name))
 		if err != nil {
 			t.Error(err)
 		} else if info.Mode() != want {
@@ -32,21 +34,21 @@ func TestTheServiceKeepsItsFilesToItself(t *testing.T) {
 
 func TestWithoutHAProxyTheServiceSucceeds(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.goLive()
-	m.must("systemctl", "stop", "haproxy.service")
-	m.must("systemctl", "start", "haproxy-reaper.service")
-	m.untilMetrics(map[string]string{"instances": "0"})
+	m := machine.Boot(t)
+	install(m)
+	m.GoLive()
+	m.Must("systemctl", "stop", "haproxy.service")
+	m.Must("systemctl", "start", "haproxy-reaper.service")
+	m.UntilMetrics(map[string]string{"instances": "0"})
 }
 
 func TestARunThatFindsTheLockHeldIsASuccess(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.goLive()
-	m.must("systemctl", "start", "haproxy-reaper.service")
-	lock := exec.Command("flock", "--nonblock", m.path("/run/haproxy-reaper/lock"), "sh", "-c", "echo held; cat")
+	m := machine.Boot(t)
+	install(m)
+	m.GoLive()
+	m.Must("systemctl", "start", "haproxy-reaper.service")
+	lock := exec.Command("flock", "--nonblock", m.Path("/run/haproxy-reaper/lock"), "sh", "-c", "echo held; cat")
 	release, err := lock.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -63,34 +65,34 @@ func TestARunThatFindsTheLockHeldIsASuccess(t *testing.T) {
 	if n, err := held.Read(make([]byte, 8)); n == 0 {
 		t.Fatal("take the lock:", err)
 	}
-	m.must("systemctl", "start", "haproxy-reaper.service")
-	m.wantJournal("holds the lock")
+	m.Must("systemctl", "start", "haproxy-reaper.service")
+	m.WantJournal("holds the lock")
 }
 
 func TestAMistakeInTheConfigurationFailsTheRunAndTheTimerGoesOn(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.hurry()
-	m.configure("HAPROXY_REAPER_MAX_TERMINATIONS=5", "HAPROXY_REAPER_MAX_TERMINATIONS=many")
-	m.must("systemctl", "start", "haproxy-reaper.timer")
-	m.untilRuns(1)
-	m.until(func() error {
-		if got := m.show("haproxy-reaper.service", "Result"); got != "exit-code" {
+	m := machine.Boot(t)
+	install(m)
+	m.Hurry()
+	m.Configure("HAPROXY_REAPER_MAX_TERMINATIONS=5", "HAPROXY_REAPER_MAX_TERMINATIONS=many")
+	m.Must("systemctl", "start", "haproxy-reaper.timer")
+	m.UntilRuns(1)
+	m.Until(func() error {
+		if got := m.Show("haproxy-reaper.service", "Result"); got != "exit-code" {
 			return fmt.Errorf("the service ended with %q, want exit-code", got)
 		}
 		return nil
 	})
-	if got := m.show("haproxy-reaper.service", "ExecMainStatus"); got != "2" {
+	if got := m.Show("haproxy-reaper.service", "ExecMainStatus"); got != "2" {
 		t.Errorf("the exit status is %s, want 2", got)
 	}
-	m.wantJournal("haproxy-reaper.conf", "MAX_TERMINATIONS")
+	m.WantJournal("haproxy-reaper.conf", "MAX_TERMINATIONS")
 
 	// More often than systemd's start limit would bear: put right, it works.
-	m.untilRuns(6)
-	m.configure("HAPROXY_REAPER_MAX_TERMINATIONS=many", "HAPROXY_REAPER_MAX_TERMINATIONS=5")
-	m.until(func() error {
-		if got := m.show("haproxy-reaper.service", "Result"); got != "success" {
+	m.UntilRuns(6)
+	m.Configure("HAPROXY_REAPER_MAX_TERMINATIONS=many", "HAPROXY_REAPER_MAX_TERMINATIONS=5")
+	m.Until(func() error {
+		if got := m.Show("haproxy-reaper.service", "Result"); got != "success" {
 			return fmt.Errorf("put right, the service ends with %q", got)
 		}
 		return nil

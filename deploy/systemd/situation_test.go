@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/deploy/systemd/machine"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -20,38 +21,37 @@ import (
 
 // pass is one run of the agent by hand, with everything due.
 type pass struct {
-	m      *machine
+	m      *machine.Machine
 	report reaper.Report
 	code   int
 }
 
 // reap runs the agent as an operator would. The arguments before "--" are those
 // of a program that runs it, systemd-run for example.
-func (m *machine) reap(args ...string) pass {
-	m.t.Helper()
+func reap(m *machine.Machine, args ...string) pass {
+	m.T.Helper()
 	prefix := []string{}
 	if i := slices.Index(args, "--"); i >= 0 {
 		prefix, args = args[:i], args[i+1:]
 	}
-	all := slices.Concat([]string{"--target", m.leader, "--all", "--"}, prefix,
+	all := slices.Concat(prefix,
 		[]string{"/usr/bin/haproxy-reaper", "reap", "--config", "/dev/null", "--state-dir", "/tmp/state", "--yes", "--deadline=0s", "-o", "json"}, args)
-	cmd := exec.Command("nsenter", all...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd := m.Command(m.T.Context(), all...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	p := pass{m: m, code: cmd.ProcessState.ExitCode()}
 	if err := json.Unmarshal(out, &p.report); err != nil {
-		m.t.Fatalf("%q: exit status %d, %v in %q", all, p.code, err, out)
+		m.T.Fatalf("%q: exit status %d, %v in %q", all, p.code, err, out)
 	}
 	return p
 }
 
 // instance is the instance of that name.
 func (p pass) instance(name string) reaper.Instance {
-	p.m.t.Helper()
+	p.m.T.Helper()
 	var names []string
 	for _, i := range p.report.Instances {
 		if i.Name == name {
@@ -59,13 +59,13 @@ func (p pass) instance(name string) reaper.Instance {
 		}
 		names = append(names, i.Name)
 	}
-	p.m.t.Fatalf("no instance %q, only %q", name, names)
+	p.m.T.Fatalf("no instance %q, only %q", name, names)
 	return reaper.Instance{}
 }
 
 // outcomes are those of the processes of an instance that have one, by pid.
 func (p pass) outcomes(name string) map[string]reaper.Outcome {
-	p.m.t.Helper()
+	p.m.T.Helper()
 	all := map[string]reaper.Outcome{}
 	for _, q := range p.instance(name).Processes {
 		if q.Outcome != "" {
@@ -79,54 +79,54 @@ func (p pass) outcomes(name string) map[string]reaper.Outcome {
 // own cgroup: for that time the check is the youngest HAProxy there.
 func TestConfigurationCheckOfExecReloadIsWaitedForAndRefused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
+	m := machine.Boot(t)
+	install(m)
 	const cfg, list = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/list"
-	m.write(list, "", 0o644)
-	m.write(cfg, m.read(cfg)+"\nfrontend slow\n    bind 127.0.0.1:8081\n    acl known src -f "+list+"\n", 0o644)
-	m.serveTunnel()
-	old, _ := m.reloadHolding(1)
-	active := m.answering()
+	m.Write(list, "", 0o644)
+	m.Write(cfg, m.Read(cfg)+"\nfrontend slow\n    bind 127.0.0.1:8081\n    acl known src -f "+list+"\n", 0o644)
+	m.ServeTunnel()
+	old, _ := m.ReloadHolding(1)
+	active := m.Answering()
 
-	if err := os.Remove(m.path(list)); err != nil {
+	if err := os.Remove(m.Path(list)); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mkfifo(m.path(list), 0o644); err != nil {
+	if err := unix.Mkfifo(m.Path(list), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.must("systemctl", "reload", "--no-block", "haproxy")
-	m.until(func() error {
-		if out, _ := m.run("pgrep", "--full", "haproxy .*-c"); out == "" {
+	m.Must("systemctl", "reload", "--no-block", "haproxy")
+	m.Until(func() error {
+		if out, _ := m.Run("pgrep", "--full", "haproxy .*-c"); out == "" {
 			return errors.New("no check is running")
 		}
 		return nil
 	})
-	p := m.reap("--settle=300ms")
+	p := reap(m, "--settle=300ms")
 	if got := p.instance("haproxy.service"); p.code != 3 || got.Refusal != reaper.ReasonStray {
 		t.Errorf("exit status %d, refusal %q (%s), want 3 and %q", p.code, got.Refusal, got.RefusalDetail, reaper.ReasonStray)
 	}
-	if got := m.workers(); !slices.Equal(got, []string{old[0], active}) {
+	if got := m.Workers(); !slices.Equal(got, []string{old[0], active}) {
 		t.Errorf("the workers are %q, want %q", got, []string{old[0], active})
 	}
 
 	// Who waits for the pipe gets its end; who opens the list from now on, a file.
-	m.write(list+".new", "", 0o644)
-	pipe, err := os.OpenFile(m.path(list), os.O_WRONLY, 0)
+	m.Write(list+".new", "", 0o644)
+	pipe, err := os.OpenFile(m.Path(list), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(m.path(list+".new"), m.path(list)); err != nil {
+	if err := os.Rename(m.Path(list+".new"), m.Path(list)); err != nil {
 		t.Fatal(err)
 	}
 	pipe.Close()
-	m.until(func() error {
-		if m.answering() == active {
+	m.Until(func() error {
+		if m.Answering() == active {
 			return errors.New("the reload is not over")
 		}
 		return nil
 	})
-	m.until(func() error {
-		if got := m.reap().outcomes("haproxy.service")[old[0]]; got != reaper.OutcomeTerminated {
+	m.Until(func() error {
+		if got := reap(m).outcomes("haproxy.service")[old[0]]; got != reaper.OutcomeTerminated {
 			return fmt.Errorf("outcome of %s: %q", old[0], got)
 		}
 		return nil
@@ -135,20 +135,20 @@ func TestConfigurationCheckOfExecReloadIsWaitedForAndRefused(t *testing.T) {
 
 func TestServicesOfTwoUnitsAreTwoInstances(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.serveTunnel()
-	m.write("/etc/haproxy/two.cfg", strings.NewReplacer("2222", "2224", "8080", "8082", "/run/haproxy/admin.sock", "/run/haproxy/two.sock").Replace(m.read("/etc/haproxy/haproxy.cfg")), 0o644)
-	unit := m.must("systemctl", "cat", "haproxy.service")
-	m.write("/etc/systemd/system/haproxy-two.service", strings.NewReplacer(
+	m := machine.Boot(t)
+	install(m)
+	m.ServeTunnel()
+	m.Write("/etc/haproxy/two.cfg", strings.NewReplacer("2222", "2224", "8080", "8082", "/run/haproxy/admin.sock", "/run/haproxy/two.sock").Replace(m.Read("/etc/haproxy/haproxy.cfg")), 0o644)
+	unit := m.Must("systemctl", "cat", "haproxy.service")
+	m.Write("/etc/systemd/system/haproxy-two.service", strings.NewReplacer(
 		"haproxy.cfg", "two.cfg", "haproxy.pid", "two.pid", "haproxy-master.sock", "two-master.sock").Replace(unit), 0o644)
-	m.must("systemctl", "daemon-reload")
-	m.must("systemctl", "start", "haproxy-two.service")
-	old, _ := m.reloadHolding(2)
-	other := m.show("haproxy-two.service", "MainPID")
-	before := m.read("/proc/" + other + "/task/" + other + "/children")
+	m.Must("systemctl", "daemon-reload")
+	m.Must("systemctl", "start", "haproxy-two.service")
+	old, _ := m.ReloadHolding(2)
+	other := m.Show("haproxy-two.service", "MainPID")
+	before := m.Read("/proc/" + other + "/task/" + other + "/children")
 
-	p := m.reap()
+	p := reap(m)
 	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != reaper.OutcomeTerminated || got[old[1]] != reaper.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %q terminated", got, old)
 	}
@@ -156,7 +156,7 @@ func TestServicesOfTwoUnitsAreTwoInstances(t *testing.T) {
 	if !two.Confirmed || two.Refusal != "" || len(two.Processes) != 2 {
 		t.Errorf("the other instance: confirmed %v, refusal %q, %d processes", two.Confirmed, two.Refusal, len(two.Processes))
 	}
-	if after := m.read("/proc/" + other + "/task/" + other + "/children"); before == "" || after != before {
+	if after := m.Read("/proc/" + other + "/task/" + other + "/children"); before == "" || after != before {
 		t.Errorf("the workers of the other service were %q and are %q", before, after)
 	}
 }
@@ -164,43 +164,43 @@ func TestServicesOfTwoUnitsAreTwoInstances(t *testing.T) {
 // Daemons started by hand live in the session of whoever started them.
 func TestGenerationsInDifferentSessionsAreOneInstance(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.serveTunnel()
-	m.must("systemctl", "stop", "haproxy.service")
+	m := machine.Boot(t)
+	install(m)
+	m.ServeTunnel()
+	m.Must("systemctl", "stop", "haproxy.service")
 	inSession := func(n int, flags ...string) {
-		m.must(append([]string{"systemd-run", "--quiet", "--scope", fmt.Sprintf("--unit=session-%d.scope", n), "haproxy", "-D", "-f", "/etc/haproxy/haproxy.cfg"}, flags...)...)
+		m.Must(append([]string{"systemd-run", "--quiet", "--scope", fmt.Sprintf("--unit=session-%d.scope", n), "haproxy", "-D", "-f", "/etc/haproxy/haproxy.cfg"}, flags...)...)
 	}
 	inSession(7)
-	m.until(m.answered)
-	first := m.answering()
-	held := m.hold()
+	m.Until(func() error { return answered(m) })
+	first := m.Answering()
+	held := m.Hold()
 	inSession(8, "-sf", first)
-	m.until(func() error {
-		if m.answering() == first {
+	m.Until(func() error {
+		if m.Answering() == first {
 			return errors.New("the first daemon still answers")
 		}
 		return nil
 	})
-	if a, b := m.read("/proc/"+first+"/cgroup"), m.read("/proc/"+m.answering()+"/cgroup"); a == b || !strings.Contains(a, "session-7.scope") {
+	if a, b := m.Read("/proc/"+first+"/cgroup"), m.Read("/proc/"+m.Answering()+"/cgroup"); a == b || !strings.Contains(a, "session-7.scope") {
 		t.Fatalf("cgroups %q and %q: this shows nothing", a, b)
 	}
-	if err := held.echo(); err != nil {
+	if err := held.Echo(); err != nil {
 		t.Fatal(err)
 	}
-	active := m.answering()
-	p := m.reap()
+	active := m.Answering()
+	p := reap(m)
 	if got := p.outcomes("/etc/haproxy/haproxy.cfg"); len(got) != 1 || got[first] != reaper.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %s terminated", got, first)
 	}
-	if now := m.answering(); now != active {
+	if now := m.Answering(); now != active {
 		t.Errorf("%s answers, not %s", now, active)
 	}
 }
 
 // answered says that nobody answers.
-func (m *machine) answered() error {
-	if out, err := m.run("ss", "-Hltn", "sport = :8080"); err != nil || out == "" {
+func answered(m *machine.Machine) error {
+	if out, err := m.Run("ss", "-Hltn", "sport = :8080"); err != nil || out == "" {
 		return fmt.Errorf("nobody listens: %v", err)
 	}
 	return nil
@@ -209,31 +209,31 @@ func (m *machine) answered() error {
 // A user with a delegated cgroup can name what is below it as he likes.
 func TestDelegatedCgroupUnderTheServicesNameIsNotTheService(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.serveTunnel()
-	old, _ := m.reloadHolding(1)
-	active := m.answering()
-	m.write("/tmp/mine.cfg", "defaults\n mode tcp\n timeout client 1h\n timeout connect 1s\n timeout server 1h\nfrontend mine\n bind 127.0.0.1:8100\n default_backend b\nbackend b\n server s 127.0.0.1:9\n", 0o644)
+	m := machine.Boot(t)
+	install(m)
+	m.ServeTunnel()
+	old, _ := m.ReloadHolding(1)
+	active := m.Answering()
+	m.Write("/tmp/mine.cfg", "defaults\n mode tcp\n timeout client 1h\n timeout connect 1s\n timeout server 1h\nfrontend mine\n bind 127.0.0.1:8100\n default_backend b\nbackend b\n server s 127.0.0.1:9\n", 0o644)
 	// systemd makes one dollar of two.
-	m.must("systemd-run", "--quiet", "--uid=nobody", "--property=Delegate=yes", "--unit=attacker.service", "sh", "-c",
+	m.Must("systemd-run", "--quiet", "--uid=nobody", "--property=Delegate=yes", "--unit=attacker.service", "sh", "-c",
 		`for top in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
 			own=$top/system.slice/attacker.service
 			[ -d $own ] && mkdir -p $own/system.slice/haproxy.service && echo $$$$ >$own/system.slice/haproxy.service/cgroup.procs
 		done
 		exec haproxy -Ws -f /tmp/mine.cfg -sf `+old[0]+" "+active)
 	var attacker string
-	m.until(func() error {
-		pids := strings.Fields(m.must("sh", "-c", "pgrep --full /tmp/mine.cfg || true"))
+	m.Until(func() error {
+		pids := strings.Fields(m.Must("sh", "-c", "pgrep --full /tmp/mine.cfg || true"))
 		for _, pid := range pids {
-			if strings.Contains(m.read("/proc/"+pid+"/cgroup"), "attacker.service/system.slice/haproxy.service") {
+			if strings.Contains(m.Read("/proc/"+pid+"/cgroup"), "attacker.service/system.slice/haproxy.service") {
 				attacker = pid
 				return nil
 			}
 		}
 		return fmt.Errorf("no attacker under the service's name among %q", pids)
 	})
-	p := m.reap()
+	p := reap(m)
 	if got := p.outcomes("haproxy.service"); len(got) != 1 || got[old[0]] != reaper.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %s alone terminated", got, old[0])
 	}
@@ -242,7 +242,7 @@ func TestDelegatedCgroupUnderTheServicesNameIsNotTheService(t *testing.T) {
 			t.Error("the attacker is taken for one of haproxy.service")
 		}
 	}
-	if now := m.answering(); now != active {
+	if now := m.Answering(); now != active {
 		t.Errorf("%s answers, not %s", now, active)
 	}
 }
@@ -251,12 +251,12 @@ func TestDelegatedCgroupUnderTheServicesNameIsNotTheService(t *testing.T) {
 // and is no error.
 func TestSandboxWithANetworkOfItsOwnIsNotBlind(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.serveTunnel()
-	old, _ := m.reloadHolding(1)
-	m.hold()
-	p := m.reap("systemd-run", "--quiet", "--wait", "--pipe", "--property=PrivateNetwork=yes", "--")
+	m := machine.Boot(t)
+	install(m)
+	m.ServeTunnel()
+	old, _ := m.ReloadHolding(1)
+	m.Hold()
+	p := reap(m, "systemd-run", "--quiet", "--wait", "--pipe", "--property=PrivateNetwork=yes", "--")
 	if got := p.outcomes("haproxy.service"); len(got) != 1 || got[old[0]] != reaper.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %s alone terminated", got, old[0])
 	}
@@ -274,12 +274,12 @@ func TestSandboxWithANetworkOfItsOwnIsNotBlind(t *testing.T) {
 // stand in for it.
 func TestFilterAgainstLookingAtDescriptorsIsNoHindrance(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	m.serveTunnel()
-	old, _ := m.reloadHolding(2)
-	active := m.answering()
-	p := m.reap("systemd-run", "--quiet", "--wait", "--pipe", "--property=SystemCallFilter=~pidfd_getfd", "--property=SystemCallErrorNumber=EPERM", "--")
+	m := machine.Boot(t)
+	install(m)
+	m.ServeTunnel()
+	old, _ := m.ReloadHolding(2)
+	active := m.Answering()
+	p := reap(m, "systemd-run", "--quiet", "--wait", "--pipe", "--property=SystemCallFilter=~pidfd_getfd", "--property=SystemCallErrorNumber=EPERM", "--")
 	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != reaper.OutcomeTerminated || got[old[1]] != reaper.OutcomeTerminated {
 		t.Errorf("refusal %q, outcomes %v, want %q terminated", p.instance("haproxy.service").RefusalDetail, got, old)
 	}
@@ -288,7 +288,7 @@ func TestFilterAgainstLookingAtDescriptorsIsNoHindrance(t *testing.T) {
 			t.Errorf("clients of %d: %v, want 1", q.PID, q.Connections.Client)
 		}
 	}
-	if now := m.answering(); now != active {
+	if now := m.Answering(); now != active {
 		t.Errorf("%s answers, not %s", now, active)
 	}
 }

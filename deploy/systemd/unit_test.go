@@ -3,21 +3,23 @@ package systemd_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/deploy/systemd/machine"
 )
 
 // systemd-analyze verify is content with a misspelt key, apart from a line on
 // standard error.
 func TestSystemdHasNothingToSayAboutTheUnits(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	if out := m.must("systemd-analyze", "verify", "--man=no", "haproxy-reaper.service", "haproxy-reaper.timer"); out != "" {
+	m := machine.Boot(t)
+	install(m)
+	if out := m.Must("systemd-analyze", "verify", "--man=no", "haproxy-reaper.service", "haproxy-reaper.timer"); out != "" {
 		t.Errorf("systemd-analyze verify says:\n%s", out)
 	}
 
 	t.Run("and it would say so of a misspelt key", func(t *testing.T) {
-		m.write(unitDir+"misspelt.service", strings.Replace(shipped(t, "haproxy-reaper.service"), "UMask=", "UMsk=", 1), 0o644)
-		if out, _ := m.run("systemd-analyze", "verify", "--man=no", "misspelt.service"); !strings.Contains(out, "UMsk") {
+		m.Write(machine.UnitDir+"misspelt.service", strings.Replace(shipped(t, "haproxy-reaper.service"), "UMask=", "UMsk=", 1), 0o644)
+		if out, _ := m.Run("systemd-analyze", "verify", "--man=no", "misspelt.service"); !strings.Contains(out, "UMsk") {
 			t.Errorf("systemd-analyze verify says %q", out)
 		}
 	})
@@ -27,9 +29,9 @@ func TestSystemdHasNothingToSayAboutTheUnits(t *testing.T) {
 // has 96.
 func TestTheServiceIsHardened(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	out, err := m.run("systemd-analyze", "security", "--no-pager", "--threshold=25", "haproxy-reaper.service")
+	m := machine.Boot(t)
+	install(m)
+	out, err := m.Run("systemd-analyze", "security", "--no-pager", "--threshold=25", "haproxy-reaper.service")
 	lines := strings.Split(out, "\n")
 	t.Log(lines[len(lines)-1])
 	if err != nil {

@@ -1,4 +1,7 @@
-package systemd_test
+// Package machine boots a Debian for a test, with systemd as its process 1 and
+// Debian's own haproxy.service in it, and says what a test of the agent in it
+// does and waits for. Only tests use it.
+package machine
 
 import (
 	"context"
@@ -17,22 +20,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long anything is waited for: far more than it takes, for a
+// Patience is how long anything is waited for: far more than it takes, for a
 // machine that is busy with other things.
-const patience = time.Minute
+const Patience = time.Minute
 
-// A machine is a Debian of its own for one test, booted by systemd-nspawn: its
+// A Machine is a Debian of its own for one test, booted by systemd-nspawn: its
 // systemd is process 1, its network is a loopback, its files are an overlay on
 // a root that is never written to. Machines side by side do not meet.
-type machine struct {
-	t      *testing.T
+type Machine struct {
+	T      *testing.T
 	leader string // pid of its process 1, as seen from here
 	netns  *os.File
 }
 
-// boot boots a machine and waits until its systemd says that it is up. It is
+// Boot boots a machine and waits until its systemd says that it is up. It is
 // powered off at the end of the test.
-func boot(t *testing.T) *machine {
+func Boot(t *testing.T) *Machine {
 	t.Helper()
 	root := os.Getenv("HAPROXY_REAPER_BED")
 	if root == "" {
@@ -77,17 +80,17 @@ func boot(t *testing.T) *machine {
 	nspawn.Stdout, nspawn.Stderr = console, console
 	exited := start(t, nspawn)
 
-	m := &machine{t: t}
+	m := &Machine{T: t}
 	t.Cleanup(func() {
 		if t.Failed() && m.leader != "" {
-			journal, _ := m.run("journalctl", "--no-pager", "--lines=60", "--unit=haproxy*")
+			journal, _ := m.Run("journalctl", "--no-pager", "--lines=60", "--unit=haproxy*")
 			t.Logf("the machine's journal ends with:\n%s", journal)
 		}
 		powerOff(t, nspawn, exited)
 	})
 
 	var up bool
-	for deadline := time.Now().Add(patience); !up || m.leader == ""; {
+	for deadline := time.Now().Add(Patience); !up || m.leader == ""; {
 		select {
 		case <-exited:
 			text, _ := os.ReadFile(console.Name())
@@ -96,7 +99,7 @@ func boot(t *testing.T) *machine {
 		}
 		if time.Now().After(deadline) {
 			text, _ := os.ReadFile(console.Name())
-			t.Fatalf("the machine did not boot in %v:\n%s", patience, text)
+			t.Fatalf("the machine did not boot in %v:\n%s", Patience, text)
 		}
 		buf := make([]byte, 4096)
 		notify.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
@@ -148,84 +151,89 @@ func powerOff(t *testing.T, nspawn *exec.Cmd, exited <-chan struct{}) {
 	nspawn.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-exited:
-	case <-time.After(patience):
-		t.Error("the machine did not power off in", patience)
+	case <-time.After(Patience):
+		t.Error("the machine did not power off in", Patience)
 		nspawn.Process.Kill()
 		<-exited
 	}
 }
 
-// run runs a program in the machine and returns what it wrote.
-func (m *machine) run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
+// Command is a program that will run in the machine.
+func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", m.leader, "--all", "--"}, args...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "SYSTEMD_COLORS=0"}
 	cmd.Dir = "/"
-	out, err := cmd.CombinedOutput()
+	return cmd
+}
+
+// Run runs a program in the machine and returns what it wrote.
+func (m *Machine) Run(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	out, err := m.Command(ctx, args...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
-// must is run for a program that has to succeed.
-func (m *machine) must(args ...string) string {
-	m.t.Helper()
-	out, err := m.run(args...)
+// Must is run for a program that has to succeed.
+func (m *Machine) Must(args ...string) string {
+	m.T.Helper()
+	out, err := m.Run(args...)
 	if err != nil {
-		m.t.Fatalf("%q: %v\n%s", args, err, out)
+		m.T.Fatalf("%q: %v\n%s", args, err, out)
 	}
 	return out
 }
 
-// show is a property of a unit.
-func (m *machine) show(unit, property string) string {
-	m.t.Helper()
-	return m.must("systemctl", "show", "--value", "--property="+property, unit)
+// Show is a property of a unit.
+func (m *Machine) Show(unit, property string) string {
+	m.T.Helper()
+	return m.Must("systemctl", "show", "--value", "--property="+property, unit)
 }
 
-// path is a file of the machine as it can be opened from here.
-func (m *machine) path(name string) string {
+// Path is a file of the machine as it can be opened from here.
+func (m *Machine) Path(name string) string {
 	return "/proc/" + m.leader + "/root" + name
 }
 
-// write writes a file of the machine, its folder included.
-func (m *machine) write(name, content string, mode os.FileMode) {
-	m.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(m.path(name)), 0o755); err != nil {
-		m.t.Fatal(err)
+// Write writes a file of the machine, its folder included.
+func (m *Machine) Write(name, content string, mode os.FileMode) {
+	m.T.Helper()
+	if err := os.MkdirAll(filepath.Dir(m.Path(name)), 0o755); err != nil {
+		m.T.Fatal(err)
 	}
-	if err := os.WriteFile(m.path(name), []byte(content), mode); err != nil {
-		m.t.Fatal(err)
+	if err := os.WriteFile(m.Path(name), []byte(content), mode); err != nil {
+		m.T.Fatal(err)
 	}
 }
 
-// read reads a file of the machine, empty when it is not there.
-func (m *machine) read(name string) string {
-	m.t.Helper()
-	content, err := os.ReadFile(m.path(name))
+// Read reads a file of the machine, empty when it is not there.
+func (m *Machine) Read(name string) string {
+	m.T.Helper()
+	content, err := os.ReadFile(m.Path(name))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	return string(content)
 }
 
-// until polls for a condition that says what it still waits for, nil when it
+// Until polls for a condition that says what it still waits for, nil when it
 // has come.
-func (m *machine) until(condition func() error) {
-	m.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+func (m *Machine) Until(condition func() error) {
+	m.T.Helper()
+	for end := time.Now().Add(Patience); ; time.Sleep(20 * time.Millisecond) {
 		err := condition()
 		if err == nil {
 			return
 		}
 		if time.Now().After(end) {
-			m.t.Fatalf("after %v: %v", patience, err)
+			m.T.Fatalf("after %v: %v", Patience, err)
 		}
 	}
 }
 
-// inside runs f on a thread that is in the machine's network: sockets that it
+// Inside runs f on a thread that is in the machine's network: sockets that it
 // opens belong there.
-func (m *machine) inside(f func() error) error {
+func (m *Machine) Inside(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with this goroutine
@@ -238,17 +246,17 @@ func (m *machine) inside(f func() error) error {
 	return <-done
 }
 
-// dial connects to an address in the machine's network.
-func (m *machine) dial(address string) net.Conn {
-	m.t.Helper()
+// Dial connects to an address in the machine's network.
+func (m *Machine) Dial(address string) net.Conn {
+	m.T.Helper()
 	var c net.Conn
-	err := m.inside(func() (err error) {
-		c, err = net.DialTimeout("tcp", address, patience)
+	err := m.Inside(func() (err error) {
+		c, err = net.DialTimeout("tcp", address, Patience)
 		return err
 	})
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
-	m.t.Cleanup(func() { c.Close() })
+	m.T.Cleanup(func() { c.Close() })
 	return c
 }

@@ -1,4 +1,4 @@
-package systemd_test
+package machine
 
 import (
 	"io/fs"
@@ -44,7 +44,7 @@ func ownCgroups(t *testing.T, name string) []string {
 // removeCgroup removes a cgroup and all below it, deepest first. The kernel
 // says EBUSY for as long as the last process is on its way out.
 func removeCgroup(t *testing.T, group string) {
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(Patience); ; time.Sleep(20 * time.Millisecond) {
 		var groups []string
 		filepath.WalkDir(group, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
