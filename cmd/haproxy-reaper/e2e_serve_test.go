@@ -277,7 +277,7 @@ func TestServeThatCannotStartSaysWhyInOneLine(t *testing.T) {
 		{"--web.config.file /run/bed/web.yml", exitUsage, "/run/bed/web.yml"},
 		{"--web.listen-address " + serveAddress, exitFailed, "address already in use"},
 		{"--web.listen-address nonsense", exitFailed, "nonsense"},
-		{"--web.systemd-socket", exitFailed, "no socket activation file descriptors found"},
+		{"--web.systemd-socket", exitFailed, "systemd has handed over no socket"},
 		{"--output json", exitUsage, "--output"},
 		{"--clients", exitUsage, "--clients"},
 	} {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os/signal"
 	"sync"
 	"syscall"
@@ -38,9 +36,8 @@ func (p *program) serve(ctx context.Context, c *config, log *slog.Logger) int {
 	server := newWebServer(s, log)
 	var listening sync.WaitGroup
 	listening.Add(1)
-	failed := make(chan error, 1)
 	go func() {
-		failed <- listenAndServe(server, c, log, listening.Done)
+		server.listenAndServe(c, log, listening.Done)
 		stop()
 	}()
 	var passes sync.WaitGroup
@@ -59,15 +56,12 @@ func (p *program) serve(ctx context.Context, c *config, log *slog.Logger) int {
 	told.stopping()
 	grace, cancel := context.WithTimeout(context.Background(), stopPatience)
 	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		log.Debug("end the scrapes", "error", err)
-		server.Close()
-	}
+	served := server.stop(grace, log)
 	if !wait(grace, &passes) {
 		log.Warn("a pass did not end and goes on by itself", "patience", stopPatience)
 	}
-	if err := <-failed; err != nil && !errors.Is(err, http.ErrServerClosed) {
-		log.Error("serve", "error", err)
+	if served != nil {
+		log.Error("serve", "error", served)
 		return exitFailed
 	}
 	return exitOK

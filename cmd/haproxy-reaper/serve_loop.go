@@ -108,9 +108,13 @@ func (s *serving) countFailure() {
 // stepped says that a pass got on.
 func (s *serving) stepped() { s.alive.Store(int64(time.Since(s.began))) }
 
+// leastPatience is how long passes may stand still whatever the interval: a busy
+// machine may not give a child its turn for so long.
+const leastPatience = 3 * time.Second
+
 // isHealthy tells whether a pass has ended or got on within three intervals.
 func (s *serving) isHealthy() bool {
-	return time.Since(s.began)-time.Duration(s.alive.Load()) <= 3*s.interval
+	return time.Since(s.began)-time.Duration(s.alive.Load()) <= max(3*s.interval, leastPatience)
 }
 
 // isReady tells whether the first pass has ended.

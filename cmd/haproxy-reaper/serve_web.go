@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -9,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
@@ -24,10 +27,17 @@ const (
 	firstPass = 5 * time.Second
 )
 
-// newWebServer serves metrics, health and the page. Clients that are slow lose
-// their connection, and so does the one that is longest silent when there are
-// too many: passes go on and a scrape gets through.
-func newWebServer(s *serving, log *slog.Logger) *http.Server {
+// webServer serves metrics, health and the page. Clients that are slow lose their
+// connection, and so does the one that is longest silent when there are too
+// many: passes go on and a scrape gets through.
+type webServer struct {
+	http.Server
+	seats   *seats
+	handed  []net.Listener // by systemd
+	serving chan error     // what came of listening and serving, once
+}
+
+func newWebServer(s *serving, log *slog.Logger) *webServer {
 	mux := http.NewServeMux()
 	scrape := metrics.Handler(func() metrics.Input { return *s.input.Load() }, log)
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
@@ -43,16 +53,20 @@ func newWebServer(s *serving, log *slog.Logger) *http.Server {
 	mux.HandleFunc("GET /-/ready", yesOrNo(s.isReady, "haproxy-reaper is ready.\n", "The first pass has not ended yet.\n"))
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("GET /style.css", style)
-	seats := &seats{max: maxConnections, taken: map[net.Conn]time.Time{}}
-	return &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    maxHeader,
-		ConnState:         seats.change,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	seats := newSeats(maxConnections)
+	return &webServer{
+		Server: http.Server{
+			Handler:           mux,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
+			WriteTimeout:      30 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    maxHeader,
+			ConnState:         seats.change,
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		},
+		seats:   seats,
+		serving: make(chan error, 1),
 	}
 }
 
@@ -68,57 +82,53 @@ func yesOrNo(good func() bool, yes, no string) http.HandlerFunc {
 	}
 }
 
-// listenAndServe listens as the --web flags say, and calls listening once it
-// does.
-func listenAndServe(server *http.Server, c *config, log *slog.Logger, listening func()) error {
+// listenAndServe listens as the --web flags say, calls listening once it does,
+// and serves until it is stopped.
+func (w *webServer) listenAndServe(c *config, log *slog.Logger, listening func()) {
 	once := sync.OnceFunc(listening)
-	server.BaseContext = func(net.Listener) context.Context {
+	w.BaseContext = func(net.Listener) context.Context {
 		once()
 		return context.Background()
 	}
-	systemd := bool(c.systemdSocket)
-	return web.ListenAndServe(server, &web.FlagConfig{
-		WebListenAddresses: &c.listenAddresses,
-		WebSystemdSocket:   &systemd,
-		WebConfigFile:      &c.webConfigFile,
-	}, log)
-}
-
-// seats are the connections at once. When they are all taken, the one that has
-// been reading, answering or waiting for longest gives up its own: a scrape
-// takes milliseconds.
-type seats struct {
-	max   int
-	mu    sync.Mutex
-	taken map[net.Conn]time.Time // since when in its state
-}
-
-func (s *seats) change(c net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, seated := s.taken[c]
+	flags := &web.FlagConfig{WebListenAddresses: &c.listenAddresses, WebSystemdSocket: new(bool), WebConfigFile: &c.webConfigFile}
+	if !c.systemdSocket {
+		w.serving <- web.ListenAndServe(&w.Server, flags, log)
+		return
+	}
+	var err error
+	w.handed, err = activation.Listeners()
 	switch {
-	case state == http.StateNew:
-		if len(s.taken) >= s.max {
-			s.free()
-		}
-		s.taken[c] = time.Now()
-	case !seated: // it was closed already
-	case state == http.StateClosed, state == http.StateHijacked:
-		delete(s.taken, c)
+	case err != nil:
+		w.serving <- fmt.Errorf("%s: %w", c.source("web.systemd-socket"), err)
+	case len(w.handed) == 0:
+		w.serving <- fmt.Errorf("%s: systemd has handed over no socket", c.source("web.systemd-socket"))
 	default:
-		s.taken[c] = time.Now()
+		w.serving <- web.ServeMultiple(w.handed, &w.Server, flags, log)
 	}
 }
 
-// free closes the connection that is longest in its state.
-func (s *seats) free() {
-	var longest net.Conn
-	for c, since := range s.taken {
-		if longest == nil || since.Before(s.taken[longest]) {
-			longest = c
+// stop ends the server in order, and returns why it ended before that, if it
+// did. Who is connected is answered. Who is not yet, waits at systemd's socket
+// for the next serve, where that holds it.
+func (w *webServer) stop(ctx context.Context, log *slog.Logger) error {
+	var err error
+	if len(w.handed) > 0 {
+		for _, l := range w.handed {
+			l.Close()
 		}
+		err = <-w.serving // from now on nobody is accepted
+		// Shutdown would hang up on whose request it reads from now on (net/http).
+		w.seats.answer(ctx)
 	}
-	delete(s.taken, longest)
-	longest.Close()
+	if shutdownErr := w.Shutdown(ctx); shutdownErr != nil {
+		log.Debug("end the scrapes", "error", shutdownErr)
+		w.Close()
+	}
+	if len(w.handed) == 0 {
+		err = <-w.serving
+	}
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }
