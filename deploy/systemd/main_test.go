@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// agent is the binary under test, built as it ships.
-var agent []byte
+// agent is the binary under test, built as it ships; sendSignal is what stands in
+// for it to see what its unit may signal.
+var agent, sendSignal []byte
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
@@ -24,16 +25,21 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "haproxy-reaper")
-	build := exec.Command("go", "build", "-o", path, "github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the agent: %v\n%s", err, out)
-		return 1
-	}
-	if agent, err = os.ReadFile(path); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	for pkg, binary := range map[string]*[]byte{
+		"../../cmd/haproxy-reaper": &agent,
+		"./testdata/sendsignal":    &sendSignal,
+	} {
+		path := filepath.Join(dir, filepath.Base(pkg))
+		build := exec.Command("go", "build", "-o", path, pkg)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
+			return 1
+		}
+		if *binary, err = os.ReadFile(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return m.Run()
 }

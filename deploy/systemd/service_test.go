@@ -17,11 +17,13 @@ func TestTheServiceKeepsItsFilesToItself(t *testing.T) {
 	m.Must("systemctl", "start", "haproxy-reaper.service")
 	for name, want := range map[string]os.FileMode{
 		"/var/lib/haproxy-reaper": os.ModeDir | 0o700,
-		// Kept after the run, so that every run takes the same lock.
-		"/run/haproxy-reaper": os.ModeDir | 0o700,
-		// Made where there is no node exporter, and readable for it.
-		"/var/lib/prometheus/node-exporter": os.ModeDir | 0o755,
-		machine.Textfile:                    0o644,
+		// Kept after the run, so that every run takes the same lock, which nobody
+		// else may open and so hold.
+		"/run/haproxy-reaper":      os.ModeDir | 0o755,
+		"/run/haproxy-reaper/lock": 0o600,
+		// For node exporter to read.
+		"/var/cache/haproxy-reaper": os.ModeDir | 0o755,
+		machine.Textfile:            0o644,
 	} {
 		info, err := os.Stat(m.Path(name))
 		if err != nil {

@@ -1,8 +1,11 @@
 package systemd_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/haproxy-reaper/haproxy-reaper/deploy/systemd/machine"
 )
@@ -13,9 +16,19 @@ func TestSystemdHasNothingToSayAboutTheUnits(t *testing.T) {
 	t.Parallel()
 	m := machine.Boot(t)
 	install(m)
-	if out := m.Must("systemd-analyze", "verify", "--man=no", "haproxy-reaper.service", "haproxy-reaper.timer"); out != "" {
-		t.Errorf("systemd-analyze verify says:\n%s", out)
+	verify := func(when string) {
+		t.Helper()
+		if out := m.Must(append([]string{"systemd-analyze", "verify", "--man=no"}, units...)...); out != "" {
+			t.Errorf("systemd-analyze verify %s says:\n%s", when, out)
+		}
 	}
+	verify("as they ship")
+	for _, name := range []string{"other-user.conf", "several-users.conf"} {
+		dropIn(m, "haproxy-reaper.service", name)
+		dropIn(m, "haproxy-reaper-serve.service", name)
+	}
+	dropIn(m, "haproxy-reaper-serve.service", "socket-activation.conf")
+	verify("with the drop-ins")
 
 	t.Run("and it would say so of a misspelt key", func(t *testing.T) {
 		m.Write(machine.UnitDir+"misspelt.service", strings.Replace(shipped(t, "haproxy-reaper.service"), "UMask=", "UMsk=", 1), 0o644)
@@ -27,14 +40,50 @@ func TestSystemdHasNothingToSayAboutTheUnits(t *testing.T) {
 
 // The scale of systemd-analyze security is 0 (safe) to 100; HAProxy's own unit
 // has 96.
-func TestTheServiceIsHardened(t *testing.T) {
+func TestTheServicesAreHardened(t *testing.T) {
 	t.Parallel()
 	m := machine.Boot(t)
 	install(m)
-	out, err := m.Run("systemd-analyze", "security", "--no-pager", "--threshold=25", "haproxy-reaper.service")
-	lines := strings.Split(out, "\n")
-	t.Log(lines[len(lines)-1])
-	if err != nil {
-		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	for unit, most := range map[string]string{"haproxy-reaper.service": "15", "haproxy-reaper-serve.service": "21"} {
+		out, err := m.Run("systemd-analyze", "security", "--no-pager", "--threshold="+most, unit)
+		lines := strings.Split(out, "\n")
+		t.Log(lines[len(lines)-1])
+		if err != nil {
+			t.Errorf("systemd-analyze security %s: %v\n%s", unit, err, out)
+		}
+	}
+}
+
+// systemd has no way to say a thing once for two units.
+func TestBothServicesAreConfinedAlike(t *testing.T) {
+	confinement := func(unit string) []string {
+		_, text, _ := strings.Cut(shipped(t, unit), "\n[Service]\n")
+		text, _, _ = strings.Cut(text, "\n[Install]\n")
+		var settings []string
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				settings = append(settings, line)
+			}
+		}
+		slices.Sort(settings)
+		return settings
+	}
+	oneshot, serve := confinement("haproxy-reaper.service"), confinement("haproxy-reaper-serve.service")
+	only := func(these, those []string) (list []string) {
+		for _, setting := range these {
+			if name, _, _ := strings.Cut(setting, "="); !slices.Contains(those, setting) && setting[0] != '-' {
+				list = append(list, name)
+			}
+		}
+		return slices.Compact(list)
+	}
+	// A pass for the one, a service with a network for the other.
+	want := [][]string{
+		{"ExecStart", "IPAddressDeny", "RestrictAddressFamilies", "SuccessExitStatus", "TimeoutStartSec", "Type"},
+		{"Environment", "ExecStart", "ExecStartPre", "KillMode", "NotifyAccess", "Restart", "RestartPreventExitStatus", "RestartSec",
+			"RestrictAddressFamilies", "SystemCallFilter", "TimeoutAbortSec", "TimeoutStopSec", "Type", "WatchdogSec"},
+	}
+	if diff := cmp.Diff(want, [][]string{only(oneshot, serve), only(serve, oneshot)}); diff != "" {
+		t.Errorf("settings of the one alone, and of the other (-want +got):\n%s", diff)
 	}
 }
