@@ -13,7 +13,7 @@ import (
 // reader: what explains the rest comes first.
 func (c *classifier) refusal() (Reason, string) {
 	for _, rule := range []func() (Reason, string){
-		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.silent, c.paused, c.unclassified, c.contradicted,
+		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.silent, c.unproven, c.paused, c.unclassified, c.contradicted,
 	} {
 		if reason, detail := rule(); reason != "" {
 			return reason, detail
@@ -120,6 +120,17 @@ func (c *classifier) silent() (Reason, string) {
 	for _, p := range c.active {
 		if strings.IndexByte("Tt", p.State) >= 0 {
 			return ReasonActiveStopped, fmt.Sprintf("the active %d is stopped (state %c) and serves nobody", p.PID, p.State)
+		}
+	}
+	return "", ""
+}
+
+// unproven refuses where not every descriptor of an old worker was examined:
+// then it holds no listener only as far as anybody looked.
+func (c *classifier) unproven() (Reason, string) {
+	for _, m := range c.group.members {
+		if m.kind == kindWorker && !slices.Contains(c.active, m.Process) && (m.Sockets == nil || !m.Sockets.Proof) {
+			return ReasonUnreadable, fmt.Sprintf("process %d: not all of its descriptors were examined", m.PID)
 		}
 	}
 	return "", ""
