@@ -87,17 +87,16 @@ func (c *classifier) instance() Instance {
 
 // youngest is the youngest generation of ready workers: the youngest worker
 // and, with nbproc (HAProxy up to 2.4), those of the same arguments, -sf list
-// included, that started within a second of it.
+// included, that started within a second of it. Another generation that started
+// between them ties.
 func youngest(workers []*inspect.Process) []*inspect.Process {
-	if len(workers) == 0 {
-		return nil
+	var generation []*inspect.Process
+	for _, w := range workers {
+		if sameGeneration(w, workers[len(workers)-1]) {
+			generation = append(generation, w)
+		}
 	}
-	last := workers[len(workers)-1]
-	i := len(workers) - 1
-	for i > 0 && sameGeneration(workers[i-1], last) {
-		i--
-	}
-	return workers[i:]
+	return generation
 }
 
 func sameGeneration(a, b *inspect.Process) bool {

@@ -33,6 +33,9 @@ type group struct {
 	model   Model  // empty for the processes of no instance
 	master  *inspect.Process
 	members []member // in order of start, the master among them
+	// near are members of other groups that may be of this one just as well. They
+	// stand in its way too, or a look-alike of somebody's could draw them off.
+	near []member
 }
 
 // workers are the ready ones, oldest first.
@@ -47,6 +50,15 @@ func (g *group) workers() []*inspect.Process {
 }
 
 func (g *group) add(p *inspect.Process, k kind) { g.members = append(g.members, member{p, k}) }
+
+// disturb adds a process to the first of the groups that it may be of, and puts
+// it in the way of the others.
+func disturb(groups []*group, p *inspect.Process, k kind) {
+	groups[0].add(p, k)
+	for _, g := range groups[1:] {
+		g.near = append(g.near, member{p, k})
+	}
+}
 
 // unit is the systemd unit of the group, "" when it has none of its own: login
 // sessions come and go with their operators and are no part of an instance.
@@ -92,6 +104,11 @@ func Group(s inspect.Snapshot) []group {
 		}
 	}
 	groups = append(groups, daemons...)
+	for _, p := range s.Processes {
+		if p.Err != nil && (t.kind(p) == kindMaster || t.owner(p) == nil) {
+			standNear(groups, p, t)
+		}
+	}
 	slices.SortStableFunc(groups, func(a, b *group) int { return compareGroups(a, b) })
 	out := make([]group, len(groups))
 	for i, g := range groups {
@@ -99,6 +116,18 @@ func Group(s inspect.Snapshot) []group {
 		out[i] = *g
 	}
 	return out
+}
+
+// standNear puts a process that is of nobody's workers, by what could be read of
+// it, in the way of every group that it may be of by its owner or its parent:
+// what could not be read may be what tells.
+func standNear(groups []*group, p *inspect.Process, t *tree) {
+	owner := t.owner(p)
+	for _, g := range groups {
+		if p.UID == 0 || owner != nil && owner == g.master || slices.ContainsFunc(g.members, func(m member) bool { return m.UID == p.UID }) {
+			g.near = append(g.near, member{p, t.kind(p)})
+		}
+	}
 }
 
 // compareGroups orders groups by the start of their oldest process, and puts
@@ -129,12 +158,12 @@ func groupDaemons(t *tree, roots []*inspect.Process, masters []*group) []*group 
 	var rest []*inspect.Process // not ready: they join last
 	byKey := map[string]*group{}
 	for _, p := range roots {
-		if g := strayOf(t, p, masters); g != nil {
-			g.add(p, kindStray)
-			continue
-		}
 		if t.kind(p) != kindWorker {
 			rest = append(rest, p)
+			continue
+		}
+		if near := strayOf(t, p, masters); len(near) > 0 {
+			disturb(near, p, kindStray)
 			continue
 		}
 		key := fmt.Sprintf("%s uid %d", lineageKey(p), p.UID)
@@ -149,11 +178,18 @@ func groupDaemons(t *tree, roots []*inspect.Process, masters []*group) []*group 
 	lineages = mergeNamed(lineages)
 	none := &group{key: "none"}
 	for _, p := range rest {
-		g, k := joins(p, lineages)
-		if g == nil {
-			g = none
+		if !p.HAProxy { // a program whose master has gone
+			none.add(p, kindProgram)
+			continue
 		}
-		g.add(p, k)
+		near, k := joins(p, lineages)
+		if strays := strayOf(t, p, masters); len(strays) > 0 {
+			near, k = append(strays, near...), kindStray
+		}
+		if len(near) == 0 {
+			near = []*group{none}
+		}
+		disturb(near, p, k)
 	}
 	if len(none.members) > 0 {
 		lineages = append(lineages, none)
@@ -175,31 +211,31 @@ func ownCgroup(p *inspect.Process) string {
 	return p.Cgroup
 }
 
-// strayOf finds the master's group that a process without a master looks like a
+// strayOf finds the masters' groups that a process without a master looks like a
 // part of: a worker whose master has gone or a forked check whose worker has,
 // by the arguments; a `haproxy -c` of ExecReload, or something hostile, by the
 // cgroup. A ready process with a configuration of its own is an instance beside
 // it, even in the same unit.
-func strayOf(t *tree, p *inspect.Process, masters []*group) *group {
+func strayOf(t *tree, p *inspect.Process, masters []*group) []*group {
+	var near []*group
 	for _, g := range masters {
 		m := g.master
 		sameArgs := p.Command.Identity() == m.Command.Identity() && p.PIDNS == m.PIDNS && p.NetNS == m.NetNS
 		sameCgroup := ownCgroup(p) != "" && p.Cgroup == m.Cgroup
-		switch {
-		case sameArgs && sameCgroup, sameCgroup && t.kind(p) != kindWorker:
-			return g
-		case sameArgs && t.kind(p) == kindWorker && ownCgroup(p) == ownCgroup(m) && mayStandIn(p, g):
-			return g
+		if t.kind(p) != kindWorker && sameCgroup ||
+			t.kind(p) == kindWorker && sameArgs && ownCgroup(p) == ownCgroup(m) && mayStandIn(p, g, sameCgroup) {
+			near = append(near, g)
 		}
 	}
-	return nil
+	return near
 }
 
-// mayStandIn tells whether a process without a master may be one of a master's
-// by its owner: root, the master's, or one that its workers run as. Anybody
-// else's look-alike is no business of the instance.
-func mayStandIn(p *inspect.Process, g *group) bool {
-	if p.UID == 0 || p.UID == g.master.UID {
+// mayStandIn tells whether a ready process without a master may be one of a
+// master's by its owner: the master's, or one that its workers run as. Anybody
+// else's look-alike is no business of the instance, unless it is in the unit of
+// a master of root's.
+func mayStandIn(p *inspect.Process, g *group, sameCgroup bool) bool {
+	if p.UID == g.master.UID || g.master.UID == 0 && sameCgroup {
 		return true
 	}
 	return slices.ContainsFunc(g.members, func(m member) bool { return m.kind == kindWorker && m.UID == p.UID })
@@ -233,30 +269,31 @@ func namesAny(younger, older *group) bool {
 	return false
 }
 
-// joins finds the lineage of a process that is not ready, and what it is there:
-// the one that its list names, else the one whose arguments and cgroup it has.
-// Only root and the lineage's own user may stand in its way.
-func joins(p *inspect.Process, lineages []*group) (*group, kind) {
-	mine := func(g *group) bool { return p.UID == 0 || p.UID == g.members[0].UID }
+// joins finds the lineages that a process which is not ready may be of, and what
+// it is there: starting, where its list names one of it or one of it has its
+// arguments and cgroup; a stray where it has the cgroup alone. Only root and the
+// lineage's own user may stand in its way.
+func joins(p *inspect.Process, lineages []*group) ([]*group, kind) {
+	key := lineageKey(p)
+	var starting, stray []*group
 	for _, g := range lineages {
-		if mine(g) && slices.ContainsFunc(g.members, func(m member) bool { return m.kind == kindWorker && Names(p, m.Process) }) {
-			return g, kindStarting
+		if p.UID != 0 && p.UID != g.members[0].UID {
+			continue
+		}
+		switch {
+		case slices.ContainsFunc(g.members, func(m member) bool {
+			return m.kind == kindWorker && (Names(p, m.Process) || key == lineageKey(m.Process))
+		}):
+			starting = append(starting, g)
+		case slices.ContainsFunc(g.members, func(m member) bool { return ownCgroup(p) != "" && p.Cgroup == m.Cgroup }):
+			stray = append(stray, g)
 		}
 	}
-	for _, g := range lineages {
-		if mine(g) && lineageKey(p) == lineageKey(g.members[0].Process) {
-			return g, kindStarting
-		}
+	k := kindStarting
+	if len(starting) == 0 && (len(stray) > 0 || p.Command.CheckOnly) {
+		k = kindStray
 	}
-	for _, g := range lineages {
-		if mine(g) && ownCgroup(p) != "" && p.Cgroup == g.members[0].Cgroup {
-			return g, kindStray
-		}
-	}
-	if p.Command.CheckOnly {
-		return nil, kindStray
-	}
-	return nil, kindStarting
+	return append(starting, stray...), k
 }
 
 // Names tells whether the -sf or -st list of n names p: n is strictly younger,

@@ -133,8 +133,8 @@ func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) erro
 
 // askSessions asks since when the clients of the old workers are there.
 func (p *Pass) askSessions(ctx context.Context, s inspect.Snapshot, g *group) {
-	workers := g.workers()
-	old := workers[:len(workers)-len(youngest(workers))]
+	active := youngest(g.workers())
+	old := slices.DeleteFunc(g.workers(), func(w *inspect.Process) bool { return slices.Contains(active, w) })
 	if err := p.Host.AskSessions(ctx, s, g.master, old, p.MasterSocket); err != nil {
 		p.Log.Debug("the master CLI does not tell the age of every client", "master", g.master.PID, "error", err)
 	}

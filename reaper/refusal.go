@@ -30,14 +30,14 @@ func (c *classifier) tooMany() (Reason, string) {
 }
 
 // unreadable refuses on any fact that could not be read: of the members, and of
-// the host where it may hide a member. A program or a check counts for nothing,
-// so nothing it hides does.
+// the host where it may hide a member. A check, or a program that is not HAProxy,
+// counts for nothing, so nothing it hides does.
 func (c *classifier) unreadable() (Reason, string) {
 	for _, err := range c.look.Snapshot.Incomplete {
 		return ReasonUnreadable, err.Error()
 	}
-	for _, m := range c.group.members {
-		if m.Err != nil && m.kind != kindProgram && m.kind != kindCheck {
+	for _, m := range slices.Concat(c.group.members, c.group.near) {
+		if m.Err != nil && m.kind != kindCheck && (m.kind != kindProgram || m.HAProxy) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: %v", m.PID, m.Err)
 		}
 	}
@@ -66,7 +66,7 @@ func (c *classifier) unsettled() (Reason, string) {
 	if c.reloading() {
 		return ReasonReloading, fmt.Sprintf("master %d is reloading", c.group.master.PID)
 	}
-	for _, m := range c.group.members {
+	for _, m := range slices.Concat(c.group.members, c.group.near) {
 		switch m.kind {
 		case kindStarting:
 			return ReasonStarting, fmt.Sprintf("process %d is starting", m.PID)

@@ -1,0 +1,90 @@
+package reaper_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach: whose a process is may be
+// open, by its looks or because it could not be read. Then nobody whose it may
+// be is acted on.
+func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
+	const config = "/etc/haproxy/haproxy.cfg"
+	unreadable := func(w *fakehost.World, file string) {
+		w.Before = func(_ int, _, about string) error {
+			if about == file {
+				return unix.EIO
+			}
+			return nil
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(w *fakehost.World)
+		want   reaper.Reason // for 201, told to leave by 202, in one lineage with it
+	}{
+		{"a root's process that starts, beside a stranger's daemon that looks the same", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 200, ticks(55*time.Minute), nil, fakehost.Listen(4443)).UID = 5001
+			p := fakehost.Daemon(w, config, 203, ticks(0), nil)
+			p.UID, p.Masks = 0, fakehost.StartingMasks
+		}, reaper.ReasonStarting},
+		{"a root's process that starts, in one unit with a stranger's master", func(w *fakehost.World) {
+			for _, p := range []*fakehost.Proc{
+				w.Start(fakehost.Proc{PID: 200, PPID: 1, Ticks: ticks(55 * time.Minute), UID: 5001, Masks: fakehost.MasterMasks, Args: []string{"haproxy", "-W"}}),
+				fakehost.Daemon(w, config, 201, ticks(50*time.Minute), nil),
+				fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443)),
+				fakehost.Daemon(w, config, 203, ticks(0), nil),
+			} {
+				p.Cgroup = "/system.slice/shared.service"
+			}
+			w.Start(fakehost.Proc{PID: 203, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-D", "-f", config}, Cgroup: "/system.slice/shared.service"})
+		}, reaper.ReasonStray},
+		{"a daemon whose arguments could not be read", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Paused(443))
+			unreadable(w, "/proc/203/cmdline")
+		}, reaper.ReasonUnreadable},
+		{"a stranger's daemon whose arguments could not be read", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Paused(443)).UID = 5001
+			unreadable(w, "/proc/203/cmdline")
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := fakehost.New()
+			ordinary(w)
+			fakehost.Daemon(w, config, 201, ticks(50*time.Minute), nil)
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
+			tt.change(w)
+			r := look(t, w)
+			i := slices.IndexFunc(r.Instances, func(in reaper.Instance) bool {
+				return slices.ContainsFunc(in.Processes, func(p reaper.Process) bool { return p.PID == 201 })
+			})
+			if got := r.Instances[i]; got.Refusal != tt.want {
+				t.Errorf("refusal is %q (%s), want %q", got.Refusal, got.RefusalDetail, tt.want)
+			}
+		})
+	}
+
+	t.Run("a master's child whose arguments could not be read is no program", func(t *testing.T) {
+		w, s := reloaded()
+		s.Worker(104, ticks(0), []int{103}).Masks = fakehost.ReloadingMasks
+		unreadable(w, "/proc/104/cmdline")
+		if got := look(t, w).Instances[0].Refusal; got != reaper.ReasonUnreadable {
+			t.Errorf("refusal is %q", got)
+		}
+	})
+	t.Run("a generation that started amid another ties", func(t *testing.T) {
+		w, s := reloaded()
+		s.Worker(104, ticks(10*time.Minute)+10, []int{103}, fakehost.Listen(443))
+		s.Worker(105, ticks(10*time.Minute)+20, []int{102, 101}, fakehost.Listen(443))
+		if got := look(t, w).Instances[0].Refusal; got != reaper.ReasonTie {
+			t.Errorf("refusal is %q", got)
+		}
+	})
+}
