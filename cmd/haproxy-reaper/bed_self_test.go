@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -63,6 +65,41 @@ func TestBedNoticesThatTheActiveWorkerWasKilled(t *testing.T) {
 	b.until(func() error {
 		if !probe.failed.Load() {
 			return errors.New("every new connection is still answered")
+		}
+		return nil
+	})
+}
+
+func TestBedsPrometheusScrapesJudgesAndAlerts(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.startNodeExporter()
+	told := b.startAlertmanager()
+	p := b.startPrometheus(scraping{
+		jobs:  map[string][]string{"node": {exporterAddress}, "self": {prometheusAddress}},
+		rules: `groups: [{name: test, rules: [{alert: High, expr: "height > 2", labels: {severity: warning}}]}]`,
+	})
+	if got := p.query("height"); len(got) != 0 {
+		t.Errorf("before anything was written: %v", got)
+	}
+	b.write(textfileDir+"/test.prom", "height{of=\"a tree\"} 2.5\n")
+	p.has(`height{job="node",of="a tree"}`, 2.5)
+	firing := func() (names []string) {
+		for _, a := range told.alerts() {
+			names = append(names, a.Labels["alertname"]+" "+a.Labels["of"])
+		}
+		return names
+	}
+	b.until(func() error {
+		if got := firing(); !slices.Equal(got, []string{"High a tree"}) {
+			return fmt.Errorf("%q of %v has reached Alertmanager", got, p.alerts())
+		}
+		return nil
+	})
+	b.write(textfileDir+"/test.prom", "height{of=\"a tree\"} 1\n")
+	b.until(func() error {
+		if got := firing(); len(got) > 0 {
+			return fmt.Errorf("%q still fires", got)
 		}
 		return nil
 	})

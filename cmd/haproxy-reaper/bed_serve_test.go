@@ -23,7 +23,8 @@ import (
 // own.
 const serveAddress = "127.0.0.1:12101"
 
-// server is `haproxy-reaper serve` in a bed.
+// server is a program in a bed that is asked over HTTP: `haproxy-reaper serve`,
+// unless it says otherwise.
 type server struct {
 	*job
 	b      *bed
@@ -38,7 +39,7 @@ func (b *bed) startServe(args ...string) *server {
 
 func (b *bed) startServeAs(c command) *server {
 	b.t.Helper()
-	s := b.newServer(c)
+	s := b.newServer(serveAddress, c)
 	s.answers("/-/ready", http.StatusOK)
 	return s
 }
@@ -46,7 +47,7 @@ func (b *bed) startServeAs(c command) *server {
 // startServeInAPass starts serve, whose first pass goes on for long.
 func (b *bed) startServeInAPass(args ...string) *server {
 	b.t.Helper()
-	s := b.newServer(command{args: append([]string{bedAgent, "serve"}, args...)})
+	s := b.newServer(serveAddress, command{args: append([]string{bedAgent, "serve"}, args...)})
 	s.answers("/-/healthy", http.StatusOK)
 	if status, text := s.get("/-/ready"); status != http.StatusServiceUnavailable {
 		b.t.Errorf("the first pass has ended: %d %s", status, text)
@@ -54,15 +55,17 @@ func (b *bed) startServeInAPass(args ...string) *server {
 	return s
 }
 
-func (b *bed) newServer(c command) *server {
+// newServer starts a program that listens on an address.
+func (b *bed) newServer(address string, c command) *server {
+	b.t.Helper()
 	s := &server{job: b.start(c), b: b}
 	s.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return b.dial(serveAddress) },
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return b.dial(address) },
 		DisableKeepAlives: true,
 	}}
 	b.t.Cleanup(func() {
 		if b.t.Failed() {
-			b.t.Logf("serve wrote:\n%s", s.stderr.String())
+			b.t.Logf("%q wrote:\n%s", c.args, s.stderr.String())
 		}
 	})
 	return s
@@ -88,7 +91,7 @@ func (s *server) answers(path string, want int) {
 	s.b.until(func() error {
 		select {
 		case <-s.done:
-			s.b.t.Fatal("serve has ended")
+			s.b.t.Fatalf("%q has ended", s.cmd.Args)
 		default:
 		}
 		if got, _ := s.get(path); got != want {
