@@ -43,6 +43,16 @@ func overdue(p *pass, u *unit, out sink) {
 	out.value(float64(n), u.name)
 }
 
+func surviving(_ *pass, u *unit, out sink) {
+	n := 0
+	for _, process := range u.here {
+		if process.Outcome == reaper.OutcomeSurvived {
+			n++
+		}
+	}
+	out.value(float64(n), u.name)
+}
+
 func oldestSince(_ *pass, u *unit, out sink) {
 	earliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Superseded }, out)
 }
