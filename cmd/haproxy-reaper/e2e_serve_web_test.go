@@ -22,7 +22,7 @@ func TestServeWithTLSAndAPasswordTellsNobodyElse(t *testing.T) {
 	}
 	b.write(bedDir+"/web.pem", cert)
 	b.write(bedDir+"/web.yml", fmt.Sprintf("tls_server_config:\n  cert_file: %[1]s/web.pem\n  key_file: %[1]s/web.pem\nbasic_auth_users:\n  prometheus: %s\n", bedDir, hash))
-	serve := b.newServer(command{args: []string{bedAgent, "serve", "--interval", "1h", "--dry-run", "--web.config.file", bedDir + "/web.yml"}})
+	serve := b.newServer(serveAddress, command{args: []string{bedAgent, "serve", "--interval", "1h", "--dry-run", "--web.config.file", bedDir + "/web.yml"}})
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(cert))
 	client := http.Client{Timeout: bedPatience, Transport: &http.Transport{
