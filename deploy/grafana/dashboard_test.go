@@ -163,30 +163,33 @@ func TestThePanelsFillTheGridAndDoNotOverlap(t *testing.T) {
 	}
 }
 
-// metricNames are the names under which the agent exports anything.
-func metricNames() map[string]bool {
-	names := map[string]bool{"haproxy_reaper_build_info": true}
+// exported are the metrics of the agent, each with whether it is of an instance
+// of HAProxy.
+func exported() map[string]bool {
+	ofUnit := map[string]bool{"haproxy_reaper_build_info": false}
 	descs := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descs)
 		metrics.NewCollector(metrics.Input{}).Describe(descs)
 	}()
 	for desc := range descs {
-		names[regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(desc.String())[1]] = true
+		text := desc.String()
+		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(text)[1]
+		ofUnit[name] = strings.Contains(text, "variableLabels: {unit")
 	}
 	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-		names["haproxy_reaper_residual_lifetime_seconds"+suffix] = true
+		ofUnit["haproxy_reaper_residual_lifetime_seconds"+suffix] = true
 	}
-	return names
+	return ofUnit
 }
 
 func TestItAsksForMetricsThatThereAre(t *testing.T) {
-	names := metricNames()
+	names := exported()
 	asked := map[string]bool{}
 	for _, q := range queries(t) {
 		for _, name := range regexp.MustCompile(`haproxy_reaper_\w+`).FindAllString(q.Expr, -1) {
 			asked[name] = true
-			if !names[name] {
+			if _, there := names[name]; !there {
 				t.Errorf("%s: the agent exports no %s", q.Where, name)
 			}
 		}
@@ -206,16 +209,21 @@ func TestItAsksForMetricsThatThereAre(t *testing.T) {
 	}
 }
 
-// Every expression is narrowed by the variables of the host, and by the one of
-// the instance where the metric is of an instance.
+// Every expression is narrowed to the hosts chosen, and to the instances where the
+// metric is of one.
 func TestEveryQueryFollowsTheVariables(t *testing.T) {
+	ofUnit := exported()
 	for _, q := range queries(t) {
 		if strings.HasPrefix(q.Where, "variable") {
 			continue
 		}
-		for _, selector := range regexp.MustCompile(`haproxy_reaper_\w+(\{[^}]*\})?`).FindAllString(q.Expr, -1) {
-			if !strings.Contains(selector, `job=~"$job", instance=~"$instance"`) {
-				t.Errorf("%s: %s is not narrowed to the job and host", q.Where, selector)
+		for _, selector := range regexp.MustCompile(`(haproxy_reaper_\w+)(\{[^}]*\})?`).FindAllStringSubmatch(q.Expr, -1) {
+			want := `job=~"$job", instance=~"$instance"}`
+			if ofUnit[selector[1]] {
+				want = `job=~"$job", instance=~"$instance", unit=~"$unit"}`
+			}
+			if !strings.HasSuffix(selector[2], want) {
+				t.Errorf("%s: %s does not end in %s", q.Where, selector[0], want)
 			}
 		}
 	}
