@@ -87,7 +87,13 @@ func lives(before, after Memory, r Report) []life {
 			p := &in.Processes[j]
 			reported[p.ProcID] = true
 			if p.Role == RoleResidual && p.Left() && p.ResidualSeconds != nil {
-				ended = append(ended, life{unit: in.Name, how: departure(p.Signals), lived: time.Duration(*p.ResidualSeconds * float64(time.Second))})
+				// One that leaves while a pass looks at it may do so by the signal of
+				// a pass before.
+				how := departure(slices.Concat(before[p.ProcID].Signals, p.Signals))
+				ended = append(ended, life{
+					unit: in.Name, how: how, lived: time.Duration(*p.ResidualSeconds * float64(time.Second)),
+					earlier: p.Outcome == OutcomeVanished && how != DepartureLeft,
+				})
 			}
 		}
 	}

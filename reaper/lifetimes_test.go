@@ -67,6 +67,7 @@ func TestALifeIsCountedOnceAndByItsEnd(t *testing.T) {
 		{"one that left after SIGTERM was terminated", []Report{there, lookedAt(superseded(10*time.Minute, after(OutcomeTerminated, "SIGTERM"))), gone}, left(DepartureTerminated, 10*time.Minute), 1},
 		{"one that took SIGKILL was killed", []Report{lookedAt(superseded(10*time.Minute, after(OutcomeKilled, "SIGTERM", "SIGKILL"))), gone}, left(DepartureKilled, 10*time.Minute), 1},
 		{"a survivor that leaves later was terminated all the same", []Report{survived, there, gone}, left(DepartureTerminated, 11*time.Minute), 1},
+		{"so was one that leaves while the next pass looks", []Report{survived, lookedAt(superseded(10*time.Minute, after(OutcomeVanished))), gone}, left(DepartureTerminated, 10*time.Minute), 1},
 		{"nobody is gone for a pass that saw nothing", []Report{there, blind}, nil, 0},
 		{"and who left meanwhile is found gone by the next", []Report{there, blind, gone}, left(DepartureLeft, 11*time.Minute), 0},
 		{"one that only refused passes saw is not known to have been residual", []Report{refusedPass, gone}, nil, 0},
