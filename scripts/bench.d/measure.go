@@ -105,6 +105,7 @@ const patience = time.Minute
 type row struct {
 	sockets, clients int
 	by               map[string]costs
+	serve            time.Duration // CPU of serve for each of its passes
 }
 
 // compare measures the ways in turns, so that what else the machine does hits
@@ -115,7 +116,7 @@ func compare(ctx context.Context, s settings, sockets, clients int, ways []conte
 		return row{}, err
 	}
 	defer service.stop()
-	r := row{sockets, clients, map[string]costs{}}
+	r := row{sockets: sockets, clients: clients, by: map[string]costs{}}
 	spent := map[string]time.Duration{}
 	// Warm caches are the rule for what runs every minute.
 	if _, err := once(ctx, s.reap(), nil); err != nil {
@@ -139,7 +140,8 @@ func compare(ctx context.Context, s settings, sockets, clients int, ways []conte
 			spent[way.name] += c.wall
 		}
 	}
-	return r, nil
+	r.serve, err = serveCost(ctx, s, say)
+	return r, err
 }
 
 // found says that a dry run did not come to the point: what finds nothing is
