@@ -20,6 +20,25 @@ const (
 	exitBusy      = 75 // another run holds the lock (EX_TEMPFAIL of sysexits(3))
 )
 
+// exitStatus is one of them in the words of --help and of the manual.
+type exitStatus struct {
+	Status  int
+	Meaning string
+}
+
+// exitStatuses are all that there are.
+func exitStatuses() []exitStatus {
+	return []exitStatus{
+		{exitOK, "done"},
+		{exitFailed, "could not inspect, act or report"},
+		{exitUsage, "usage"},
+		{exitRefused, "refused, and so withheld a termination that was due"},
+		{exitPrivilege, "missing privilege or kernel feature"},
+		{exitSurvivor, "a signalled process is still alive"},
+		{exitBusy, "another run holds the lock"},
+	}
+}
+
 // severity is the order in which one exit status hides another: a question that
 // nobody answered means that nothing was done, then what kept the run from its
 // work, then what the run could not achieve.

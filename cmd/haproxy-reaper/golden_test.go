@@ -11,12 +11,17 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-var update = flag.Bool("update", false, "write the golden files of testdata anew")
+var update = flag.Bool("update", false, "write anew the files that the tests compare with")
 
 // golden compares with a file of testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
+	asPublished(t, filepath.Join("testdata", name), got)
+}
+
+// asPublished compares with a file that is kept in the repository.
+func asPublished(t *testing.T, path, got string) {
+	t.Helper()
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

@@ -19,15 +19,17 @@ func usage() string {
 	b.WriteString("\nFlags, each with its environment variable and default:\n")
 	new(config).flags().VisitAll(func(f *pflag.Flag) { writeFlag(&b, f) })
 	b.WriteString("  -h, --help\n        print this\n")
-	fmt.Fprintf(&b, `
+	b.WriteString(`
 A flag beats its variable, a variable beats the configuration file (NAME=value lines of the same
 names), the file beats the default. An empty variable is not set. A list in a variable or the file
 is separated by commas.
 
-Exit status: %d done; %d could not inspect, act or report; %d usage; %d refused, and so withheld a
-termination that was due; %d missing privilege or kernel feature; %d a signalled process is still
-alive; %d another run holds the lock.
-`, exitOK, exitFailed, exitUsage, exitRefused, exitPrivilege, exitSurvivor, exitBusy)
+`)
+	var statuses []string
+	for _, e := range exitStatuses() {
+		statuses = append(statuses, fmt.Sprintf("%d %s", e.Status, e.Meaning))
+	}
+	b.WriteString(wrap("Exit status: ", "", strings.Join(statuses, "; ")+".") + "\n")
 	return b.String()
 }
 
