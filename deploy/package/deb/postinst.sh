@@ -1,0 +1,38 @@
+#!/bin/sh
+# postinst: the first installation enables and starts the timer, as debhelper's
+# own scripts do; an upgrade leaves enabled what was, and restarts what runs.
+set -e
+
+case $1 in
+configure | abort-upgrade | abort-deconfigure | abort-remove) ;;
+*) exit 0 ;;
+esac
+
+if [ -e /usr/lib/sysusers.d/haproxy-reaper.conf ]; then
+    systemd-sysusers haproxy-reaper.conf
+fi
+if [ -e /usr/lib/tmpfiles.d/haproxy-reaper.conf ]; then
+    systemd-tmpfiles --create haproxy-reaper.conf || true
+fi
+
+# It says yes as well when nobody has decided yet.
+deb-systemd-helper unmask haproxy-reaper.timer >/dev/null || true
+if deb-systemd-helper --quiet was-enabled haproxy-reaper.timer; then
+    deb-systemd-helper enable haproxy-reaper.timer >/dev/null || true
+else
+    deb-systemd-helper update-state haproxy-reaper.timer >/dev/null || true
+fi
+
+[ -d /run/systemd/system ] || exit 0
+systemctl --system daemon-reload >/dev/null || true
+if [ -z "$2" ]; then
+    deb-systemd-invoke start haproxy-reaper.timer >/dev/null || true
+else
+    # A pass that is under way ends by itself.
+    systemctl try-restart haproxy-reaper.timer >/dev/null || true
+    for unit in haproxy-reaper-serve.socket haproxy-reaper-serve.service; do
+        if [ -e "/usr/lib/systemd/system/$unit" ]; then
+            systemctl try-restart "$unit" >/dev/null || true
+        fi
+    done
+fi
