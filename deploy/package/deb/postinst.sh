@@ -15,8 +15,13 @@ if [ -e /usr/lib/tmpfiles.d/haproxy-reaper.conf ]; then
     systemd-tmpfiles --create haproxy-reaper.conf || true
 fi
 
-# It says yes as well when nobody has decided yet.
+# Nothing is remembered of the timer: the first installation, or the first since
+# a removal, for which dpkg names a version in $2 too.
+first=no
+deb-systemd-helper debian-installed haproxy-reaper.timer || first=yes
+
 deb-systemd-helper unmask haproxy-reaper.timer >/dev/null || true
+# It was, too, when nobody has decided yet.
 if deb-systemd-helper --quiet was-enabled haproxy-reaper.timer; then
     deb-systemd-helper enable haproxy-reaper.timer >/dev/null || true
 else
@@ -25,7 +30,7 @@ fi
 
 [ -d /run/systemd/system ] || exit 0
 systemctl --system daemon-reload >/dev/null || true
-if [ -z "$2" ]; then
+if [ $first = yes ]; then
     deb-systemd-invoke start haproxy-reaper.timer >/dev/null || true
 else
     # A pass that is under way ends by itself.
