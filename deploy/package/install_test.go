@@ -117,8 +117,17 @@ func TestRemovedItStopsAndPurgedItLeavesNothing(t *testing.T) {
 	m.GoLive()
 	m.Must("systemctl", "start", "haproxy-reaper.service")
 	m.UntilMetrics(map[string]string{"dry_run": "0"})
+	// Whatever else of it an operator has enabled.
+	for path := range strings.FieldsSeq(m.Must("dpkg", "--listfiles", "haproxy-reaper")) {
+		if strings.HasPrefix(path, machine.UnitDir) {
+			m.Must("systemctl", "enable", "--quiet", filepath.Base(path))
+		}
+	}
 
 	m.Must("dpkg", "--remove", "haproxy-reaper")
+	if journal := m.Must("journalctl", "--no-pager", "--output=cat", "--unit=haproxy-reaper.timer"); !strings.Contains(journal, "Stopped haproxy-reaper.timer") {
+		t.Errorf("removed, the timer was not stopped:\n%s", journal)
+	}
 	if got := m.Show("haproxy-reaper.timer", "LoadState"); got != "not-found" {
 		t.Errorf("removed, the timer is %s", got)
 	}
