@@ -19,53 +19,82 @@ type ConfiguredPorts struct {
 // configLimit is the most that is read of one configuration file.
 const configLimit = 64 << 20
 
-// ConfiguredPorts reads the configuration that a process was started with, by
-// the paths in its arguments. A worker may have changed its root (chroot) since
-// it read them, so a process of our own mount namespace is taken to mean our
-// root; a master, and a process of another mount namespace, its own.
+// ConfiguredPorts reads the ports of the configuration that a process was
+// started with.
 func (h *Host) ConfiguredPorts(s Snapshot, p *Process) ConfiguredPorts {
 	all := ConfiguredPorts{Ports: map[uint16]bool{}}
 	if len(p.Command.Config) == 0 {
 		all.Unknown = true
 	}
-	for _, name := range p.Command.Config {
-		for _, file := range h.configFiles(s, p, name) {
-			b, err := h.kernel.ReadFile(file, configLimit)
-			if err != nil {
-				all.Unknown = true
-				continue
-			}
-			ports, unknown := parseBindPorts(b)
-			for port := range ports {
-				all.Ports[port] = true
-			}
-			all.Unknown = all.Unknown || unknown
+	for _, file := range h.configFiles(s, p) {
+		b, err := h.kernel.ReadFile(file.path(), configLimit)
+		if err != nil {
+			all.Unknown = true
+			continue
 		}
+		ports, unknown := parseBindPorts(b)
+		for port := range ports {
+			all.Ports[port] = true
+		}
+		all.Unknown = all.Unknown || unknown
 	}
 	return all
 }
 
-// configFiles is the file of that name, or the .cfg files of that directory, as
+// configFile is a configuration file as HAProxy was told it, and the directory
+// that this name is to be followed from: "" for our root.
+type configFile struct{ base, name string }
+
+func (f configFile) path() string {
+	if f.base == "" || strings.HasPrefix(f.name, "/") {
+		return f.base + f.name
+	}
+	return f.base + "/" + f.name
+}
+
+// configFiles are the files that a process was started with, in the order it
+// reads them.
+func (h *Host) configFiles(s Snapshot, p *Process) []configFile {
+	var all []configFile
+	for _, named := range configNames(s, p) {
+		files, _ := h.openDirectory(named)
+		all = append(all, files...)
+	}
+	return all
+}
+
+// configNames are the paths in a process's arguments. A worker may have changed
+// its root (chroot) since it read them, so a process of our own mount namespace
+// is taken to mean our root; a master, and a process of another mount namespace,
+// its own.
+func configNames(s Snapshot, p *Process) []configFile {
+	var names []configFile
+	for _, name := range p.Command.Config {
+		file := configFile{procPath(p.PID, "root"), name}
+		switch {
+		case !strings.HasPrefix(name, "/"):
+			file.base = procPath(p.PID, "cwd")
+		case !p.Signals.Master() && p.MntNS == s.MntNS:
+			file.base = ""
+		}
+		names = append(names, file)
+	}
+	return names
+}
+
+// openDirectory is the file itself, or the .cfg files of that directory, as
 // HAProxy's -f takes either.
-func (h *Host) configFiles(s Snapshot, p *Process, name string) []string {
-	full := procPath(p.PID, "root") + name
-	switch {
-	case !strings.HasPrefix(name, "/"):
-		full = procPath(p.PID, "cwd/") + name
-	case !p.Signals.Master() && p.MntNS == s.MntNS:
-		full = name
-	}
-	names, err := h.kernel.ReadDir(full)
+func (h *Host) openDirectory(file configFile) (files []configFile, isDirectory bool) {
+	names, err := h.kernel.ReadDir(file.path())
 	if err != nil {
-		return []string{full}
+		return []configFile{file}, false
 	}
-	var files []string
 	for _, n := range names {
 		if strings.HasSuffix(n, ".cfg") && !strings.HasPrefix(n, ".") {
-			files = append(files, path.Join(full, n))
+			files = append(files, configFile{file.base, path.Join(file.name, n)})
 		}
 	}
-	return files
+	return files, true
 }
 
 // EphemeralPorts is the range that the kernel takes ports from for sockets that

@@ -25,6 +25,10 @@ type Kernel interface {
 	ReadFile(path string, limit int) ([]byte, error)
 	// ReadDir lists the names in a directory.
 	ReadDir(path string) ([]string, error)
+	// Changed is when a file or symbolic link last changed in any way (st_ctime
+	// of lstat(2)). Unlike st_mtime nobody can set it, and what is moved into
+	// place has a new one.
+	Changed(path string) (time.Time, error)
 	// Readlink reads a symbolic link, at most 4096 bytes of it.
 	Readlink(path string) (string, error)
 
@@ -38,6 +42,8 @@ type Kernel interface {
 	// PidfdGetfd is pidfd_getfd(2), Linux 5.6: a duplicate of descriptor fd of
 	// the process behind pidfd. Needs PTRACE_MODE_ATTACH_REALCREDS.
 	PidfdGetfd(pidfd, fd int) (dup int, err error)
+	// PidfdInfo is the PIDFD_GET_INFO ioctl(2) of a pidfd, Linux 6.13.
+	PidfdInfo(pidfd int) error
 	// PidfdSendSignal is pidfd_send_signal(2), Linux 5.1.
 	PidfdSendSignal(pidfd int, signal syscall.Signal) error
 	// Poll waits until one of the descriptors is readable (for a pidfd: the

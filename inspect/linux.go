@@ -77,6 +77,14 @@ func (Linux) ReadDir(path string) ([]string, error) {
 	return names, err
 }
 
+func (Linux) Changed(path string) (time.Time, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(st.Ctim.Unix()), nil
+}
+
 func (Linux) Readlink(path string) (string, error) {
 	var buf [4096]byte
 	n, err := retry(func() (int, error) { return unix.Readlink(path, buf[:]) })
@@ -128,6 +136,10 @@ func (Linux) OpenDescriptors(pid, from int) ([]int, error) {
 		fds = append(fds, fd)
 	}
 	return fds, nil
+}
+
+func (Linux) PidfdInfo(pidfd int) error {
+	return unix.IoctlPidfdInfo(pidfd, &unix.PidfdInfo{Mask: unix.PIDFD_INFO_PID})
 }
 
 func (Linux) PidfdSendSignal(pidfd int, signal syscall.Signal) error {

@@ -94,6 +94,9 @@ func (c *config) flags() *pflag.FlagSet {
 // configuration file they stand beside all others.
 var serveFlags = []string{"interval", "web.listen-address", "web.config.file", "web.systemd-socket"}
 
+// actFlags are those that say how a pass acts, which a check has no use for.
+var actFlags = []string{"yes", "deadline", "kill-after", "max-terminations", "settle", "textfile"}
+
 // parseConfig reads the command line, the configuration file and the
 // environment. The error is one line that names the flag, the variable, or the
 // file and line; it is pflag.ErrHelp when help was asked for.
@@ -175,6 +178,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("--clients: %s does not list them, status does", c.command.name)
 	case c.command.name == "status" && c.onCommandLine("textfile"):
 		return errors.New("--textfile: status writes nothing, reap --dry-run does")
+	case c.command.name == "check" && slices.ContainsFunc(actFlags, c.onCommandLine):
+		return fmt.Errorf("--%s: check changes nothing, and reap alone has a use for it", actFlags[slices.IndexFunc(actFlags, c.onCommandLine)])
 	}
 	return nil
 }

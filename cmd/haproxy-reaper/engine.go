@@ -15,6 +15,8 @@ type engine interface {
 	Status(context.Context) (reaper.Report, error)
 	// Run is a whole pass.
 	Run(context.Context) (reaper.Report, error)
+	// Surroundings reads what check wants to know besides a look.
+	Surroundings(context.Context, reaper.Report) surroundings
 	// Remembered is what the next pass should know, after either.
 	Remembered() reaper.Memory
 	Close()

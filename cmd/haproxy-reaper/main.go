@@ -68,6 +68,7 @@ func commands() []subcommand {
 		{"status", "inspect and print; never signals, never writes, never waits (the default)", (*program).status},
 		{"reap", "one pass: inspect, decide, terminate what is due, report", (*program).reap},
 		{"serve", "run reap every --interval, and serve its metrics and a page over HTTP", (*program).serve},
+		{"check", "preflight: privileges, kernel, HAProxy's configuration; changes nothing", (*program).check},
 		{"version", "print the version", (*program).version},
 	}
 }

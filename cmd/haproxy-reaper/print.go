@@ -28,9 +28,9 @@ func printReport(w io.Writer, r *reaper.Report, c *config) error {
 	return err
 }
 
-// renderJSON is the document of version 1. Lists that are empty are written as
+// renderJSON is a report as its document of version 1. Lists that are empty are written as
 // such; only what could not be read is null.
-func renderJSON(r *reaper.Report) ([]byte, error) {
+func renderJSON(r any) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)

@@ -32,6 +32,7 @@ type world struct {
 	dir    string    // a directory of the test's own
 
 	report reaper.Report // what the host looks like
+	around surroundings  // what check sees besides
 	err    error         // what a look fails with
 	after  func(*reaper.Report)
 	engine *fakeEngine // the one that the run made
@@ -141,6 +142,11 @@ func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
 		e.world.after(&report)
 	}
 	return report, nil
+}
+
+func (e *fakeEngine) Surroundings(context.Context, reaper.Report) surroundings {
+	e.calls = append(e.calls, "surroundings")
+	return e.world.around
 }
 
 func (e *fakeEngine) Remembered() reaper.Memory {

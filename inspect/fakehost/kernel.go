@@ -100,13 +100,50 @@ func (p *Proc) file(name string) (string, bool) {
 	return "", false
 }
 
-// ReadDir implements inspect.Kernel. There are no directories.
+// ReadDir implements inspect.Kernel. A directory is where files were written.
 func (w *World) ReadDir(name string) ([]string, error) {
 	if err := w.enter("ReadDir", name); err != nil {
 		return nil, err
 	}
 	defer w.mu.Unlock()
-	return nil, unix.ENOTDIR
+	var names []string
+	for _, file := range slices.Sorted(maps.Keys(w.files)) {
+		if dir, base := path.Split(file); dir == name+"/" {
+			names = append(names, base)
+		}
+	}
+	if names == nil {
+		return nil, unix.ENOTDIR
+	}
+	return names, nil
+}
+
+// Changed implements inspect.Kernel.
+func (w *World) Changed(name string) (time.Time, error) {
+	if err := w.enter("Changed", name); err != nil {
+		return time.Time{}, err
+	}
+	defer w.mu.Unlock()
+	at, ok := w.changed[name]
+	for file, written := range w.changed { // a directory changes with its files
+		if !ok && strings.HasPrefix(file, name+"/") {
+			at = max(at, written)
+		}
+	}
+	if !ok && at == 0 {
+		return time.Time{}, unix.ENOENT
+	}
+	return now(at), nil
+}
+
+// exists tells a file that was written, and a directory of one.
+func (w *World) exists(name string) bool {
+	for file := range w.files {
+		if file == name || strings.HasPrefix(file, name+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // Readlink implements inspect.Kernel.
@@ -119,8 +156,14 @@ func (w *World) Readlink(name string) (string, error) {
 	if inode, ok := own[name]; ok {
 		return fmt.Sprintf("%s:[%d]", path.Base(name), inode), nil
 	}
+	if target, ok := w.links[name]; ok {
+		return target, nil
+	}
 	p, file := w.procFile(name)
-	if p == nil {
+	switch {
+	case w.exists(name):
+		return "", unix.EINVAL
+	case p == nil:
 		return "", unix.ENOENT
 	}
 	switch dir, base := path.Split(file); {
@@ -193,6 +236,15 @@ func (w *World) PidfdGetfd(pidfd, fd int) (int, error) {
 	}
 	socket := d.proc.Sockets[fd-3]
 	return w.open(&descriptor{socket: &socket}), nil
+}
+
+// PidfdInfo implements inspect.Kernel.
+func (w *World) PidfdInfo(pidfd int) error {
+	if err := w.enter("PidfdInfo", strconv.Itoa(pidfd)); err != nil {
+		return err
+	}
+	defer w.mu.Unlock()
+	return nil
 }
 
 // PidfdSendSignal implements inspect.Kernel.
@@ -360,8 +412,10 @@ func (w *World) Dial(_ context.Context, network, address string) (net.Conn, erro
 func (w *World) UserName(uid uint32) string { return strconv.Itoa(int(uid)) }
 
 // Now implements inspect.Kernel.
-func (w *World) Now() time.Time {
-	return time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC).Add(w.Boottime() - time.Hour)
+func (w *World) Now() time.Time { return now(w.Boottime()) }
+
+func now(clock time.Duration) time.Time {
+	return time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC).Add(clock - time.Hour)
 }
 
 // Boottime implements inspect.Kernel.

@@ -28,6 +28,8 @@ type World struct {
 	mu      sync.Mutex
 	procs   map[int]*Proc
 	files   map[string]string
+	links   map[string]string
+	changed map[string]time.Duration // of files and links, on the boot clock
 	fds     map[int]*descriptor
 	nextFD  int
 	clock   time.Duration
@@ -88,7 +90,7 @@ type descriptor struct {
 
 // New is a host on which nothing runs, an hour after boot.
 func New() *World {
-	return &World{procs: map[int]*Proc{}, files: map[string]string{}, fds: map[int]*descriptor{}, nextFD: 1000, clock: time.Hour}
+	return &World{procs: map[int]*Proc{}, files: map[string]string{}, links: map[string]string{}, changed: map[string]time.Duration{}, fds: map[int]*descriptor{}, nextFD: 1000, clock: time.Hour}
 }
 
 // Start adds a process and returns it. One that has the pid and the start of a
@@ -136,7 +138,21 @@ func (w *World) Change(change func()) {
 func (w *World) Write(path, text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.files[path] = text
+	w.files[path], w.changed[path] = text, w.clock
+}
+
+// Link puts a symbolic link in place. Only Readlink and Changed know of it.
+func (w *World) Link(path, target string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.links[path], w.changed[path] = target, w.clock
+}
+
+// Pass lets time pass.
+func (w *World) Pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock += d
 }
 
 // Signals are those delivered so far.

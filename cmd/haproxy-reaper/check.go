@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// check tells an operator whether reap could do its work here, and what HAProxy
+// itself does about old workers. It looks as status does, and changes nothing.
+func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
+	f := &faults{log: log}
+	have, err := readPrivileges(p.kernel)
+	if err != nil {
+		f.add(exitFailed, "what this process may do is unknown", "error", err)
+	}
+	e := p.newEngine(passSettings{kernel: p.kernel, config: c, memory: p.newRecord(c).memory(log), log: log})
+	defer e.Close()
+	report, err := e.Status(ctx)
+	if err != nil {
+		status := exitFailed
+		if inspect.IsPermission(err) {
+			status = exitPrivilege
+		}
+		f.add(status, "the host could not be inspected", "error", err)
+	}
+	facts := preflight{
+		report: report, have: have, hidden: hidden(have, p.kernel), dryRun: bool(c.dryRun), wanted: c.instances,
+		surroundings: e.Surroundings(ctx, report),
+	}
+	checked := judge(facts)
+	f.addFindings(checked)
+	if err := printCheck(p.stdout, &checked, c); err != nil {
+		f.add(exitFailed, "print the report", "error", err)
+	}
+	return f.status()
+}
+
+// addFindings adds the failures, which the report tells.
+func (f *faults) addFindings(r checkReport) {
+	for _, found := range r.Findings {
+		switch {
+		case found.Status != findingFailure:
+		case slices.Contains(privilegeFindings, found.Name):
+			f.statuses = append(f.statuses, exitPrivilege)
+		default:
+			f.statuses = append(f.statuses, exitFailed)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// passing are the refusals that clear by themselves.
+var passing = []reaper.Reason{reaper.ReasonStarting, reaper.ReasonReloading, reaper.ReasonTie, reaper.ReasonChanged}
+
+// judgeProcesses judges the roles that a look gave to an instance's processes.
+func judgeProcesses(in *reaper.Instance) []finding {
+	one := []reaper.Instance{*in}
+	active := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleActive })
+	master := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleMaster })
+	stranded := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleStranded })
+
+	confirmed := passed(findActiveConfirmed, "the active worker is confirmed")
+	switch {
+	case in.Refusal != "" && slices.Contains(passing, in.Refusal):
+		confirmed = warning(findActiveConfirmed, "look again in a moment", "%s", refusalWords(in))
+	case in.Refusal != "":
+		confirmed = failure(findActiveConfirmed, "see status; nothing of this instance is signalled until then", "%s", refusalWords(in))
+	case !in.Confirmed || len(active) == 0:
+		confirmed = failure(findActiveConfirmed, "see status; nothing of this instance is signalled until then", "the active worker is not confirmed")
+	case len(master) == 1:
+		confirmed = passed(findActiveConfirmed, "one master (%d) and one active generation (%s), which listens", master[0], listed(active))
+	default:
+		confirmed = passed(findActiveConfirmed, "one active generation (%s), which listens", listed(active))
+	}
+	left := passed(findStranded, "none")
+	if len(stranded) > 0 {
+		left = warning(findStranded, "end it by hand when its clients may be cut off; it is never signalled by this program",
+			"%s: superseded, but still listening or never told to stop", listed(stranded))
+	}
+	return []finding{confirmed.about(slices.Concat(master, active)), left.about(stranded)}
+}
+
+// judgeSurroundings judges how the instance can be looked at from here.
+func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []finding {
+	list := []finding{judgeNamespaces(p, facts)}
+	if in.Model != reaper.ModelMasterWorker {
+		return list
+	}
+	switch {
+	case slices.Contains(in.Witnesses, "cli") && facts.cliErr == nil:
+		list = append(list, passed(findMasterCLI, "answers, and is a witness"))
+	case facts.cliErr == nil:
+		list = append(list, warning(findMasterCLI, "look again in a moment", "answers, and was no witness a moment ago"))
+	case errors.Is(facts.cliErr, inspect.ErrNoCLI) && inspect.ErrNoCLI == facts.cliErr:
+		list = append(list, warning(findMasterCLI, "start HAProxy with -S /run/haproxy-master.sock, for one witness more", "there is none to ask"))
+	case inspect.IsPermission(facts.cliErr):
+		list = append(list, warning(findMasterCLI, "the right to connect (root, or user and group in the arguments of -S), for one witness more",
+			"may not be asked: %v", facts.cliErr))
+	default:
+		list = append(list, warning(findMasterCLI, "see whether HAProxy reloads just now, and whether its socket is there", "does not answer: %v", facts.cliErr))
+	}
+	return list
+}
+
+func judgeNamespaces(p preflight, facts instanceFacts) finding {
+	switch {
+	case cmp.Or(facts.netNS, facts.pidNS) == 0 || p.netNS == 0 || p.pidNS == 0:
+		return warning(findNamespaces, "the privileges above", "HAProxy's, or ours, could not be read")
+	case facts.netNS != p.netNS && p.features.PidfdGetfd != nil:
+		return warning(findNamespaces, "pidfd_getfd, or run this program in HAProxy's network namespace",
+			"HAProxy is in another network namespace, and without pidfd_getfd its sockets cannot be told: it is refused")
+	case facts.netNS != p.netNS:
+		return passed(findNamespaces, "HAProxy is in another network namespace (a container?): its sockets are looked at one by one")
+	case facts.pidNS != p.pidNS:
+		return passed(findNamespaces, "HAProxy is in another PID namespace (a container?): its pids are translated")
+	}
+	return passed(findNamespaces, "HAProxy shares our PID and network namespace")
+}
+
+// judgeUnit judges what systemd does to the instance, by the files of its unit.
+func judgeUnit(in *reaper.Instance, facts instanceFacts) []finding {
+	if facts.unit == "" {
+		return nil
+	}
+	if facts.unitErr != nil {
+		return []finding{warning(findUnit, "systemctl show -p Type -p KillMode -p Restart "+facts.unit, "%s could not be read: %v", facts.unit, facts.unitErr)}
+	}
+	u := facts.service
+	edit := func(setting string) string { return "systemctl edit " + facts.unit + ": " + setting }
+
+	kind := passed(findUnitType, "Type=%s", u.Type)
+	if in.Model == reaper.ModelMasterWorker && u.Type != "notify" && u.Type != "notify-reload" {
+		kind = warning(findUnitType, edit("Type=notify, with haproxy -Ws"), "Type=%s: systemd does not learn when the master is ready", u.Type)
+	}
+	kill := passed(findUnitKillMode, "KillMode=%s: a stop of the unit leaves no worker", u.KillMode)
+	if u.KillMode == "process" || u.KillMode == "none" {
+		kill = warning(findUnitKillMode, edit("KillMode=mixed"), "KillMode=%s: old workers outlive a stop and a restart of the unit", u.KillMode)
+	}
+	restart := passed(findUnitRestart, "Restart=always")
+	if u.Restart != "always" {
+		restart = warning(findUnitRestart, edit("Restart=always"),
+			"Restart=%s: a master that ends with its active worker may exit with 0, and stays away then", u.Restart)
+	}
+	return []finding{kind, kill, restart}
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// judge makes findings of facts. It is a function of its argument alone.
+func judge(p preflight) checkReport {
+	r := checkReport{Version: 1, Host: p.report.Host, Time: p.report.Time, Findings: []finding{}}
+	r.Findings = append(r.Findings, judgeKernel(p)...)
+	r.Findings = append(r.Findings, judgePrivileges(p)...)
+	r.Findings = append(r.Findings, judgeReadable(p), judgeInstances(p))
+	for i := range p.report.Instances {
+		in := &p.report.Instances[i]
+		if in.Model == "" {
+			continue
+		}
+		found := judgeProcesses(in)
+		if facts, known := p.instances[in.Name]; known {
+			found = append(found, judgeSurroundings(p, in, facts)...)
+			found = append(found, judgeConfiguration(in, facts)...)
+			found = append(found, judgeUnit(in, facts)...)
+		}
+		for _, f := range found {
+			f.Instance = in.Name
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.PIDs = append([]int{}, f.PIDs...)
+		switch f.Status {
+		case findingOK:
+			r.Summary.OK++
+		case findingWarning:
+			r.Summary.Warning++
+		case findingFailure:
+			r.Summary.Failure++
+		}
+	}
+	switch {
+	case r.Summary.Failure > 0:
+		r.Status = findingFailure
+	case r.Summary.Warning > 0:
+		r.Status = findingWarning
+	default:
+		r.Status = findingOK
+	}
+	return r
+}
+
+// passed, warning and failure make a finding.
+func passed(name findingName, format string, args ...any) finding {
+	return finding{Name: name, Status: findingOK, Message: fmt.Sprintf(format, args...)}
+}
+
+func warning(name findingName, advice, format string, args ...any) finding {
+	return finding{Name: name, Status: findingWarning, Advice: advice, Message: fmt.Sprintf(format, args...)}
+}
+
+func failure(name findingName, advice, format string, args ...any) finding {
+	return finding{Name: name, Status: findingFailure, Advice: advice, Message: fmt.Sprintf(format, args...)}
+}
+
+func (f finding) about(pids []int) finding {
+	f.PIDs = pids
+	return f
+}
+
+func judgeKernel(p preflight) []finding {
+	const filter = "a newer kernel, or a system call filter that allows it (systemd: SystemCallFilter=pidfd_getfd)"
+	list := []finding{passed(findPidfdOpen, "there: a signal reaches the process that was looked at, or nobody")}
+	if err := p.features.PidfdOpen; err != nil {
+		list[0] = failure(findPidfdOpen, "a kernel from Linux 5.3 on that allows it; until then only status and dry runs work", "refused (%v): nobody can be signalled", err)
+	}
+	if err := p.features.PidfdGetfd; err != nil {
+		list = append(list, warning(findPidfdGetfd, filter,
+			"refused (%v): the kernel's tables of sockets stand in, in our own network namespace only", err))
+	} else {
+		list = append(list, passed(findPidfdGetfd, "there: each descriptor of an old worker can be looked at"))
+	}
+	if err := p.features.PidfdInfo; err != nil {
+		return append(list, passed(findPidfdInfo, "not there (%v), and not needed", err))
+	}
+	return append(list, passed(findPidfdInfo, "there, and not needed"))
+}
+
+func judgePrivileges(p preflight) []finding {
+	const advice = "run it as root or as its unit does"
+	held := func(c capability) bool { return len(p.have.missing(c)) == 0 }
+	var list []finding
+	if held(capSysPtrace) {
+		list = append(list, passed(findCapSysPtrace, "held"))
+	} else {
+		list = append(list, failure(findCapSysPtrace, advice, "missing: no executable, namespace or socket of another user's process can be read"))
+	}
+	switch {
+	case held(capDACReadSearch):
+		list = append(list, passed(findCapDACRead, "held"))
+	case p.have.euid == 0:
+		list = append(list, warning(findCapDACRead, advice, "missing: processes and files that are not root's may stay unread"))
+	default:
+		list = append(list, failure(findCapDACRead, advice, "missing: descriptors of other users' processes and their configuration cannot be read"))
+	}
+	foreign := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && q.UID != p.have.euid })
+	switch {
+	case held(capKill):
+		list = append(list, passed(findCapKill, "held"))
+	case len(foreign) == 0:
+		list = append(list, passed(findCapKill, "missing, and not needed: no worker runs as another user than uid %d, as this does", p.have.euid))
+	case p.dryRun:
+		list = append(list, warning(findCapKill, "before going live: CAP_KILL, or the user of the workers",
+			"missing, which a dry run does not need: the workers run as other users").about(foreign))
+	default:
+		list = append(list, failure(findCapKill, "CAP_KILL, or the user of the workers", "missing: workers of other users cannot be signalled").about(foreign))
+	}
+	return list
+}
+
+// mayBecomeDue tells the processes that are, or will one day be, signalled.
+func mayBecomeDue(p *reaper.Process) bool {
+	return isWorker(p) || p.Role == reaper.RoleStarting
+}
+
+// judgeReadable is about what the look came to, whatever privileges promise.
+func judgeReadable(p preflight) finding {
+	errs := slices.Clone(p.report.Errors)
+	if p.err != nil {
+		errs = append(errs, p.err.Error())
+	}
+	unread := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return q.Error != "" })
+	for _, in := range p.report.Instances {
+		for _, q := range in.Processes {
+			if q.Error != "" {
+				errs = append(errs, fmt.Sprintf("process %d: %s", q.PID, q.Error))
+			}
+		}
+	}
+	switch {
+	case len(errs) > 0:
+		const shown = 2
+		text := strings.Join(errs[:min(len(errs), shown)], "; ")
+		if more := len(errs) - shown; more > 0 {
+			text += fmt.Sprintf("; and %d more", more)
+		}
+		return failure(findReadable, "the privileges above; with them, see what forbids it", "not everything could be read: %s", text).about(unread)
+	case p.hidden && len(p.report.Instances) == 0:
+		return failure(findReadable, "CAP_SYS_PTRACE, or a /proc without hidepid and ProtectProc=", "/proc hides the processes of other users")
+	}
+	return passed(findReadable, "every fact of every HAProxy process could be read")
+}
+
+func judgeInstances(p preflight) finding {
+	n := 0
+	for _, in := range p.report.Instances {
+		if in.Model != "" {
+			n++
+		}
+	}
+	switch {
+	case n > 0:
+		return passed(findInstances, "%s of HAProxy", plural(n, "instance", "instances"))
+	case len(p.wanted) > 0:
+		return warning(findInstances, "see the names that status prints", "no HAProxy instance of that name: %s", strings.Join(p.wanted, ", "))
+	}
+	return warning(findInstances, "start HAProxy, or name its executable with --exe", "no HAProxy instance found")
+}
+
+// pidsOf are the processes of some kind.
+func pidsOf(instances []reaper.Instance, fits func(*reaper.Process) bool) []int {
+	var pids []int
+	for i := range instances {
+		for j := range instances[i].Processes {
+			if p := &instances[i].Processes[j]; instances[i].Model != "" && fits(p) {
+				pids = append(pids, p.PID)
+			}
+		}
+	}
+	return pids
+}
+
+// listed are pids as a sentence has them: "process 12", "processes 12, 18 and 26".
+func listed(pids []int) string {
+	words := make([]string, len(pids))
+	for i, pid := range pids {
+		words[i] = fmt.Sprint(pid)
+	}
+	if len(words) == 1 {
+		return "process " + words[0]
+	}
+	last := len(words) - 1
+	return "processes " + strings.Join(words[:last], ", ") + " and " + words[last]
+}

@@ -1,0 +1,128 @@
+package inspect
+
+import (
+	"errors"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Configuration is what the files of an instance say now. What its processes
+// read when they were started may have been something else; Changed is all that
+// is known of that.
+type Configuration struct {
+	Files    []string // as HAProxy was told them, directories opened, in the order it reads them
+	Settings Settings
+	// Err is the first failure to read: then a setting that was not found may
+	// stand where we did not get to.
+	Err error
+
+	// Changed is when one of the files, or of the names that lead to them, last
+	// changed (Kernel.Changed, wall clock). A process that was started later read
+	// what is there now, as far as this goes: HAProxy up to 3.0 reads in the
+	// moments before its worker is started, a clock that was set makes the two
+	// times strangers, and a directory on the way that was moved into place keeps
+	// its files' times. That is evidence, no proof.
+	Changed time.Time
+	// ChangedErr says that it is unknown, and then Changed says nothing.
+	ChangedErr error
+}
+
+// errNoConfig says that a process names no configuration in its arguments.
+var errNoConfig = errors.New("no configuration in its arguments")
+
+// Configuration reads the settings of the configuration that a process was
+// started with.
+func (h *Host) Configuration(s Snapshot, p *Process) Configuration {
+	var c Configuration
+	if len(p.Command.Config) == 0 {
+		c.Err, c.ChangedErr = errNoConfig, errNoConfig
+	}
+	for _, named := range configNames(s, p) {
+		files, isDirectory := h.openDirectory(named)
+		h.noteChange(&c, named) // of a directory too: a file that is gone has no time of its own
+		for _, file := range files {
+			c.Files = append(c.Files, file.name)
+			if isDirectory {
+				h.noteChange(&c, file)
+			}
+			b, err := h.kernel.ReadFile(file.path(), configLimit)
+			if err != nil && c.Err == nil {
+				c.Err = readError("configuration", file.name, err)
+			}
+			c.Settings.parseSettings(file.name, b)
+		}
+	}
+	return c
+}
+
+func (h *Host) noteChange(c *Configuration, file configFile) {
+	at, err := h.lastChange(file)
+	switch {
+	case err != nil && c.ChangedErr == nil:
+		c.ChangedErr = readError("time of its last change", file.name, err)
+	case at.After(c.Changed):
+		c.Changed = at
+	}
+}
+
+// maxLinks is how many symbolic links a path is followed through, as the kernel
+// does (path_resolution(7)).
+const maxLinks = 40
+
+// lastChange is the last change of a file and of each symbolic link on the way to
+// it: a link that is turned to an older file makes a new configuration.
+func (h *Host) lastChange(file configFile) (time.Time, error) {
+	root := file.base
+	if strings.HasSuffix(file.base, "/cwd") {
+		root = path.Dir(file.base) + "/root"
+	}
+	at, rest := file.base, strings.TrimPrefix(file.name, "/")
+	var latest time.Time
+	for links := 0; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			switch at {
+			case root: // is above itself
+			case file.base:
+				return latest, unix.EXDEV // above a working directory: we have no name for that
+			default:
+				at = path.Dir(at)
+			}
+			continue
+		}
+		next := at + "/" + name
+		target, err := h.kernel.Readlink(next)
+		isLink := err == nil
+		if err != nil && !errors.Is(err, unix.EINVAL) {
+			return latest, err
+		}
+		if isLink || strings.Trim(rest, "/.") == "" {
+			changed, err := h.kernel.Changed(next)
+			if err != nil {
+				return latest, err
+			}
+			if changed.After(latest) {
+				latest = changed
+			}
+		}
+		if !isLink {
+			at = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return latest, unix.ELOOP
+		}
+		rest = target + "/" + rest
+		if strings.HasPrefix(target, "/") {
+			at = root
+		}
+	}
+	return latest, nil
+}
