@@ -33,7 +33,10 @@ func judgeProcesses(in *reaper.Instance) []finding {
 		confirmed = passed(findActiveConfirmed, "one active generation (%s), which listens", listed(active))
 	}
 	left := passed(findStranded, "none")
-	if len(stranded) > 0 {
+	switch {
+	case len(stranded) == 0 && in.Refusal == reaper.ReasonUnreadable:
+		left = warning(findStranded, "the privileges above", "not known: not every fact could be read")
+	case len(stranded) > 0:
 		left = warning(findStranded, "end it by hand when its clients may be cut off; it is never signalled by this program",
 			"%s: superseded, but still listening or never told to stop", listed(stranded))
 	}
