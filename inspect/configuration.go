@@ -93,7 +93,7 @@ func (h *Host) lastChange(file configFile) (time.Time, error) {
 			case file.base:
 				return latest, unix.EXDEV // above a working directory: we have no name for that
 			default:
-				at = path.Dir(at)
+				at = at[:strings.LastIndexByte(at, '/')]
 			}
 			continue
 		}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"cmp"
-	"errors"
 	"slices"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -54,7 +52,7 @@ func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []
 		list = append(list, passed(findMasterCLI, "answers, and is a witness"))
 	case facts.cliErr == nil:
 		list = append(list, warning(findMasterCLI, "look again in a moment", "answers, and was no witness a moment ago"))
-	case errors.Is(facts.cliErr, inspect.ErrNoCLI) && inspect.ErrNoCLI == facts.cliErr:
+	case facts.cliErr == inspect.ErrNoCLI: // as such: what wraps it says more
 		list = append(list, warning(findMasterCLI, "start HAProxy with -S /run/haproxy-master.sock, for one witness more", "there is none to ask"))
 	case inspect.IsPermission(facts.cliErr):
 		list = append(list, warning(findMasterCLI, "the right to connect (root, or user and group in the arguments of -S), for one witness more",
@@ -67,7 +65,7 @@ func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []
 
 func judgeNamespaces(p preflight, facts instanceFacts) finding {
 	switch {
-	case cmp.Or(facts.netNS, facts.pidNS) == 0 || p.netNS == 0 || p.pidNS == 0:
+	case facts.netNS == 0 || facts.pidNS == 0 || p.netNS == 0 || p.pidNS == 0:
 		return warning(findNamespaces, "the privileges above", "HAProxy's, or ours, could not be read")
 	case facts.netNS != p.netNS && p.features.PidfdGetfd != nil:
 		return warning(findNamespaces, "pidfd_getfd, or run this program in HAProxy's network namespace",

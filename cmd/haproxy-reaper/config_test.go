@@ -153,9 +153,9 @@ func TestBadInputIsOneLineThatNamesItsPlace(t *testing.T) {
 		file files
 		want string
 	}{
-		"an unknown command":                {args: "purge", want: `unknown command "purge"; the commands are status, reap, version`},
-		"a command of later":                {args: "serve --interval 5s", want: `unknown command "serve"; the commands are status, reap, version`},
-		"an unknown command after a flag":   {args: "-n purge", want: `unknown command "purge"; the commands are status, reap, version`},
+		"an unknown command":                {args: "purge", want: `unknown command "purge"; the commands are status, reap, serve, check, version`},
+		"a command of later":                {args: "serve --interval 5s", want: `unknown command "serve"; the commands are status, reap, serve, check, version`},
+		"an unknown command after a flag":   {args: "-n purge", want: `unknown command "purge"; the commands are status, reap, serve, check, version`},
 		"a word too many":                   {args: "reap now", want: `unexpected argument "now" after reap`},
 		"an unknown flag":                   {args: "reap --deadlin 5m", want: `unknown flag: --deadlin`},
 		"an unknown short flag":             {args: "reap -z", want: `unknown shorthand flag: 'z' in -z`},
@@ -179,6 +179,10 @@ func TestBadInputIsOneLineThatNamesItsPlace(t *testing.T) {
 		"a settle longer than the pass":     {args: "--settle 2m --pass-timeout 1m", want: `--settle (2m) is longer than --pass-timeout (1m)`},
 		"such a settle from two places":     {args: "--settle 2m", env: map[string]string{"HAPROXY_REAPER_PASS_TIMEOUT": "1m"}, want: `--settle (2m) is longer than HAPROXY_REAPER_PASS_TIMEOUT (1m)`},
 		"status told to write":              {args: "status --textfile /x.prom", want: `--textfile: status writes nothing, reap --dry-run does`},
+		"check told to write":               {args: "check --textfile /x.prom", want: `--textfile: check changes nothing, and reap alone has a use for it`},
+		"check told how to act":             {args: "check --deadline 1h", want: `--deadline: check changes nothing, and reap alone has a use for it`},
+		"check told to go on":               {args: "check -y", want: `--yes: check changes nothing, and reap alone has a use for it`},
+		"check asked who":                   {args: "check --clients", want: `--clients: check does not list them, status does`},
 		"a bad variable":                    {env: map[string]string{"HAPROXY_REAPER_DEADLINE": "-1m"}, want: `HAPROXY_REAPER_DEADLINE: invalid value "-1m": must not be negative`},
 		"a bad variable under a good flag":  {args: "--log.level info", env: map[string]string{"HAPROXY_REAPER_LOG_LEVEL": "x"}, want: `HAPROXY_REAPER_LOG_LEVEL: invalid value "x": must be one of debug, info, warn, error`},
 		"an empty item in a list":           {env: map[string]string{"HAPROXY_REAPER_INSTANCE": "a,,b"}, want: `HAPROXY_REAPER_INSTANCE: invalid value "a,,b": must not be empty`},

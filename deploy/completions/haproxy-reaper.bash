@@ -12,7 +12,7 @@ _haproxy_reaper() {
     fi
     for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $given in
-        status | reap | serve | version) command=$given ;;
+        status | reap | serve | check | version) command=$given ;;
         esac
     done
 
@@ -73,7 +73,7 @@ _haproxy_reaper() {
         fi
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
     elif [[ -z $command ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'status reap serve version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'status reap serve check version' -- "$word")
     fi
 }
 

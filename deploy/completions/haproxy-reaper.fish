@@ -5,6 +5,7 @@ complete -c haproxy-reaper -f
 complete -c haproxy-reaper -n __fish_use_subcommand -a status -d 'inspect and print; never signals, never writes, never waits (the default)'
 complete -c haproxy-reaper -n __fish_use_subcommand -a reap -d 'one pass: inspect, decide, terminate what is due, report'
 complete -c haproxy-reaper -n __fish_use_subcommand -a serve -d 'run reap every --interval, and serve its metrics and a page over HTTP'
+complete -c haproxy-reaper -n __fish_use_subcommand -a check -d 'preflight: privileges, kernel, HAProxy'\''s configuration; changes nothing'
 complete -c haproxy-reaper -n __fish_use_subcommand -a version -d 'print the version'
 complete -c haproxy-reaper -s n -l dry-run -d 'decide and report as usual, signal nobody; DRYRUN=1 does the same'
 complete -c haproxy-reaper -s y -l yes -d 'reap without asking'

@@ -8,6 +8,7 @@ _haproxy_reaper() {
         'status:inspect and print; never signals, never writes, never waits (the default)'
         'reap:one pass: inspect, decide, terminate what is due, report'
         'serve:run reap every --interval, and serve its metrics and a page over HTTP'
+        'check:preflight: privileges, kernel, HAProxy'\''s configuration; changes nothing'
         'version:print the version'
     )
     options=(

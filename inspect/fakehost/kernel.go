@@ -136,9 +136,9 @@ func (w *World) Changed(name string) (time.Time, error) {
 	return now(at), nil
 }
 
-// exists tells a file that was written, and a directory of one.
+// exists tells a file or link that was put in place, and a directory of one.
 func (w *World) exists(name string) bool {
-	for file := range w.files {
+	for file := range w.changed {
 		if file == name || strings.HasPrefix(file, name+"/") {
 			return true
 		}
