@@ -12,10 +12,7 @@ import (
 // itself does about old workers. It looks as status does, and changes nothing.
 func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
 	f := &faults{log: log}
-	have, err := readPrivileges(p.kernel)
-	if err != nil {
-		f.add(exitFailed, "what this process may do is unknown", "error", err)
-	}
+	have, haveErr := readPrivileges(p.kernel)
 	e := p.newEngine(passSettings{kernel: p.kernel, config: c, memory: p.newRecord(c).memory(log), log: log})
 	defer e.Close()
 	report, err := e.Status(ctx)
@@ -27,7 +24,7 @@ func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
 		f.add(status, "the host could not be inspected", "error", err)
 	}
 	facts := preflight{
-		report: report, have: have, hidden: hidden(have, p.kernel), dryRun: bool(c.dryRun), wanted: c.instances,
+		report: report, have: have, haveErr: haveErr, hidden: hidden(have, p.kernel), dryRun: bool(c.dryRun), wanted: c.instances,
 		surroundings: e.Surroundings(ctx, report),
 	}
 	checked := judge(facts)

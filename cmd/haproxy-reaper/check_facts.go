@@ -11,11 +11,12 @@ import (
 
 // preflight is all that judge goes by.
 type preflight struct {
-	report reaper.Report // the look of status
-	have   privileges
-	hidden bool     // /proc may hide processes from us
-	dryRun bool     // as configured: nothing is to be signalled yet
-	wanted []string // --instance
+	report  reaper.Report // the look of status
+	have    privileges
+	haveErr error    // why they are unknown
+	hidden  bool     // /proc may hide processes from us
+	dryRun  bool     // as configured: nothing is to be signalled yet
+	wanted  []string // --instance
 	surroundings
 }
 

@@ -93,6 +93,12 @@ func judgePrivileges(p preflight) []finding {
 	const advice = "run it as root or as its unit does"
 	held := func(c capability) bool { return len(p.have.missing(c)) == 0 }
 	var list []finding
+	if p.haveErr != nil {
+		for _, name := range []findingName{findCapSysPtrace, findCapDACRead, findCapKill} {
+			list = append(list, failure(name, "a /proc that shows this process its own status", "not known: %v", p.haveErr))
+		}
+		return list
+	}
 	if held(capSysPtrace) {
 		list = append(list, passed(findCapSysPtrace, "held"))
 	} else {

@@ -95,6 +95,7 @@ func TestFindings(t *testing.T) {
 		{"no pidfds", []change{host(func(p *preflight) { p.features.PidfdOpen = unix.ENOSYS })}, findPidfdOpen, findingFailure, "nobody can be signalled", nil, exitPrivilege},
 		{"no pidfd_getfd", []change{host(func(p *preflight) { p.features.PidfdGetfd = unix.EPERM })}, findPidfdGetfd, findingWarning, "operation not permitted", nil, exitOK},
 		{"no PIDFD_GET_INFO, which nobody needs", []change{host(func(p *preflight) { p.features.PidfdInfo = unix.ENOTTY })}, findPidfdInfo, findingOK, "not needed", nil, exitOK},
+		{"rights that cannot be read", []change{host(func(p *preflight) { p.have, p.haveErr = privileges{}, unix.EIO })}, findCapKill, findingFailure, "not known: input/output error", nil, exitPrivilege},
 		{"no right to look", []change{without(capSysPtrace)}, findCapSysPtrace, findingFailure, "missing", nil, exitPrivilege},
 		{"root without CAP_DAC_READ_SEARCH", []change{without(capDACReadSearch)}, findCapDACRead, findingWarning, "not root's", nil, exitOK},
 		{"another user without it", []change{without(capDACReadSearch), host(func(p *preflight) { p.have.euid = 106 })}, findCapDACRead, findingFailure, "missing", nil, exitPrivilege},
