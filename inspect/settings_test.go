@@ -28,6 +28,7 @@ func TestSettingsOfAConfiguration(t *testing.T) {
 		{"within a condition, and a nested one", ".if feature(X)\n.if feature(Y)\n.endif\nhard-stop-after 1h\n.else\nmworker-max-reloads 1\n.endif\ngrace 1s",
 			Settings{under(4, "1h"), at(8, "1s"), under(6, "1"), nil}},
 		{"behind an end too many", ".endif\nhard-stop-after 1h", Settings{HardStopAfter: at(2, "1h")}},
+		{"within a condition behind an end too many", ".endif\n.if 1\nhard-stop-after 1h", Settings{HardStopAfter: under(3, "1h")}},
 		{"a stats socket that exposes nothing", "stats socket /a\nstats socket /b expose-fd\nstats socket /c listeners\nstats timeout expose-fd listeners\nstats\n", Settings{}},
 		{"one of two stats sockets", "stats socket /a expose-fd listeners\nstats socket /b\n", Settings{ExposeFD: at(1, "socket")}},
 		{"a stats socket under a condition does not hide one that is not", "stats socket /a expose-fd listeners\n.if 1\nstats socket /b expose-fd listeners\n.endif", Settings{ExposeFD: at(1, "socket")}},
