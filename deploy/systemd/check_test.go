@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/deploy/systemd/machine"
 )
 
 // finding is one of `haproxy-reaper check -o json`.
@@ -16,22 +18,21 @@ type finding struct {
 
 // check runs check in the machine, through the given program if any, and returns
 // its findings on Debian's HAProxy and on the host, by name.
-func (m *machine) check(through ...string) (findings map[string]finding, code int) {
-	m.t.Helper()
-	args := slices.Concat([]string{"--target", m.leader, "--all", "--"}, through, []string{"/usr/bin/haproxy-reaper", "check", "-o", "json"})
-	cmd := exec.Command("nsenter", args...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+func check(m *machine.Machine, through ...string) (findings map[string]finding, code int) {
+	m.T.Helper()
+	args := append(slices.Clone(through), "/usr/bin/haproxy-reaper", "check", "-o", "json")
+	cmd := m.Command(m.T.Context(), args...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	var report struct {
 		Version  int
 		Findings []finding
 	}
 	if err := json.Unmarshal(out, &report); err != nil || report.Version != 1 {
-		m.t.Fatalf("%q: version %d, %v in %q", args, report.Version, err, out)
+		m.T.Fatalf("%q: version %d, %v in %q", args, report.Version, err, out)
 	}
 	findings = map[string]finding{}
 	for _, f := range report.Findings {
@@ -43,22 +44,22 @@ func (m *machine) check(through ...string) (findings map[string]finding, code in
 }
 
 // wantUnit wants what check says of the unit to be what systemd itself says.
-func (m *machine) wantUnit(findings map[string]finding, statuses map[string]string) {
-	m.t.Helper()
+func wantUnit(m *machine.Machine, findings map[string]finding, statuses map[string]string) {
+	m.T.Helper()
 	for name, property := range map[string]string{"unit_type": "Type", "unit_kill_mode": "KillMode", "unit_restart": "Restart"} {
-		want := property + "=" + m.show("haproxy.service", property)
+		want := property + "=" + m.Show("haproxy.service", property)
 		f := findings[name]
 		if head, _, _ := strings.Cut(f.Message, ":"); head != want || f.Status != statuses[name] {
-			m.t.Errorf("%s is %s: %q; want %s with %s, as systemctl has it", name, f.Status, f.Message, statuses[name], want)
+			m.T.Errorf("%s is %s: %q; want %s with %s, as systemctl has it", name, f.Status, f.Message, statuses[name], want)
 		}
 	}
 }
 
 func TestCheckReadsTheUnitAsSystemdDoes(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.install()
-	findings, code := m.check()
+	m := machine.Boot(t)
+	install(m)
+	findings, code := check(m)
 	if code != 0 {
 		t.Errorf("exit status %d, want 0: %v", code, findings)
 	}
@@ -70,23 +71,23 @@ func TestCheckReadsTheUnitAsSystemdDoes(t *testing.T) {
 			t.Errorf("%s is %q: %q, want %s", name, f.Status, f.Message, want)
 		}
 	}
-	m.wantUnit(findings, map[string]string{"unit_type": "ok", "unit_kill_mode": "ok", "unit_restart": "ok"})
+	wantUnit(m, findings, map[string]string{"unit_type": "ok", "unit_kill_mode": "ok", "unit_restart": "ok"})
 
-	m.write("/etc/systemd/system/haproxy.service.d/local.conf", "[Service]\nKillMode=process\nRestart=on-failure\n", 0o644)
-	m.write("/run/systemd/system/haproxy.service.d/zz.conf", "[Service]\nRestart=\nRestart=on-abort\n", 0o644)
-	m.must("systemctl", "daemon-reload")
-	findings, code = m.check()
+	m.Write("/etc/systemd/system/haproxy.service.d/local.conf", "[Service]\nKillMode=process\nRestart=on-failure\n", 0o644)
+	m.Write("/run/systemd/system/haproxy.service.d/zz.conf", "[Service]\nRestart=\nRestart=on-abort\n", 0o644)
+	m.Must("systemctl", "daemon-reload")
+	findings, code = check(m)
 	if code != 0 {
 		t.Errorf("exit status %d, want 0", code)
 	}
-	m.wantUnit(findings, map[string]string{"unit_type": "ok", "unit_kill_mode": "warning", "unit_restart": "warning"})
+	wantUnit(m, findings, map[string]string{"unit_type": "ok", "unit_kill_mode": "warning", "unit_restart": "warning"})
 
 	// The files of a unit are for everybody to read.
-	findings, code = m.check("runuser", "-u", "nobody", "--")
+	findings, code = check(m, "runuser", "-u", "nobody", "--")
 	if code != 4 {
 		t.Errorf("as nobody the exit status is %d, want 4", code)
 	}
-	m.wantUnit(findings, map[string]string{"unit_type": "ok", "unit_kill_mode": "warning", "unit_restart": "warning"})
+	wantUnit(m, findings, map[string]string{"unit_type": "ok", "unit_kill_mode": "warning", "unit_restart": "warning"})
 	if f := findings["master_cli"]; f.Status != "warning" || !strings.Contains(f.Message, "permission denied") {
 		t.Errorf("as nobody master_cli is %s: %q", f.Status, f.Message)
 	}

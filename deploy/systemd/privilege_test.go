@@ -87,6 +87,16 @@ func TestTheServiceSaysThatItMayNotAskTheMaster(t *testing.T) {
 	}
 }
 
+func TestCheckFindsNothingMissingForTheService(t *testing.T) {
+	t.Parallel()
+	m := machine.Boot(t)
+	install(m)
+	out := asTheAgent(m, "/usr/bin/haproxy-reaper check")
+	if words := strings.Join(strings.Fields(out), " "); !strings.Contains(words, "missing, and not needed: no worker runs as another user than uid") || strings.Contains(words, "failure ") {
+		t.Errorf("as the service runs, check says\n%s", out)
+	}
+}
+
 // On a host whose instances run as several users.
 func TestWithTheDropInForSeveralUsersRootReapsForAll(t *testing.T) {
 	t.Parallel()
