@@ -15,6 +15,8 @@
 //	                              where it is refused, sock_diag(7) and /proc/PID/fd
 //	/proc/PID/smaps_rollup        the memory that ends with an old worker
 //	the master CLI                show proc, @!PID show info; by hand, @!PID show sess
+//	the files of -f               the ports of UDP listeners; by hand, what ends old workers
+//	unit files of systemd         by hand, what a stop does to a service
 //
 // What a Snapshot guarantees: a Process was opened by pidfd before the first of
 // its facts was read and was still alive after the last one, so all of them are

@@ -17,7 +17,7 @@ func judgeProcesses(in *reaper.Instance) []finding {
 	master := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleMaster })
 	stranded := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleStranded })
 
-	confirmed := passed(findActiveConfirmed, "the active worker is confirmed")
+	var confirmed finding
 	switch {
 	case in.Refusal != "" && slices.Contains(passing, in.Refusal):
 		confirmed = warning(findActiveConfirmed, "look again in a moment", "%s", refusalWords(in))
