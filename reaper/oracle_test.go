@@ -1,0 +1,446 @@
+package reaper
+
+import (
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// oracle is a second decision, written from the rules of "How it decides" in the
+// README and from nothing in classify.go: one process at a time, one rule a
+// method, everything looked up again each time, as slow as that is. What it and
+// the product agree on was thought of twice.
+type oracle struct {
+	*world
+	deadline time.Duration
+}
+
+// targets are the processes that may be signalled now.
+func (o oracle) targets() []inspect.ProcID {
+	list := []inspect.ProcID{}
+	for _, p := range o.procs {
+		if o.mayBeSignalled(p) {
+			list = append(list, p.ProcID)
+		}
+	}
+	slices.SortFunc(list, func(a, b inspect.ProcID) int { return a.PID - b.PID })
+	return list
+}
+
+func (o oracle) mayBeSignalled(p *inspect.Process) bool {
+	in := o.instanceOf(p)
+	return in != nil && o.kind(p) == "worker" && // rules 1 and 2
+		o.settled(in) && o.confirmed(in) && // rules 6 and 7
+		o.older(in, p) && o.toldToLeave(in, p) && o.holdsNoListener(in, p) && // rules 3 to 5
+		o.noObjection(in) && o.isDue(in, p) // rules 8 and 9
+}
+
+// Signals, as proc(5) numbers them.
+
+func bit(mask uint64, signal unix.Signal) bool { return mask>>(uint(signal)-1)&1 != 0 }
+
+func hasMasterHandlers(p *inspect.Process) bool {
+	c := p.Signals.Caught
+	return bit(c, unix.SIGTERM) && (bit(c, unix.SIGCHLD) || bit(c, unix.SIGUSR2))
+}
+
+func holdsSignalsBack(p *inspect.Process) bool {
+	b := p.Signals.Blocked
+	return bit(b, unix.SIGHUP) || bit(b, unix.SIGUSR1) || hasMasterHandlers(p) && bit(b, unix.SIGUSR2)
+}
+
+func takesUSR1(p *inspect.Process) bool {
+	return bit(p.Signals.Caught, unix.SIGUSR1) && !bit(p.Signals.Blocked, unix.SIGUSR1)
+}
+
+// ready: finished starting, be it to serve or to stop.
+func ready(p *inspect.Process) bool { return takesUSR1(p) && !hasMasterHandlers(p) }
+
+// The family tree.
+
+// parent is the HAProxy that a process is a child of, nil when that is none. A
+// pid that started after its child is another process's by now.
+func (o oracle) parent(p *inspect.Process) *inspect.Process {
+	for _, q := range o.procs {
+		if q != p && q.HAProxy && q.PID == p.PPID && q.StartTicks <= p.StartTicks {
+			return q
+		}
+	}
+	return nil
+}
+
+// looksLikeMaster: by its handlers; amid a reload it has none, but a child.
+func (o oracle) looksLikeMaster(p *inspect.Process) bool {
+	child := slices.ContainsFunc(o.procs, func(c *inspect.Process) bool { return c.HAProxy && o.parent(c) == p })
+	return p.HAProxy && (hasMasterHandlers(p) || holdsSignalsBack(p) && !takesUSR1(p) && child)
+}
+
+// kind: a child of a worker is a check, a child of a master is its worker, or,
+// with other arguments than its own, a program.
+func (o oracle) kind(p *inspect.Process) string {
+	above := ""
+	if q := o.parent(p); q != nil {
+		above = o.kind(q)
+		if above == "master" && p.HAProxy && p.Command.Identity() == q.Command.Identity() {
+			if ready(p) {
+				return "worker"
+			}
+			return "starting"
+		}
+	}
+	switch {
+	case !p.HAProxy:
+		return "program"
+	case above == "worker" || above == "check":
+		return "check"
+	case o.looksLikeMaster(p):
+		return "master"
+	case above == "master":
+		return "program"
+	case ready(p):
+		return "worker"
+	}
+	return "starting"
+}
+
+// instance is one service. disturbers are those that look like a part of it and
+// are none of its workers, its checks or its programs.
+type instance struct {
+	master     *inspect.Process // nil: daemon mode
+	members    []*inspect.Process
+	disturbers []*inspect.Process
+}
+
+// instanceOf is the service that a process is a part of, nil when of none.
+func (o oracle) instanceOf(p *inspect.Process) *instance {
+	for _, in := range o.instances() {
+		if slices.Contains(in.members, p) {
+			return in
+		}
+	}
+	return nil
+}
+
+func (o oracle) instances() []*instance {
+	var services, lineages []*instance
+	for _, p := range o.procs {
+		if o.kind(p) == "master" {
+			services = append(services, &instance{master: p, members: []*inspect.Process{p}})
+		}
+	}
+	var alone []*inspect.Process
+	for _, p := range o.procs {
+		if o.kind(p) == "master" {
+			continue
+		}
+		switch head := o.head(p); {
+		case head == nil && p.HAProxy:
+			alone = append(alone, p)
+		case head != nil && o.kind(head) == "master":
+			i := slices.IndexFunc(services, func(in *instance) bool { return in.master == head })
+			services[i].members = append(services[i].members, p)
+		}
+	}
+	// One without a master that looks like a part of masters' services. A ready one
+	// is then not of a lineage.
+	var free []*inspect.Process
+	for _, p := range alone {
+		stray := false
+		for _, in := range services {
+			if o.resembles(p, in) {
+				in.disturbers, stray = append(in.disturbers, p), true
+			}
+		}
+		if !stray || o.kind(p) != "worker" {
+			free = append(free, p)
+		}
+	}
+	// Lineages: what is alike, or named, is one; and so on, until nothing joins.
+	for _, p := range free {
+		if o.kind(p) != "worker" || slices.ContainsFunc(lineages, func(in *instance) bool { return slices.Contains(in.members, p) }) {
+			continue
+		}
+		in := &instance{members: []*inspect.Process{p}}
+		for i := 0; i < len(in.members); i++ {
+			for _, q := range free {
+				if o.kind(q) == "worker" && !slices.Contains(in.members, q) && related(in.members[i], q) {
+					in.members = append(in.members, q)
+				}
+			}
+		}
+		lineages = append(lineages, in)
+	}
+	for _, p := range free {
+		for _, in := range lineages {
+			if o.kind(p) != "worker" && mayBeOf(p, in) {
+				in.disturbers = append(in.disturbers, p)
+			}
+		}
+	}
+	for _, p := range o.procs { // a daemon's checks, and theirs
+		if head := o.head(p); head != nil && o.kind(head) == "worker" {
+			for _, in := range lineages {
+				if slices.Contains(in.members, head) {
+					in.members = append(in.members, p)
+				}
+			}
+			for _, in := range services {
+				if slices.Contains(in.disturbers, head) {
+					in.members = append(in.members, p)
+				}
+			}
+		}
+	}
+	return append(services, lineages...)
+}
+
+// head is the master, or the daemon, that a child belongs to; nil for a process
+// that stands for itself.
+func (o oracle) head(p *inspect.Process) *inspect.Process {
+	for q := o.parent(p); q != nil; q = o.parent(q) {
+		above := o.parent(q)
+		switch o.kind(q) {
+		case "master":
+			return q
+		case "worker":
+			if above == nil || o.kind(above) != "master" {
+				return q
+			}
+		case "starting", "program":
+			if o.kind(p) != "check" {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+func ownUnit(p *inspect.Process) string {
+	if inspect.IsSessionUnit(p.Unit) || p.Unit == "" {
+		return ""
+	}
+	return p.Cgroup
+}
+
+func alike(p, q *inspect.Process) bool {
+	return p.Command.Identity() == q.Command.Identity() && p.PIDNS == q.PIDNS && p.NetNS == q.NetNS
+}
+
+// resembles: a process without a master looks like a part of a master's service.
+func (o oracle) resembles(p *inspect.Process, in *instance) bool {
+	m := in.master
+	together := ownUnit(p) != "" && p.Cgroup == m.Cgroup
+	if o.kind(p) != "worker" {
+		return together
+	}
+	its := p.UID == m.UID || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return o.kind(q) == "worker" && q.UID == p.UID })
+	return alike(p, m) && ownUnit(p) == ownUnit(m) && (its || together && m.UID == 0)
+}
+
+// names: the list of a strictly younger process has the other's pid, as it is in
+// the namespace of both.
+func names(n, p *inspect.Process) bool {
+	return n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && slices.Contains(n.Command.Finish, p.NSPID)
+}
+
+// related: two daemons of one lineage.
+func related(p, q *inspect.Process) bool {
+	if p.UID != q.UID || p.NetNS != q.NetNS {
+		return false
+	}
+	return alike(p, q) && ownUnit(p) == ownUnit(q) || names(p, q) || names(q, p)
+}
+
+// mayBeOf: a process that is not ready names one of a lineage, or is alike, or
+// shares its unit; and is root's or that lineage's own user's.
+func mayBeOf(p *inspect.Process, in *instance) bool {
+	near := func(q *inspect.Process) bool {
+		return names(p, q) || alike(p, q) && ownUnit(p) == ownUnit(q) || ownUnit(p) != "" && p.Cgroup == q.Cgroup
+	}
+	return (p.UID == 0 || p.UID == in.members[0].UID) && slices.ContainsFunc(in.members, near)
+}
+
+// The rules.
+
+// workers are the ready ones of an instance, oldest first.
+func (o oracle) workers(in *instance) []*inspect.Process {
+	var list []*inspect.Process
+	for _, p := range o.procs {
+		if slices.Contains(in.members, p) && o.kind(p) == "worker" {
+			list = append(list, p)
+		}
+	}
+	slices.SortStableFunc(list, compareStart)
+	return list
+}
+
+// active is the youngest worker, with those that have its arguments and started
+// within a second of it.
+func (o oracle) active(in *instance) []*inspect.Process {
+	workers := o.workers(in)
+	return slices.DeleteFunc(slices.Clone(workers), func(p *inspect.Process) bool {
+		last := workers[len(workers)-1]
+		return !slices.Equal(p.Command.Args, last.Command.Args) || p.StartTicks+100 < last.StartTicks
+	})
+}
+
+func (o oracle) isActive(in *instance, p *inspect.Process) bool {
+	return slices.Contains(o.active(in), p)
+}
+
+func listens(p *inspect.Process) bool { return p.Sockets != nil && len(p.Sockets.Listening) > 0 }
+
+// settled: rule 7, and that all of it could be read.
+func (o oracle) settled(in *instance) bool {
+	if o.incomplete || len(in.disturbers) > 0 || len(in.members) > 1000 {
+		return false
+	}
+	if in.master != nil && (holdsSignalsBack(in.master) || !hasMasterHandlers(in.master)) {
+		return false
+	}
+	for _, p := range o.procs {
+		if p.Err != nil && p.StartTicks == 0 {
+			return false
+		}
+		// Whose it is may be what could not be read.
+		its := p.UID == 0 || in.master != nil && o.head(p) == in.master || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return q.UID == p.UID })
+		alone := o.kind(p) == "master" || o.head(p) == nil
+		if p.Err != nil && its && alone && p.HAProxy {
+			return false
+		}
+	}
+	for _, p := range in.members {
+		switch k := o.kind(p); {
+		case k == "starting":
+			return false
+		case k == "check", k == "program" && !p.HAProxy:
+			continue
+		case p.Err != nil:
+			return false
+		}
+		if o.kind(p) == "worker" && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || len(p.Sockets.Unclassified) > 0 || o.isPaused(in, p)) {
+			return false
+		}
+	}
+	return true
+}
+
+// isPaused: no listener, but one that may come back.
+func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
+	return !listens(p) && len(p.Sockets.Paused) > 0 && !o.listensOnUDP(in, p)
+}
+
+// confirmed: rule 6, in one PID and network namespace.
+func (o oracle) confirmed(in *instance) bool {
+	active := o.active(in)
+	if !slices.ContainsFunc(active, listens) {
+		return false
+	}
+	for _, p := range active {
+		if p.State == 'T' || p.State == 't' {
+			return false
+		}
+	}
+	for _, p := range in.members {
+		here := p.PIDNS == active[0].PIDNS && p.NetNS == active[0].NetNS
+		if k := o.kind(p); !here && (k == "worker" || k == "master") {
+			return false
+		}
+	}
+	return true
+}
+
+// older: rule 3, for all of the instance: a tie refuses.
+func (o oracle) older(in *instance, p *inspect.Process) bool {
+	for _, a := range o.active(in) {
+		for _, q := range o.workers(in) {
+			if !o.isActive(in, q) && q.StartTicks >= a.StartTicks {
+				return false
+			}
+		}
+	}
+	return !o.isActive(in, p)
+}
+
+// toldToLeave: rule 4.
+func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
+	for _, n := range o.workers(in) {
+		couldTellIt := n.UID == 0 || n.UID == p.UID
+		if listens(n) && names(n, p) && couldTellIt {
+			return true
+		}
+	}
+	a := o.active(in)[0]
+	return in.master == nil && p.Sockets.Proof && p.UID == a.UID && alike(p, a) && ownUnit(p) == ownUnit(a)
+}
+
+// holdsNoListener: rule 5.
+func (o oracle) holdsNoListener(in *instance, p *inspect.Process) bool {
+	return p.Sockets != nil && p.Sockets.Proof && !listens(p) && len(p.Sockets.Paused) == 0 && !o.listensOnUDP(in, p)
+}
+
+func (o oracle) listensOnUDP(in *instance, p *inspect.Process) bool {
+	for _, b := range p.Sockets.Bound {
+		if b.Port < 32768 || b.Port > 60999 || o.configured == nil || o.configured.Unknown || o.configured.Ports[b.Port] {
+			return true
+		}
+		for _, q := range append(slices.Clone(in.members), in.disturbers...) {
+			if q == p || q.Sockets == nil {
+				continue
+			}
+			same := func(other inspect.Listener) bool { return other.Address == b.Address }
+			if q.Sockets.Inodes[b.Inode] || slices.ContainsFunc(q.Sockets.Bound, same) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// noObjection: rule 8, for all of the instance.
+func (o oracle) noObjection(in *instance) bool {
+	for _, p := range o.workers(in) {
+		if p.CLI == nil {
+			continue
+		}
+		stopping, active := p.CLI.Stopping, o.isActive(in, p)
+		if active && stopping || !active && !stopping && o.passesForResidual(in, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// passesForResidual: while the instance is refused, a list alone makes it so.
+func (o oracle) passesForResidual(in *instance, p *inspect.Process) bool {
+	named := slices.ContainsFunc(o.workers(in), func(n *inspect.Process) bool { return names(n, p) && (n.UID == 0 || n.UID == p.UID) })
+	return o.holdsNoListener(in, p) && (named || o.toldToLeave(in, p))
+}
+
+// isDue: rule 9. Supersession is when the next younger generation started, or
+// when it was first seen residual if that was earlier, and after that it was
+// seen stranded only since it was seen residual again.
+func (o oracle) isDue(in *instance, p *inspect.Process) bool {
+	at := o.boottime
+	for _, y := range o.workers(in) {
+		sibling := slices.Equal(y.Command.Args, p.Command.Args) && y.StartTicks <= p.StartTicks+100
+		if started := time.Duration(y.StartTicks) * 10 * time.Millisecond; y.StartTicks > p.StartTicks && !sibling && started < at {
+			at = started
+		}
+	}
+	if seen, known := o.memory[p.ProcID]; known {
+		switch {
+		case seen.Stranded && seen.Residual == 0:
+			at = o.boottime
+		case seen.Stranded, seen.Residual > 0 && seen.Residual < at:
+			at = seen.Residual
+		}
+	}
+	if born := time.Duration(p.StartTicks) * 10 * time.Millisecond; at < born {
+		at = born
+	}
+	return o.boottime-min(at, o.boottime) >= o.deadline
+}

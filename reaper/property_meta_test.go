@@ -1,0 +1,332 @@
+package reaper
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// Metamorphic properties: the same world, changed a little, is decided again.
+
+// checkPair draws worlds and compares what is decided of each with what is
+// decided of a changed copy of it. Worlds without a target count where the
+// change must add none.
+func checkPair(t *testing.T, prepare func(w *world), change func(t *rapid.T, w *world) *world, compare func(t *rapid.T, before, after Report) bool) {
+	t.Helper()
+	t.Parallel()
+	worlds, acted := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		w, policy := drawWorld(t), Policy{Deadline: drawDeadline(t)}
+		prepare(w)
+		before := w.decide(policy)
+		changed := change(t, w.clone())
+		after := changed.decide(policy)
+		if !compare(t, before, after) {
+			t.Fatalf("before %v, after %v\n%s\n%s", targets(before), targets(after), describe(w, before), describe(changed, after))
+		}
+		worlds++
+		acted += min(1, len(targets(before))+len(targets(after)))
+	})
+	t.Logf("%d pairs of worlds, %d with a target", worlds, acted)
+}
+
+func asDrawn(*world) {}
+
+// withoutStrangers leaves only processes whose owners could signal the others.
+func withoutStrangers(w *world) {
+	for _, p := range w.procs {
+		if p.UID == uidStranger {
+			p.UID = uidWorkers
+		}
+	}
+}
+
+func same(_ *rapid.T, before, after Report) bool {
+	return slices.Equal(targets(before), targets(after))
+}
+func fewer(_ *rapid.T, before, after Report) bool { return subset(targets(after), targets(before)) }
+
+func pick(t *rapid.T, w *world) *inspect.Process {
+	return w.procs[rapid.IntRange(0, len(w.procs)-1).Draw(t, "victim")]
+}
+
+// I7, no confused deputy: a process of somebody who could not signal the
+// instance's workers himself adds no target to it, whatever it pretends to be.
+func TestAStrangersProcessAddsNoTarget(t *testing.T) {
+	checkPair(t, withoutStrangers, func(t *rapid.T, w *world) *world {
+		p, q := pick(t, w), pick(t, w)
+		d := w.double(p, 1, q.StartTicks+rapid.SampledFrom([]uint64{0, 1, 300}).Draw(t, "later"))
+		d.UID, d.Err, d.HAProxy = uidStranger, nil, true
+		for range rapid.IntRange(0, 2).Draw(t, "disguises") {
+			oddities[rapid.IntRange(0, len(oddities)-1).Draw(t, "disguise")](&world{procs: []*inspect.Process{d}, memory: Memory{}, boottime: w.boottime}, d, q)
+		}
+		d.UID, d.PPID, d.Err = uidStranger, 1, nil // what nobody can choose
+		w.sort()
+		return w
+	}, func(t *rapid.T, before, after Report) bool {
+		known := func(id inspect.ProcID) bool {
+			return slices.ContainsFunc(before.Instances, func(in Instance) bool {
+				return slices.ContainsFunc(in.Processes, func(p Process) bool { return p.ProcID == id })
+			})
+		}
+		others := slices.DeleteFunc(targets(after), func(id inspect.ProcID) bool { return !known(id) }) // less its own
+		return subset(others, targets(before))
+	})
+}
+
+// I8: a fact that can no longer be read adds no target. A stranger who makes his
+// own process unreadable only takes it out of the way.
+func TestAReadErrorAddsNoTarget(t *testing.T) {
+	checkPair(t, withoutStrangers, func(t *rapid.T, w *world) *world {
+		p := pick(t, w)
+		unread[rapid.IntRange(0, len(unread)-1).Draw(t, "fact")](w, p)
+		w.sort()
+		return w
+	}, fewer)
+}
+
+// unread are the facts of a process that may fail to be read, and what is then
+// in their place (inspect.Process: zero).
+var unread = []func(w *world, p *inspect.Process){
+	func(_ *world, p *inspect.Process) { p.Err = errRead },
+	func(w *world, p *inspect.Process) { w.restart(p, 0); p.PPID, p.State, p.Err = 0, 0, errRead },
+	func(_ *world, p *inspect.Process) {
+		p.UID, p.NSPID, p.Signals, p.Err = 0, 0, inspect.SignalMasks{}, errRead
+	},
+	func(_ *world, p *inspect.Process) { p.Command, p.Err = inspect.Command{}, errRead },
+	func(_ *world, p *inspect.Process) { p.Cgroup, p.Unit, p.Err = "", "", errRead },
+	func(_ *world, p *inspect.Process) { p.PIDNS, p.Err = 0, errRead },
+	func(_ *world, p *inspect.Process) { p.NetNS, p.Err = 0, errRead },
+	func(_ *world, p *inspect.Process) { p.Sockets, p.Err = nil, errRead },
+	func(_ *world, p *inspect.Process) { p.Sockets = nil },
+	func(_ *world, p *inspect.Process) { p.CLI, p.Err = nil, errRead },
+	func(w *world, _ *inspect.Process) { w.incomplete = true },
+	func(w *world, _ *inspect.Process) { w.configured = nil },
+	func(w *world, _ *inspect.Process) { w.configured = &inspect.ConfiguredPorts{Unknown: true} },
+}
+
+// I10: the order in which processes are found means nothing.
+func TestOrderMeansNothing(t *testing.T) {
+	checkPair(t, asDrawn, func(t *rapid.T, w *world) *world {
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "order"), 1))
+		r.Shuffle(len(w.procs), func(i, j int) { w.procs[i], w.procs[j] = w.procs[j], w.procs[i] })
+		return w
+	}, same)
+}
+
+// I10: nor do the numbers that processes have.
+func TestNumbersMeanNothing(t *testing.T) {
+	checkPair(t, asDrawn, func(t *rapid.T, w *world) *world {
+		// Both ways round, so that pids in order of start are not in order any more.
+		number := func(pid int) int { return pid }
+		if rapid.Bool().Draw(t, "backwards") {
+			number = func(pid int) int { return 30000 - pid }
+		}
+		renumber := func(pid int) int {
+			if pid <= 1 {
+				return pid
+			}
+			return number(pid) + 5000
+		}
+		memory := Memory{}
+		for id, seen := range w.memory {
+			memory[inspect.ProcID{PID: renumber(id.PID), StartTicks: id.StartTicks}] = seen
+		}
+		w.memory = memory
+		for _, p := range w.procs {
+			p.PID, p.PPID, p.NSPID = renumber(p.PID), renumber(p.PPID), renumber(p.NSPID)
+			c := &p.Command
+			args := slices.Clone(c.Args)
+			for i, arg := range args {
+				if pid, err := strconv.Atoi(arg); err == nil {
+					args[i] = strconv.Itoa(renumber(pid))
+				}
+			}
+			text := ""
+			for _, arg := range args {
+				text += arg + "\x00"
+			}
+			*c = inspect.ParseCommand([]byte(text))
+		}
+		w.sort()
+		return w
+	}, func(_ *rapid.T, before, after Report) bool {
+		return slices.Equal(starts(before), starts(after))
+	})
+}
+
+// starts tells targets by when they started: what is left when pids are not.
+func starts(r Report) []uint64 {
+	var list []uint64
+	for _, id := range targets(r) {
+		list = append(list, id.StartTicks)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// I11: no clock's zero means anything.
+func TestTimeShiftedByAConstantChangesNothing(t *testing.T) {
+	checkPair(t, asDrawn, func(t *rapid.T, w *world) *world {
+		const day = 24 * time.Hour
+		by := uint64(day / (10 * time.Millisecond))
+		memory := Memory{}
+		for id, seen := range w.memory {
+			if seen.Residual > 0 {
+				seen.Residual += day
+			}
+			memory[inspect.ProcID{PID: id.PID, StartTicks: id.StartTicks + by}] = seen
+		}
+		w.memory, w.boottime = memory, w.boottime+day
+		for _, p := range w.procs {
+			p.StartTicks += by
+		}
+		return w
+	}, func(_ *rapid.T, before, after Report) bool { return slices.Equal(pids(before), pids(after)) })
+}
+
+func pids(r Report) []int {
+	var list []int
+	for _, id := range targets(r) {
+		list = append(list, id.PID)
+	}
+	return list
+}
+
+// I11: a clock that has gone back makes nobody due who would not be at once.
+func TestAClockThatWentBackAddsNoTarget(t *testing.T) {
+	checkPair(t, asDrawn, func(t *rapid.T, w *world) *world {
+		w.boottime = rapid.SampledFrom([]time.Duration{0, time.Second, 9 * time.Minute, 20 * time.Minute}).Draw(t, "now")
+		return w
+	}, fewer)
+}
+
+// I12: a longer deadline never adds a target, and a cap neither.
+func TestALongerDeadlineAndACapAddNoTarget(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		classified := Classify(w.look(), w.memory)
+		short, longer := drawDeadline(t), drawDeadline(t)
+		policy := Policy{Deadline: short, MaxTerminations: rapid.IntRange(0, 3).Draw(t, "cap")}
+		all := targets(Decide(classified, Policy{Deadline: short}))
+		if long := targets(Decide(classified, Policy{Deadline: short + longer})); !subset(long, all) {
+			t.Fatalf("a deadline of %v has %v, one of %v has %v", short+longer, long, short, all)
+		}
+		capped := Decide(classified, policy)
+		if !subset(targets(capped), all) {
+			t.Fatalf("with a cap of %d %v, without one %v", policy.MaxTerminations, targets(capped), all)
+		}
+		for _, in := range capped.Instances { // I17
+			var taken, left []float64
+			for _, p := range in.Processes {
+				switch {
+				case p.Verdict == VerdictTerminate:
+					taken = append(taken, *p.ResidualSeconds)
+				case p.Reason == ReasonMaxTerminations:
+					left = append(left, *p.ResidualSeconds)
+				}
+			}
+			if policy.MaxTerminations > 0 && len(taken) > policy.MaxTerminations {
+				t.Fatalf("%d targets in an instance, the cap is %d", len(taken), policy.MaxTerminations)
+			}
+			if len(left) > 0 && (len(taken) < policy.MaxTerminations || slices.Max(left) > slices.Min(taken)) {
+				t.Fatalf("residual for %v seconds go, for %v stay", taken, left)
+			}
+		}
+	})
+}
+
+// I13: two looks signal what both would, and nothing when the active or the
+// master changed between them.
+func TestTwoLooksSignalWhatBothWould(t *testing.T) {
+	t.Parallel()
+	agreed := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		first := w.decide(Policy{})
+		later := w.clone()
+		for range rapid.IntRange(0, 2).Draw(t, "changes") {
+			later.addOddity(t)
+		}
+		later.sort()
+		second := later.decide(Policy{})
+		approved := map[inspect.ProcID]bool{}
+		for _, id := range targets(first) {
+			approved[id] = rapid.IntRange(0, 3).Draw(t, "approved") > 0
+		}
+		for _, a := range first.Instances {
+			for _, b := range second.Instances {
+				if a.key != b.key {
+					continue
+				}
+				both := confirmed(a, b, approved)
+				for _, p := range both.Processes {
+					if isTarget(p) && !(approved[p.ProcID] && slices.Contains(targets(first), p.ProcID) && slices.Contains(targets(second), p.ProcID)) {
+						t.Fatalf("%v is signalled, of %v and %v, approved %v", p.ProcID, targets(first), targets(second), approved)
+					}
+				}
+				changed := !slices.Equal(idsOf(a, RoleActive), idsOf(b, RoleActive)) || !slices.Equal(idsOf(a, RoleMaster), idsOf(b, RoleMaster))
+				if sameActive(a, b) == changed {
+					t.Fatalf("the same active: %v, %v", idsOf(a, RoleActive), idsOf(b, RoleActive))
+				}
+				if slices.ContainsFunc(both.Processes, isTarget) {
+					agreed++
+				}
+			}
+		}
+	})
+	t.Logf("%d instances with targets that two looks agreed on", agreed)
+	if agreed == 0 {
+		t.Error("no two looks agreed on a target")
+	}
+}
+
+// I15: a dry run decides the same, and so does who reads the report from a file.
+func TestADryRunAndASavedReportDecideTheSame(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w, policy := drawWorld(t), Policy{Deadline: drawDeadline(t), MaxTerminations: rapid.IntRange(0, 2).Draw(t, "cap")}
+		r := Classify(w.look(), w.memory)
+		want := targets(Decide(r, policy))
+		r.DryRun = true
+		if got := targets(Decide(r, policy)); !slices.Equal(got, want) {
+			t.Fatalf("dry run %v, live %v", got, want)
+		}
+		text, err := json.Marshal(Decide(r, Policy{Deadline: time.Minute}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var saved Report
+		if err := json.Unmarshal(text, &saved); err != nil {
+			t.Fatal(err)
+		}
+		if got := targets(Decide(saved, policy)); !slices.Equal(got, want) {
+			t.Fatalf("saved %v, at once %v", got, want)
+		}
+	})
+}
+
+// S21, of the pure half: what is remembered may delay a target, or make one due
+// that is residual anyway; it makes nobody residual.
+func TestMemoryMakesNobodyATarget(t *testing.T) {
+	checkPair(t, asDrawn, func(t *rapid.T, w *world) *world {
+		for range rapid.IntRange(1, 3).Draw(t, "memories") {
+			w.memory[pick(t, w).ProcID] = Seen{
+				Residual: time.Duration(rapid.Int64Range(-1, int64(4*time.Hour)).Draw(t, "residual")),
+				Stranded: rapid.Bool().Draw(t, "stranded"),
+			}
+		}
+		return w
+	}, func(t *rapid.T, before, after Report) bool {
+		// A deadline of nothing makes every residual process a target.
+		return subset(targets(after), targets(Decide(before, Policy{})))
+	})
+}
