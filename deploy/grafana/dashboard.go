@@ -114,8 +114,8 @@ func (d Dashboard) Queries() (list []Query, err error) {
 	return list, nil
 }
 
-// reference is a use of a variable in an expression.
-var reference = regexp.MustCompile(`\$(\w+|\{\w+(:\w+)?\})`)
+// reference is a use of a variable in an expression. $1 is label_replace's.
+var reference = regexp.MustCompile(`\$([a-z_]\w*|\{\w+(:\w+)?\})`)
 
 // Fill puts values in place of the variables of an expression, by their names:
 // "job", or "__rate_interval" for one of Grafana's own.
