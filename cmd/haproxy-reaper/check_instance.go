@@ -17,19 +17,6 @@ func judgeProcesses(in *reaper.Instance) []finding {
 	master := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleMaster })
 	stranded := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleStranded })
 
-	var confirmed finding
-	switch {
-	case in.Refusal != "" && slices.Contains(passing, in.Refusal):
-		confirmed = warning(findActiveConfirmed, "look again in a moment", "%s", refusalWords(in))
-	case in.Refusal != "":
-		confirmed = failure(findActiveConfirmed, "see status; nothing of this instance is signalled until then", "%s", refusalWords(in))
-	case !in.Confirmed || len(active) == 0:
-		confirmed = failure(findActiveConfirmed, "see status; nothing of this instance is signalled until then", "the active worker is not confirmed")
-	case len(master) == 1:
-		confirmed = passed(findActiveConfirmed, "one master (%d) and one active generation (%s), which listens", master[0], listed(active))
-	default:
-		confirmed = passed(findActiveConfirmed, "one active generation (%s), which listens", listed(active))
-	}
 	left := passed(findStranded, "none")
 	switch {
 	case len(stranded) == 0 && in.Refusal == reaper.ReasonUnreadable:
@@ -38,7 +25,23 @@ func judgeProcesses(in *reaper.Instance) []finding {
 		left = warning(findStranded, "end it by hand when its clients may be cut off; it is never signalled by this program",
 			"%s: superseded, but still listening or never told to stop", listed(stranded))
 	}
-	return []finding{confirmed.about(slices.Concat(master, active)), left.about(stranded)}
+	return []finding{judgeActive(in, master, active).about(slices.Concat(master, active)), left.about(stranded)}
+}
+
+// judgeActive tells whether there is one who serves, and nothing against acting.
+func judgeActive(in *reaper.Instance, master, active []int) finding {
+	switch {
+	case in.Refusal != "" && slices.Contains(passing, in.Refusal):
+		return warning(findActiveConfirmed, "look again in a moment", "%s", refusalWords(in))
+	case in.Refusal != "":
+		return failure(findActiveConfirmed, "see status; nothing of this instance is signalled until then", "%s", refusalWords(in))
+	case !in.Confirmed || len(active) == 0:
+		return failure(findActiveConfirmed, "see status; nothing of this instance is signalled until then", "the active worker is not confirmed")
+	case len(master) == 1:
+		return passed(findActiveConfirmed, "one master (%d) and one active generation (%s), which listens", master[0], listed(active))
+	default:
+		return passed(findActiveConfirmed, "one active generation (%s), which listens", listed(active))
+	}
 }
 
 // judgeSurroundings judges how the instance can be looked at from here.

@@ -154,7 +154,7 @@ func TestBadInputIsOneLineThatNamesItsPlace(t *testing.T) {
 		want string
 	}{
 		"an unknown command":                {args: "purge", want: `unknown command "purge"; the commands are status, reap, serve, check, version`},
-		"a command of later":                {args: "serve --interval 5s", want: `unknown command "serve"; the commands are status, reap, serve, check, version`},
+		"an unknown command with flags":     {args: "drain --rate 5", want: `unknown command "drain"; the commands are status, reap, serve, check, version`},
 		"an unknown command after a flag":   {args: "-n purge", want: `unknown command "purge"; the commands are status, reap, serve, check, version`},
 		"a word too many":                   {args: "reap now", want: `unexpected argument "now" after reap`},
 		"an unknown flag":                   {args: "reap --deadlin 5m", want: `unknown flag: --deadlin`},
@@ -179,6 +179,10 @@ func TestBadInputIsOneLineThatNamesItsPlace(t *testing.T) {
 		"a settle longer than the pass":     {args: "--settle 2m --pass-timeout 1m", want: `--settle (2m) is longer than --pass-timeout (1m)`},
 		"such a settle from two places":     {args: "--settle 2m", env: map[string]string{"HAPROXY_REAPER_PASS_TIMEOUT": "1m"}, want: `--settle (2m) is longer than HAPROXY_REAPER_PASS_TIMEOUT (1m)`},
 		"status told to write":              {args: "status --textfile /x.prom", want: `--textfile: status writes nothing, reap --dry-run does`},
+		"status told to serve":              {args: "status --interval 5s", want: `--interval: only serve has it`},
+		"serve told to print":               {args: "serve -o json", want: `--output: serve prints nothing, it serves`},
+		"serve told to rest never":          {args: "serve --interval 0s", want: `--interval: must be longer than 0s`},
+		"serve told to listen nowhere":      {args: "serve --web.listen-address=", want: `invalid argument "" for "--web.listen-address" flag: must not be empty`},
 		"check told to write":               {args: "check --textfile /x.prom", want: `--textfile: check changes nothing, and reap alone has a use for it`},
 		"check told how to act":             {args: "check --deadline 1h", want: `--deadline: check changes nothing, and reap alone has a use for it`},
 		"check told to go on":               {args: "check -y", want: `--yes: check changes nothing, and reap alone has a use for it`},

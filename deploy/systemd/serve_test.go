@@ -1,6 +1,7 @@
 package systemd_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -23,7 +24,7 @@ type scraper struct {
 
 func newScraper(m *machine.Machine) *scraper {
 	return &scraper{m, http.Client{Timeout: machine.Patience, Transport: &http.Transport{
-		Dial: func(string, string) (c net.Conn, err error) {
+		DialContext: func(context.Context, string, string) (c net.Conn, err error) {
 			err = m.Inside(func() (err error) { c, err = net.DialTimeout("tcp", "127.0.0.1:12101", machine.Patience); return err })
 			return c, err
 		},
