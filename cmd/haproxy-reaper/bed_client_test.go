@@ -63,7 +63,7 @@ func (b *bed) serve(each func(net.Conn)) (address string) {
 // echo sends a line and wants it back.
 func echo(c net.Conn) error {
 	line := []byte("is anybody there?\n")
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(bedPatience))
 	defer c.SetDeadline(time.Time{})
 	if _, err := c.Write(line); err != nil {
 		return fmt.Errorf("send: %w", err)

@@ -119,6 +119,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		"inspect/fakehost": {"inspect"},
 		"reaper":           {"inspect"},
 		"metrics":          {"reaper", "inspect"},
+		"deploy/grafana":   nil, // reads its own file, for tests
 	}
 	for _, p := range sourceTree(t) {
 		from := strings.TrimPrefix(p.PkgPath, module+"/")

@@ -35,8 +35,9 @@ func TestWhatNeedsAPersonFailsTheUnitAndTheTimerGoesOn(t *testing.T) {
 			m.Hurry()
 			m.Must("systemctl", "start", "haproxy-reaper.timer")
 			m.Until(func() error {
-				if got := m.Show("haproxy-reaper.service", "Result") + " " + m.Show("haproxy-reaper.service", "ExecMainStatus"); got != "exit-code "+test.status {
-					return fmt.Errorf("the result is %q, want exit-code %s", got, test.status)
+				got := m.Must("systemctl", "show", "--property=Result,ExecMainStatus", "haproxy-reaper.service")
+				if got != "Result=exit-code\nExecMainStatus="+test.status {
+					return fmt.Errorf("the result is %q, want exit status %s", got, test.status)
 				}
 				return nil
 			})
