@@ -88,3 +88,19 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		}
 	})
 }
+
+// All of a lineage may be gone before its sockets were looked at.
+func TestADaemonThatExitsDuringALookIsNoLongerThere(t *testing.T) {
+	w, _ := reloaded()
+	fakehost.Daemon(w, "/etc/haproxy/other.cfg", 201, ticks(time.Minute), nil, fakehost.Listen(8080))
+	w.Before = func(_ int, call, about string) error {
+		if call == "OpenDescriptors" && about == "201" {
+			w.Exit(201)
+		}
+		return nil
+	}
+	r := look(t, w)
+	if _, there := roles(r)[201]; there || len(r.Instances) != 1 {
+		t.Errorf("%d instances, with %v", len(r.Instances), roles(r))
+	}
+}

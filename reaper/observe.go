@@ -30,6 +30,8 @@ func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
 		l.Snapshot.Incomplete = append(l.Snapshot.Incomplete, err)
 	}
 	p.lookAtGroups(ctx, &l, before)
+	// All of a lineage may have exited while it was looked at.
+	l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return len(g.members) == 0 })
 	if err := ctx.Err(); err != nil {
 		return Report{Version: 1, Host: l.Host, Time: s.Time, Instances: []Instance{}, Errors: []string{err.Error()}}, err
 	}
