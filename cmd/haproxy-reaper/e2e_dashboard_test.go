@@ -59,7 +59,7 @@ func TestEveryQueryOfTheDashboardShowsSomethingOfARealRun(t *testing.T) {
 	p := b.startPrometheus(scraping{jobs: map[string][]string{"haproxy-reaper": {serveAddress}, "node": {exporterAddress}}})
 	began := time.Now()
 
-	tellStory(web, edge, live, pace)
+	tellStory(web, edge, live, p, pace)
 	shown := p.show(began, pace.step)
 	for _, q := range shown {
 		numbers := q.numbers(t)
@@ -99,7 +99,7 @@ func TestEveryQueryOfTheDashboardShowsSomethingOfARealRun(t *testing.T) {
 }
 
 // tellStory makes happen whatever the dashboard is about.
-func tellStory(web, edge *service, live *server, pace pace) {
+func tellStory(web, edge *service, live *server, p *prometheus, pace pace) {
 	b := web.b
 	b.t.Helper()
 	metric := func(name, labels string) string {
@@ -123,12 +123,15 @@ func tellStory(web, edge *service, live *server, pace pace) {
 
 	// The dry run would terminate two of the one service.
 	edge.makeResidual(1, 4)
-	reaches("haproxy_reaper_runs_total", 1)
+	time.Sleep(pace.pause)
 	edge.makeResidual(1, 2)
 
 	// Of the other, one leaves by itself.
 	leaves := web.makeResidual(1, 3)[0]
 	reaches(metric("processes", `state="residual",`), 1)
+	// A pass amid the reload may have seen it, and have refused to believe it.
+	const runs = "haproxy_reaper_runs_total"
+	reaches(runs, live.metrics()[runs]+2)
 	web.release(leaves)
 	reaches(metric("residual_lifetime_seconds", `outcome="left",`), 1)
 
@@ -149,12 +152,15 @@ func tellStory(web, edge *service, live *server, pace pace) {
 	deaf := web.makeResidual(1, 6)[0]
 	b.signal(deaf, "STOP")
 	reaches(metric("surviving_processes", ""), 1)
+	p.has(metric("surviving_processes", ""), 1) // before it is over
 	b.signal(deaf, "CONT")
 	reaches(metric("residual_lifetime_seconds", `outcome="terminated",`), 4)
 
 	// And the next is there already.
 	web.makeResidual(1, 4)
 	reaches(metric("processes", `state="residual",`), 1)
+	p.has(metric("terminated_processes_total", ""), 4)
+	p.has(metric("processes", `state="residual",`), 1)
 }
 
 // shownQuery is a query of the dashboard, and what Prometheus says to it.
@@ -171,7 +177,7 @@ type shownQuery struct {
 // shows of one moment is asked for each of them, as somebody may look at any.
 func (p *prometheus) show(since time.Time, step time.Duration) (list []shownQuery) {
 	p.b.t.Helper()
-	now := time.Now()
+	end := time.Now().Add(time.Second + step) // beyond the last sample, which is then in the last step
 	dashboard, err := grafana.Load(grafana.JSON)
 	if err != nil {
 		p.b.t.Fatal(err)
@@ -183,7 +189,7 @@ func (p *prometheus) show(since time.Time, step time.Duration) (list []shownQuer
 	for _, q := range queries {
 		asked, err := grafana.Fill(q.Expr, map[string]string{
 			"job": "haproxy-reaper|node", "instance": ".+", "unit": ".+",
-			"__range": fmt.Sprintf("%.0fs", now.Sub(since).Seconds()), "__interval": step.String(), "__rate_interval": (4 * step).String(),
+			"__range": fmt.Sprintf("%.0fs", end.Sub(since).Seconds()), "__interval": step.String(), "__rate_interval": (4 * step).String(),
 		})
 		if err != nil {
 			p.b.t.Fatal(err)
@@ -191,7 +197,7 @@ func (p *prometheus) show(since time.Time, step time.Duration) (list []shownQuer
 		shown := shownQuery{Where: q.Where, Asked: asked}
 		p.api("query_range", url.Values{
 			"query": {asked}, "step": {fmt.Sprint(step.Seconds())},
-			"start": {strconv.FormatInt(since.Unix(), 10)}, "end": {strconv.FormatInt(now.Unix(), 10)},
+			"start": {strconv.FormatInt(since.Unix(), 10)}, "end": {strconv.FormatInt(end.Unix(), 10)},
 		}, &struct{ Result any }{&shown.Series})
 		list = append(list, shown)
 	}
