@@ -12,7 +12,7 @@ import (
 )
 
 // pagePicture names the environment variable with a file that the test of the
-// page writes its screenshot to, for the README, and beside it that of a phone.
+// page writes its screenshot to: scripts/picture has it for the README.
 const pagePicture = "PAGE_PICTURE"
 
 // screenshot opens the page of serve in a real Chromium in the bed, on a screen
@@ -70,13 +70,10 @@ func TestPageInARealBrowser(t *testing.T) {
 	if at := brightness(light, 2, 2); at < 240 {
 		t.Errorf("the corner of the page has brightness %d, want a light one", at)
 	}
-	save := func(file, target string) {
+	if target := os.Getenv(pagePicture); target != "" {
 		if err := os.WriteFile(target, []byte(b.read(file)), 0o644); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if target := os.Getenv(pagePicture); target != "" {
-		save(file, target)
 	}
 
 	_, file = serve.screenshot("dark", 1100, 640, "--force-dark-mode")
@@ -91,9 +88,6 @@ func TestPageInARealBrowser(t *testing.T) {
 		if at := brightness(phone, phone.Bounds().Dx()-2, y); at < 240 {
 			t.Fatalf("on a phone there is something at the right edge, %d below the top", y)
 		}
-	}
-	if target := os.Getenv(pagePicture); target != "" {
-		save(file, strings.TrimSuffix(target, ".png")+"-phone.png")
 	}
 	serve.stop()
 }
