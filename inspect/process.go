@@ -64,7 +64,7 @@ func (h *Host) readFacts(p *Process) {
 	}
 	read("start time", "stat", factLimit, func(b []byte) error {
 		st, err := parseStat(b)
-		p.Comm, p.State, p.PPID, p.StartTicks = st.comm, st.state, st.ppid, st.startTicks
+		p.Comm, p.State, p.PPID, p.Session, p.StartTicks = st.comm, st.state, st.ppid, st.session, st.startTicks
 		return err
 	})
 	read("signal masks", "status", factLimit, func(b []byte) error {

@@ -46,6 +46,7 @@ type Process struct {
 
 	NSPID   int    // its pid in its own PID namespace, the last of NSpid in /proc/PID/status
 	PPID    int    // parent, in our PID namespace; 0 when outside of it
+	Session int    // pid of its session's leader, in our PID namespace; 0 when outside of it
 	State   byte   // state letter of proc(5): R S D T t Z X I
 	UID     uint32 // effective uid
 	User    string // its login name, display only

@@ -13,6 +13,7 @@ type stat struct {
 	comm       string
 	state      byte
 	ppid       int
+	session    int
 	threads    int
 	startTicks uint64
 }
@@ -21,6 +22,7 @@ type stat struct {
 // pid as 1, which makes the state 3.
 const (
 	statPPID       = 4 - 3
+	statSession    = 6 - 3
 	statThreads    = 20 - 3
 	statStartTicks = 22 - 3
 )
@@ -50,6 +52,7 @@ func parseStat(b []byte) (stat, error) {
 	}{
 		{"pid", b[:open-1], &s.pid},
 		{"parent", fields[statPPID], &s.ppid},
+		{"session", fields[statSession], &s.session},
 		{"threads", fields[statThreads], &s.threads},
 	} {
 		n, err := strconv.ParseUint(string(f.text), 10, 31)

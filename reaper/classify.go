@@ -166,10 +166,13 @@ func (c *classifier) told(p *inspect.Process, mustListen bool) bool {
 
 // ofLineage tells whether a process without a master is an older one of the
 // active's lineage. The one that named it may be gone; that it holds no
-// listener, proven descriptor by descriptor, stands in for the list.
+// listener, proven descriptor by descriptor, stands in for the list. A check
+// holds none either before it runs its program, and one whose daemon has gone
+// has no parent to tell: but HAProxy begins a session when it becomes a daemon
+// (-D, seen on 2.2 to 3.4), and not for a check.
 func (c *classifier) ofLineage(p *inspect.Process) bool {
 	a := c.active[0]
-	return p.Sockets != nil && p.Sockets.Proof && p.UID == a.UID && lineageKey(p) == lineageKey(a)
+	return p.Session == p.PID && p.Sockets != nil && p.Sockets.Proof && p.UID == a.UID && lineageKey(p) == lineageKey(a)
 }
 
 // datagramListeners are the unconnected UDP sockets of an old worker that are

@@ -53,6 +53,10 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Paused(443)).UID = 5001
 			unreadable(w, "/proc/203/cmdline")
 		}, ""},
+		{"a stranger's daemon whose start and parent could not be read", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(0), []int{202}).UID = 5001
+			unreadable(w, "/proc/203/stat")
+		}, reaper.ReasonUnreadable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,5 +106,24 @@ func TestADaemonThatExitsDuringALookIsNoLongerThere(t *testing.T) {
 	r := look(t, w)
 	if _, there := roles(r)[201]; there || len(r.Instances) != 1 {
 		t.Errorf("%d instances, with %v", len(r.Instances), roles(r))
+	}
+}
+
+// A check that has closed its descriptors and not run its program yet, and whose
+// daemon has just left, is like an old daemon in all that can be seen but one.
+func TestAnOrphanedCheckIsNoOldDaemon(t *testing.T) {
+	const config = "/etc/haproxy/haproxy.cfg"
+	for session, want := range map[int][]string{0: {"201 terminated"}, 200: {}} {
+		w := fakehost.New()
+		ordinary(w)
+		fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
+		p := fakehost.Daemon(w, config, 201, ticks(30*time.Minute), nil)
+		if session != 0 {
+			w.Change(func() { p.Session = session })
+		}
+		run(t, pass(t, w))
+		if got := signalled(w); !equal(got, want) {
+			t.Errorf("in session %d: signalled %v, want %v", session, got, want)
+		}
 	}
 }

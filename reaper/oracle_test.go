@@ -374,7 +374,8 @@ func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
 		}
 	}
 	a := o.active(in)[0]
-	return in.master == nil && p.Sockets.Proof && p.UID == a.UID && alike(p, a) && ownUnit(p) == ownUnit(a)
+	leads := p.Session == p.PID // as a daemon does, and no check
+	return in.master == nil && leads && p.Sockets.Proof && p.UID == a.UID && alike(p, a) && ownUnit(p) == ownUnit(a)
 }
 
 // holdsNoListener: rule 5.

@@ -96,7 +96,10 @@ func TestAReadErrorAddsNoTarget(t *testing.T) {
 // in their place (inspect.Process: zero).
 var unread = []func(w *world, p *inspect.Process){
 	func(_ *world, p *inspect.Process) { p.Err = errRead },
-	func(w *world, p *inspect.Process) { w.restart(p, 0); p.PPID, p.State, p.Err = 0, 0, errRead },
+	func(w *world, p *inspect.Process) {
+		w.restart(p, 0)
+		p.PPID, p.Session, p.State, p.Err = 0, 0, 0, errRead
+	},
 	func(_ *world, p *inspect.Process) {
 		p.UID, p.NSPID, p.Signals, p.Err = 0, 0, inspect.SignalMasks{}, errRead
 	},
@@ -141,7 +144,7 @@ func TestNumbersMeanNothing(t *testing.T) {
 		}
 		w.memory = memory
 		for _, p := range w.procs {
-			p.PID, p.PPID, p.NSPID = renumber(p.PID), renumber(p.PPID), renumber(p.NSPID)
+			p.PID, p.PPID, p.NSPID, p.Session = renumber(p.PID), renumber(p.PPID), renumber(p.NSPID), renumber(p.Session)
 			c := &p.Command
 			args := slices.Clone(c.Args)
 			for i, arg := range args {

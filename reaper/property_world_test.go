@@ -88,7 +88,7 @@ func (w *world) addInstance(t *rapid.T, i int) {
 
 func (w *world) process(pid, ppid int, start uint64, uid uint32, masks inspect.SignalMasks, config, unit string, finish []int) *inspect.Process {
 	p := &inspect.Process{
-		ProcID: inspect.ProcID{PID: pid, StartTicks: start}, NSPID: pid, PPID: ppid, State: 'S', UID: uid, HAProxy: true,
+		ProcID: inspect.ProcID{PID: pid, StartTicks: start}, NSPID: pid, PPID: ppid, Session: pid, State: 'S', UID: uid, HAProxy: true,
 		Exe: "/usr/sbin/haproxy", Signals: masks, PIDNS: 1, NetNS: 2, MntNS: 3, Cgroup: "/system.slice/" + unit, Unit: unit,
 		Sockets: &inspect.Sockets{Proof: true, Inodes: map[uint64]bool{}},
 	}
@@ -167,6 +167,7 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(_ *world, p, _ *inspect.Process) { p.NetNS = 77 },
 	func(_ *world, p, _ *inspect.Process) { p.PIDNS = 78 },
 	func(_ *world, p, q *inspect.Process) { p.NSPID = q.NSPID },
+	func(_ *world, p, q *inspect.Process) { p.Session = q.PID },
 	func(_ *world, p, q *inspect.Process) { p.Cgroup, p.Unit = q.Cgroup, q.Unit },
 	func(_ *world, p, _ *inspect.Process) { p.Cgroup, p.Unit = "/system.slice/else.service", "else.service" },
 	func(_ *world, p, _ *inspect.Process) {
@@ -266,6 +267,9 @@ func (w *world) restart(p *inspect.Process, start uint64) {
 func (w *world) double(p *inspect.Process, ppid int, start uint64) *inspect.Process {
 	c := clone(p)
 	c.PID = 1000 + len(w.procs)
+	if ppid != p.PID { // else of the same session
+		c.Session = c.PID
+	}
 	c.NSPID, c.PPID, c.StartTicks, c.CLI = c.PID, ppid, start, nil
 	w.procs = append(w.procs, c)
 	return c

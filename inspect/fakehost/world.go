@@ -49,7 +49,7 @@ type Sent struct {
 	Signal syscall.Signal
 }
 
-// Proc is one process. Namespaces, State, NSPID and Exe have defaults.
+// Proc is one process. Namespaces, State, NSPID, Session and Exe have defaults.
 type Proc struct {
 	PID, PPID int
 	Ticks     uint64
@@ -59,6 +59,7 @@ type Proc struct {
 	Args      []string
 	Masks     inspect.SignalMasks
 	NSPID     int
+	Session   int // itself, unless it says otherwise
 	PIDNS     uint64
 	NetNS     uint64
 	Cgroup    string
@@ -102,6 +103,7 @@ func (w *World) Start(p Proc) *Proc {
 	p.Comm = cmp.Or(p.Comm, "haproxy")
 	p.State = cmp.Or(p.State, 'S')
 	p.NSPID = cmp.Or(p.NSPID, p.PID)
+	p.Session = cmp.Or(p.Session, p.PID)
 	p.PIDNS = cmp.Or[uint64](p.PIDNS, PIDNS)
 	p.NetNS = cmp.Or[uint64](p.NetNS, NetNS)
 	p.Cgroup = cmp.Or(p.Cgroup, "/system.slice/haproxy.service")
