@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -51,6 +52,10 @@ func (g *group) workers() []*inspect.Process {
 
 func (g *group) add(p *inspect.Process, k kind) { g.members = append(g.members, member{p, k}) }
 
+func (g *group) has(p *inspect.Process) bool {
+	return slices.ContainsFunc(g.members, func(m member) bool { return m.Process == p })
+}
+
 // disturb adds a process to the first of the groups that it may be of, and puts
 // it in the way of the others.
 func disturb(groups []*group, p *inspect.Process, k kind) {
@@ -97,13 +102,14 @@ func Group(s inspect.Snapshot) []group {
 			checks = append(checks, p)
 		}
 	}
-	daemons := groupDaemons(t, roots, groups)
+	groups = append(groups, groupDaemons(t, roots, groups)...)
 	for _, p := range checks {
-		if g := groupOf(append(groups, daemons...), t.owner(p)); g != nil {
-			g.add(p, kindCheck)
+		for _, g := range groups {
+			if g.has(t.owner(p)) {
+				g.add(p, kindCheck)
+			}
 		}
 	}
-	groups = append(groups, daemons...)
 	for _, p := range s.Processes {
 		if p.Err != nil && (t.kind(p) == kindMaster || t.owner(p) == nil) {
 			standNear(groups, p, t)
@@ -133,22 +139,13 @@ func standNear(groups []*group, p *inspect.Process, t *tree) {
 // compareGroups orders groups by the start of their oldest process, and puts
 // the one of no instance last.
 func compareGroups(a, b *group) int {
-	if (a.model == "") != (b.model == "") {
-		if a.model == "" {
+	none := func(g *group) int {
+		if g.model == "" {
 			return 1
 		}
-		return -1
+		return 0
 	}
-	return compareStart(a.members[0].Process, b.members[0].Process)
-}
-
-func groupOf(groups []*group, p *inspect.Process) *group {
-	for _, g := range groups {
-		if slices.ContainsFunc(g.members, func(m member) bool { return m.Process == p }) {
-			return g
-		}
-	}
-	return nil
+	return cmp.Or(cmp.Compare(none(a), none(b)), compareStart(a.members[0].Process, b.members[0].Process))
 }
 
 // groupDaemons groups the processes without a master. Strays are added to the

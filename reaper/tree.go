@@ -36,12 +36,10 @@ func (t *tree) parent(p *inspect.Process) *inspect.Process {
 	return parent
 }
 
-// isMaster tells a master by its signal handlers, and in the middle of a reload
-// (up to 3.0 it has none then, and blocks its signals) by its children.
+// isMaster tells a master from what else runs HAProxy: by its signal handlers,
+// and in the middle of a reload (up to 3.0 it has none then, and blocks its
+// signals) by its children.
 func (t *tree) isMaster(p *inspect.Process) bool {
-	if !p.HAProxy {
-		return false
-	}
 	return p.Signals.Master() || p.Signals.Reloading() && !p.Signals.Ready() && t.hasHAProxyChild(p)
 }
 
