@@ -144,10 +144,12 @@ func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
 		return RoleStranded
 	}
 	switch {
-	case len(p.Sockets.Listening) > 0 || len(c.datagramListeners(p)) > 0:
+	case len(p.Sockets.Listening) > 0:
 		return RoleStranded
 	case len(p.Sockets.Paused) > 0:
 		return RolePaused
+	case len(c.datagramListeners(p)) > 0:
+		return RoleStranded
 	case told:
 		return RoleResidual
 	}

@@ -111,7 +111,7 @@ func Group(s inspect.Snapshot) []group {
 		}
 	}
 	for _, p := range s.Processes {
-		if p.Err != nil && (t.kind(p) == kindMaster || t.owner(p) == nil) {
+		if p.Err != nil && (t.kind(p) == kindMaster || t.owner(p) == nil || len(t.children[p]) > 0) {
 			standNear(groups, p, t)
 		}
 	}
@@ -124,13 +124,14 @@ func Group(s inspect.Snapshot) []group {
 	return out
 }
 
-// standNear puts a process that is of nobody's workers, by what could be read of
-// it, in the way of every group that it may be of by its owner or its parent:
-// what could not be read may be what tells.
+// standNear puts a process that is nobody's worker, or somebody's parent, in the
+// way of every group that it may be of by its owner, its parent or its children:
+// what could not be read of it may be what tells.
 func standNear(groups []*group, p *inspect.Process, t *tree) {
 	owner := t.owner(p)
 	for _, g := range groups {
-		if p.UID == 0 || owner != nil && owner == g.master || slices.ContainsFunc(g.members, func(m member) bool { return m.UID == p.UID }) {
+		if p.UID == 0 || owner != nil && owner == g.master || slices.ContainsFunc(t.children[p], g.has) ||
+			slices.ContainsFunc(g.members, func(m member) bool { return m.UID == p.UID }) {
 			g.near = append(g.near, member{p, t.kind(p)})
 		}
 	}

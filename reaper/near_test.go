@@ -83,6 +83,25 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			t.Errorf("refusal is %q", got)
 		}
 	})
+	t.Run("a child of one whose signal masks could not be read may be a check", func(t *testing.T) {
+		w, s := reloaded()
+		fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
+		fakehost.Daemon(w, config, 201, ticks(9*time.Minute), nil).PPID = 200
+		s.Worker(200, ticks(45*time.Minute), nil, fakehost.Client(443, 9, 0))
+		unreadable(w, "/proc/200/status")
+		for _, in := range look(t, w).Instances {
+			if in.Refusal != reaper.ReasonUnreadable {
+				t.Errorf("refusal of %s is %q", in.Name, in.Refusal)
+			}
+		}
+	})
+	t.Run("an old worker with a paused listener is paused, whatever else it has", func(t *testing.T) {
+		w, s := reloaded()
+		s.Worker(101, ticks(49*time.Minute), nil, fakehost.Paused(443), fakehost.UDP(40000))
+		if got := look(t, w).Instances[0].Refusal; got != reaper.ReasonPaused {
+			t.Errorf("refusal is %q", got)
+		}
+	})
 	t.Run("a generation that started amid another ties", func(t *testing.T) {
 		w, s := reloaded()
 		s.Worker(104, ticks(10*time.Minute)+10, []int{103}, fakehost.Listen(443))

@@ -305,10 +305,11 @@ func (o oracle) settled(in *instance) bool {
 		if p.Err != nil && p.StartTicks == 0 {
 			return false
 		}
-		// Whose it is may be what could not be read.
-		its := p.UID == 0 || in.master != nil && o.head(p) == in.master || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return q.UID == p.UID })
-		alone := o.kind(p) == "master" || o.head(p) == nil
-		if p.Err != nil && its && alone && p.HAProxy {
+		// Whose it is, and whose its children are, may be what could not be read.
+		child := func(c *inspect.Process) bool { return o.parent(c) == p }
+		its := p.UID == 0 || in.master != nil && o.head(p) == in.master || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return q.UID == p.UID || child(q) })
+		open := o.kind(p) == "master" || o.head(p) == nil || slices.ContainsFunc(o.procs, child)
+		if p.Err != nil && its && open && p.HAProxy && o.kind(p) != "check" {
 			return false
 		}
 	}
@@ -330,7 +331,7 @@ func (o oracle) settled(in *instance) bool {
 
 // isPaused: no listener, but one that may come back.
 func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
-	return !listens(p) && len(p.Sockets.Paused) > 0 && !o.listensOnUDP(in, p)
+	return !listens(p) && len(p.Sockets.Paused) > 0
 }
 
 // confirmed: rule 6, in one PID and network namespace.

@@ -65,7 +65,7 @@ func TestAStrangersProcessAddsNoTarget(t *testing.T) {
 		d := w.double(p, 1, q.StartTicks+rapid.SampledFrom([]uint64{0, 1, 300}).Draw(t, "later"))
 		d.UID, d.Err, d.HAProxy = uidStranger, nil, true
 		for range rapid.IntRange(0, 2).Draw(t, "disguises") {
-			oddities[rapid.IntRange(0, len(oddities)-1).Draw(t, "disguise")](&world{procs: []*inspect.Process{d}, memory: Memory{}, boottime: w.boottime}, d, q)
+			oddities[rapid.IntRange(0, len(oddities)-1).Draw(t, "disguise")](&world{procs: []*inspect.Process{d}, memory: Memory{}, boottime: w.boottime}, d, clone(q))
 		}
 		d.UID, d.PPID, d.Err = uidStranger, 1, nil // what nobody can choose
 		w.sort()
