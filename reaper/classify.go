@@ -136,7 +136,7 @@ func (c *classifier) role(m member, refused bool) Role {
 // the instance is refused nothing is signalled, so the list of a younger worker
 // that is not confirmed keeps an old one residual, in name and in age.
 func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
-	told := c.told(p, !refused) || c.group.model == ModelDaemon && c.ofLineage(p)
+	told := c.wasTold(p, !refused)
 	if p.Sockets == nil {
 		if told {
 			return RoleResidual
@@ -154,6 +154,12 @@ func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
 		return RoleResidual
 	}
 	return RoleStranded
+}
+
+// wasTold tells whether a worker was told to leave, by a list or by what stands
+// in for one.
+func (c *classifier) wasTold(p *inspect.Process, mustListen bool) bool {
+	return c.told(p, mustListen) || c.group.model == ModelDaemon && c.ofLineage(p)
 }
 
 // told finds positive evidence that a worker was told to leave: its pid stands

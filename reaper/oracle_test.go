@@ -416,10 +416,11 @@ func (o oracle) noObjection(in *instance) bool {
 	return true
 }
 
-// passesForResidual: while the instance is refused, a list alone makes it so.
+// passesForResidual: was told, by a list of whoever could, and no longer accepts
+// connections.
 func (o oracle) passesForResidual(in *instance, p *inspect.Process) bool {
 	named := slices.ContainsFunc(o.workers(in), func(n *inspect.Process) bool { return names(n, p) && (n.UID == 0 || n.UID == p.UID) })
-	return o.holdsNoListener(in, p) && (named || o.toldToLeave(in, p))
+	return !listens(p) && (named || o.toldToLeave(in, p))
 }
 
 // isDue: rule 9. Supersession is when the next younger generation started, or

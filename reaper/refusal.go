@@ -167,7 +167,8 @@ func (c *classifier) contradicted() (Reason, string) {
 		if active && m.CLI.Stopping {
 			return ReasonWitness, fmt.Sprintf("the master CLI says that the active %d is stopping", m.PID)
 		}
-		if !active && !m.CLI.Stopping && c.role(m, true) == RoleResidual {
+		// Of one that listens it is no news.
+		if !active && !m.CLI.Stopping && len(m.Sockets.Listening) == 0 && c.wasTold(m.Process, false) {
 			return ReasonWitness, fmt.Sprintf("the master CLI says that process %d is not stopping", m.PID)
 		}
 	}
