@@ -2,8 +2,8 @@
 // that are due. A pass goes through five stages, each in files of its own:
 //
 //	observe    observe.go                          what package inspect shows, at one moment
-//	classify   group.go tree.go classify.go        instances, roles, and what stands against
-//	           refusal.go describe.go              acting on an instance
+//	classify   group.go tree.go near.go            instances, roles, and what stands against
+//	           classify.go refusal.go describe.go  acting on an instance
 //	decide     decide.go policy.go                 one verdict, with one reason, for every process
 //	act        execute.go terminate.go             two looks that agree, signals, waiting
 //	report     report.go reason.go                 the one document that all stages fill in

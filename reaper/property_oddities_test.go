@@ -1,0 +1,173 @@
+package reaper
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// What may be odd about a world.
+
+var errRead = errors.New("input/output error")
+
+var oddities = []func(w *world, p, q *inspect.Process){
+	// What it is, by its signals and its state.
+	func(_ *world, p, _ *inspect.Process) { p.Signals = masksStarting },
+	func(_ *world, p, _ *inspect.Process) { p.Signals = masksReloading },
+	func(_ *world, p, _ *inspect.Process) { p.Signals = masksMaster },
+	func(_ *world, p, _ *inspect.Process) { p.Signals = masksWorker },
+	func(_ *world, p, _ *inspect.Process) { p.Signals.Blocked |= 1 << (unix.SIGUSR1 - 1) },
+	func(_ *world, p, _ *inspect.Process) { p.State = 'T' },
+	func(_ *world, p, _ *inspect.Process) { p.HAProxy = false },
+
+	// Its sockets.
+	func(_ *world, p, _ *inspect.Process) { p.Sockets = nil },
+	func(_ *world, p, _ *inspect.Process) { change(p, func(s *inspect.Sockets) { s.Proof = !s.Proof }) },
+	func(_ *world, p, _ *inspect.Process) { change(p, func(s *inspect.Sockets) { s.Listening = nil }) },
+	func(_ *world, p, _ *inspect.Process) {
+		change(p, func(s *inspect.Sockets) {
+			s.Listening = []inspect.Listener{{Network: "unix", Address: "/run/x.sock", Inode: 9}}
+		})
+	},
+	func(_ *world, p, _ *inspect.Process) {
+		change(p, func(s *inspect.Sockets) {
+			s.Paused = []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443, Inode: 443}}
+		})
+	},
+	func(_ *world, p, _ *inspect.Process) { bind(p, 514, 1514) },
+	func(_ *world, p, _ *inspect.Process) { bind(p, 40000, 1<<20+uint64(p.PID)) },
+	func(w *world, p, q *inspect.Process) { // a log client's, read and not named
+		w.configured = &inspect.ConfiguredPorts{Ports: map[uint16]bool{514: true}}
+		bind(p, uint16(40000+p.PID), 1<<20+uint64(p.PID))
+	},
+	func(_ *world, p, q *inspect.Process) { bind(p, 40000, 77); bind(q, 40001, 77) },
+	func(_ *world, p, _ *inspect.Process) {
+		change(p, func(s *inspect.Sockets) { s.Unclassified = []string{"socket of address family 40"} })
+	},
+	func(w *world, _, _ *inspect.Process) { w.configured = &inspect.ConfiguredPorts{Unknown: true} },
+	func(w *world, _, _ *inspect.Process) {
+		w.configured = &inspect.ConfiguredPorts{Ports: map[uint16]bool{40000: true}}
+	},
+
+	// Whose it is.
+	func(w *world, p, q *inspect.Process) { w.adopt(p, q.PID) },
+	func(w *world, p, q *inspect.Process) { w.adopt(p, q.PPID) },
+	func(w *world, p, _ *inspect.Process) { w.adopt(p, 1) },
+	func(_ *world, p, _ *inspect.Process) { p.UID = 0 },
+	func(_ *world, p, _ *inspect.Process) { p.UID = uidStranger },
+	func(_ *world, p, q *inspect.Process) { p.UID = q.UID },
+	func(_ *world, p, _ *inspect.Process) { p.NetNS = 77 },
+	func(_ *world, p, _ *inspect.Process) { p.PIDNS = 78 },
+	func(_ *world, p, q *inspect.Process) { p.NSPID = q.NSPID },
+	func(_ *world, p, q *inspect.Process) { p.Session = q.PID },
+	func(_ *world, p, q *inspect.Process) { p.Cgroup, p.Unit = q.Cgroup, q.Unit },
+	func(_ *world, p, _ *inspect.Process) { p.Cgroup, p.Unit = "/system.slice/else.service", "else.service" },
+	func(_ *world, p, _ *inspect.Process) {
+		p.Cgroup, p.Unit = "/user.slice/session-1.scope", "session-1.scope"
+	},
+
+	// What its arguments say.
+	func(_ *world, p, q *inspect.Process) { p.Command = q.Command },
+	func(_ *world, p, q *inspect.Process) { p.Command = command(p.Command.Config[0], []int{q.PID}) },
+	func(_ *world, p, q *inspect.Process) { p.Command = command(q.Command.Config[0], p.Command.Finish) },
+	func(_ *world, p, _ *inspect.Process) { p.Command = command(p.Command.Config[0], nil) },
+	func(w *world, p, _ *inspect.Process) {
+		var all []int
+		for _, q := range w.procs {
+			all = append(all, q.PID)
+		}
+		p.Command = command(p.Command.Config[0], all)
+	},
+	func(_ *world, p, _ *inspect.Process) {
+		p.Command = inspect.ParseCommand([]byte("haproxy\x00-c\x00-f\x00" + p.Command.Config[0]))
+	},
+
+	// When it started.
+	func(w *world, p, q *inspect.Process) { w.restart(p, q.StartTicks) },
+	func(w *world, p, q *inspect.Process) { w.restart(p, q.StartTicks+1) },
+	func(w *world, p, q *inspect.Process) { w.restart(p, q.StartTicks-1) },
+	func(w *world, p, _ *inspect.Process) { w.restart(p, uint64(w.boottime/(10*time.Millisecond))) },
+
+	// What others say of it.
+	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: true} },
+	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: false} },
+	func(w *world, p, _ *inspect.Process) { w.memory[p.ProcID] = Seen{Stranded: true} },
+	func(w *world, p, _ *inspect.Process) { w.memory[p.ProcID] = Seen{Residual: w.boottime - time.Minute} },
+	func(w *world, p, _ *inspect.Process) {
+		w.memory[p.ProcID] = Seen{Stranded: true, Residual: w.boottime - time.Hour}
+	},
+
+	// What could not be read.
+	func(_ *world, p, _ *inspect.Process) { p.Err = errRead },
+	func(_ *world, p, _ *inspect.Process) { p.Err, p.Sockets = errRead, nil },
+	func(w *world, _, _ *inspect.Process) { w.incomplete = true },
+
+	// One more like it: of its parent, its own child, or nobody's.
+	func(w *world, p, q *inspect.Process) { w.double(p, p.PPID, q.StartTicks+200) },
+	func(w *world, p, q *inspect.Process) { w.double(p, p.PID, max(p.StartTicks, q.StartTicks)+1) },
+	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks) },
+	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks+1).Signals = masksStarting },
+	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks+1).UID = uidStranger },
+}
+
+// change changes the sockets of a process, if they were looked at.
+func change(p *inspect.Process, to func(*inspect.Sockets)) {
+	if p.Sockets != nil {
+		to(p.Sockets)
+	}
+}
+
+// bind gives a process an unconnected UDP socket.
+func bind(p *inspect.Process, port uint16, inode uint64) {
+	change(p, func(s *inspect.Sockets) {
+		s.Inodes[inode] = true
+		s.Bound = append(s.Bound, inspect.Listener{Network: "udp", Address: "0.0.0.0:" + strconv.Itoa(int(port)), Port: port, Inode: inode})
+	})
+}
+
+// adopt gives a process another parent. No kernel shows two that are each
+// other's.
+func (w *world) adopt(p *inspect.Process, ppid int) {
+	before := p.PPID
+	p.PPID = ppid
+	if w.loops(p) {
+		p.PPID = before
+	}
+}
+
+func (w *world) loops(p *inspect.Process) bool {
+	q := p
+	for range len(w.procs) + 1 {
+		i := slices.IndexFunc(w.procs, func(o *inspect.Process) bool { return o.PID == q.PPID })
+		if i < 0 {
+			return false
+		}
+		q = w.procs[i]
+	}
+	return true
+}
+
+func (w *world) restart(p *inspect.Process, start uint64) {
+	if seen, known := w.memory[p.ProcID]; known {
+		delete(w.memory, p.ProcID)
+		w.memory[inspect.ProcID{PID: p.PID, StartTicks: start}] = seen
+	}
+	p.StartTicks = start
+}
+
+// double adds a copy of a process under a pid of its own.
+func (w *world) double(p *inspect.Process, ppid int, start uint64) *inspect.Process {
+	c := clone(p)
+	c.PID = 1000 + len(w.procs)
+	if ppid != p.PID { // else of the same session
+		c.Session = c.PID
+	}
+	c.NSPID, c.PPID, c.StartTicks, c.CLI = c.PID, ppid, start, nil
+	w.procs = append(w.procs, c)
+	return c
+}
