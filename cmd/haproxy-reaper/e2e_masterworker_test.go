@@ -177,11 +177,23 @@ program service
 		b.until(innerServes)
 		started := b.processes()
 		old := s.makeResidual(1, 1)[0]
+		wanted := 1
+		if !b.since(2, 3) {
+			wanted = 2
+		}
 		b.until(func() error {
+			inner := 0
 			for _, p := range b.processes() {
-				if slices.Contains(p.args, bedDir+"/inner.cfg") && slices.ContainsFunc(started, func(q process) bool { return q.ProcID == p.ProcID }) {
+				if !slices.Contains(p.args, bedDir+"/inner.cfg") {
+					continue
+				}
+				inner++
+				if slices.ContainsFunc(started, func(q process) bool { return q.ProcID == p.ProcID }) {
 					return fmt.Errorf("%v of before the reload is still there", p.ProcID)
 				}
+			}
+			if inner != wanted { // it listens before it forks
+				return fmt.Errorf("%d processes of the inner HAProxy, want %d", inner, wanted)
 			}
 			return innerServes()
 		})
