@@ -1,5 +1,5 @@
-// Package kubernetes_test decodes the manifest against Kubernetes' own types. It
-// runs in no cluster.
+// Package kubernetes_test decodes the manifests against Kubernetes' own types, and
+// runs their container without a cluster.
 package kubernetes_test
 
 import (
@@ -18,25 +18,36 @@ func decode(manifest string) (said string, err error) {
 	return string(out), err
 }
 
-func TestTheManifestIsOfKubernetesOwnTypes(t *testing.T) {
-	manifest, err := os.ReadFile("daemonset.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if said, err := decode(string(manifest)); err != nil || said != "DaemonSet haproxy-reaper\n" {
-		t.Fatalf("decoded: %q, %v", said, err)
-	}
-	for old, misspelt := range map[string]string{
-		"hostPID: true":  "hostPid: true",
-		"memory: 256Mi":  "memory: 256Mb",
-		"httpGet: {path": "httpGet: {paht",
+func TestTheManifestsAreOfKubernetesOwnTypes(t *testing.T) {
+	for _, test := range []struct {
+		file, is string
+		misspelt map[string]string
+	}{
+		{"daemonset.yaml", "DaemonSet haproxy-reaper\n", map[string]string{
+			"hostPID: true":  "hostPid: true",
+			"memory: 256Mi":  "memory: 256Mb",
+			"httpGet: {path": "httpGet: {paht",
+		}},
+		{"podmonitor.yaml", "PodMonitor haproxy-reaper\n", map[string]string{
+			"podMetricsEndpoints": "podMetricsEndpoint",
+			"targetLabel":         "target_label",
+		}},
 	} {
-		edited := strings.Replace(string(manifest), old, misspelt, 1)
-		if edited == string(manifest) {
-			t.Errorf("the manifest has no %q", old)
+		manifest, err := os.ReadFile(test.file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if said, err := decode(edited); err == nil || !strings.HasPrefix(said, "refused:") {
-			t.Errorf("%q is not refused: %q, %v", misspelt, said, err)
+		if said, err := decode(string(manifest)); err != nil || said != test.is {
+			t.Fatalf("%s decoded: %q, %v", test.file, said, err)
+		}
+		for old, misspelt := range test.misspelt {
+			edited := strings.Replace(string(manifest), old, misspelt, 1)
+			if edited == string(manifest) {
+				t.Errorf("%s has no %q", test.file, old)
+			}
+			if said, err := decode(edited); err == nil || !strings.HasPrefix(said, "refused:") {
+				t.Errorf("%s: %q is not refused: %q, %v", test.file, misspelt, said, err)
+			}
 		}
 	}
 }

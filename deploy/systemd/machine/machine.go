@@ -4,20 +4,17 @@
 package machine
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Patience is how long anything is waited for: far more than it takes, for a
@@ -37,9 +34,15 @@ type Machine struct {
 // powered off at the end of the test.
 func Boot(t *testing.T) *Machine {
 	t.Helper()
-	root := os.Getenv("HAPROXY_REAPER_BED")
+	return boot(t, "HAPROXY_REAPER_BED")
+}
+
+// boot boots the root that a variable names.
+func boot(t *testing.T, variable string) *Machine {
+	t.Helper()
+	root := os.Getenv(variable)
 	if root == "" {
-		t.Fatal("HAPROXY_REAPER_BED names no root to boot: run scripts/test")
+		t.Fatal(variable + " names no root to boot: run scripts/test")
 	}
 	if os.Geteuid() != 0 {
 		t.Fatal("booting a systemd needs root: run scripts/test as root")
@@ -158,105 +161,15 @@ func powerOff(t *testing.T, nspawn *exec.Cmd, exited <-chan struct{}) {
 	}
 }
 
-// Command is a program that will run in the machine.
-func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", m.leader, "--all", "--"}, args...)...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "SYSTEMD_COLORS=0"}
-	cmd.Dir = "/"
-	return cmd
-}
-
-// Run runs a program in the machine and returns what it wrote.
-func (m *Machine) Run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
-	defer cancel()
-	out, err := m.Command(ctx, args...).CombinedOutput()
-	return strings.TrimSpace(string(out)), err
-}
-
-// Must is run for a program that has to succeed.
-func (m *Machine) Must(args ...string) string {
+// PullThePlug ends the machine as a power cut would.
+func (m *Machine) PullThePlug() {
 	m.T.Helper()
-	out, err := m.Run(args...)
-	if err != nil {
-		m.T.Fatalf("%q: %v\n%s", args, err, out)
-	}
-	return out
-}
-
-// Show is a property of a unit.
-func (m *Machine) Show(unit, property string) string {
-	m.T.Helper()
-	return m.Must("systemctl", "show", "--value", "--property="+property, unit)
-}
-
-// Path is a file of the machine as it can be opened from here.
-func (m *Machine) Path(name string) string {
-	return "/proc/" + m.leader + "/root" + name
-}
-
-// Write writes a file of the machine, its folder included.
-func (m *Machine) Write(name, content string, mode os.FileMode) {
-	m.T.Helper()
-	if err := os.MkdirAll(filepath.Dir(m.Path(name)), 0o755); err != nil {
-		m.T.Fatal(err)
-	}
-	if err := os.WriteFile(m.Path(name), []byte(content), mode); err != nil {
-		m.T.Fatal(err)
-	}
-}
-
-// Read reads a file of the machine, empty when it is not there.
-func (m *Machine) Read(name string) string {
-	m.T.Helper()
-	content, err := os.ReadFile(m.Path(name))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		m.T.Fatal(err)
-	}
-	return string(content)
-}
-
-// Until polls for a condition that says what it still waits for, nil when it
-// has come.
-func (m *Machine) Until(condition func() error) {
-	m.T.Helper()
-	for end := time.Now().Add(Patience); ; time.Sleep(20 * time.Millisecond) {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			m.T.Fatalf("after %v: %v", Patience, err)
-		}
-	}
-}
-
-// Inside runs f on a thread that is in the machine's network: sockets that it
-// opens belong there.
-func (m *Machine) Inside(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this goroutine
-		if err := unix.Setns(int(m.netns.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("join the machine's network: %w", err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
-// Dial connects to an address in the machine's network.
-func (m *Machine) Dial(address string) net.Conn {
-	m.T.Helper()
-	var c net.Conn
-	err := m.Inside(func() (err error) {
-		c, err = net.DialTimeout("tcp", address, Patience)
-		return err
-	})
+	leader, err := strconv.Atoi(m.leader)
 	if err != nil {
 		m.T.Fatal(err)
 	}
-	m.T.Cleanup(func() { c.Close() })
-	return c
+	// With its process 1 the kernel ends all others.
+	if err := syscall.Kill(leader, syscall.SIGKILL); err != nil {
+		m.T.Fatal(err)
+	}
 }
