@@ -60,7 +60,7 @@ func ansible(f *machine.Fleet, playbook, variables string) (said string, hosts m
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	run := f.Control.Command(ctx, "env", "--chdir="+play, "HOME=/root", "ANSIBLE_NOCOWS=1", "ANSIBLE_PIPELINING=1", "ANSIBLE_TIMEOUT=5",
+	run := f.Control.Command(ctx, "env", "--chdir="+play, "HOME=/root", "ANSIBLE_NOCOWS=1", "ANSIBLE_PIPELINING=1", "ANSIBLE_TIMEOUT=30",
 		"ansible-playbook", "--inventory=inventory", "--extra-vars="+variables, playbook)
 	out, err := run.CombinedOutput()
 	hosts = map[string]recap{}

@@ -23,6 +23,7 @@ func TestWithASlotInEtcdOneHostReapsAtATime(t *testing.T) {
 		old, _ := m.ReloadHolding(1)
 		stuck[i] = old[0]
 		m.Must("kill", "-STOP", stuck[i])
+		t.Cleanup(func() { m.Run("kill", "-CONT", stuck[i]) }) // or it would not power off
 		m.GoLive()
 		m.AtOnce()
 	}
