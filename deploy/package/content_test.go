@@ -58,7 +58,7 @@ func TestPackagesHoldWhatAnOperatorNeeds(t *testing.T) {
 		"deploy/systemd/*.service":           "/usr/lib/systemd/system/",
 		"deploy/systemd/*.timer":             "/usr/lib/systemd/system/",
 		"deploy/systemd/*.socket":            "/usr/lib/systemd/system/",
-		"deploy/systemd/drop-ins/*.conf":     "/usr/share/haproxy-reaper/systemd/",
+		"deploy/systemd/drop-ins/*":          "/usr/share/haproxy-reaper/systemd/",
 		"deploy/prometheus/*.yml":            "/usr/share/haproxy-reaper/prometheus/",
 		"deploy/grafana/haproxy-reaper.json": "/usr/share/haproxy-reaper/grafana/",
 	} {

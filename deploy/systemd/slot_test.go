@@ -57,6 +57,7 @@ func TestWithASlotInEtcdOneHostReapsAtATime(t *testing.T) {
 	})
 	for _, m := range f.Hosts {
 		m.Until(func() error { return differs(survived, result(m)) })
+		m.Write("/usr/share/haproxy-reaper/systemd/etcd-slot", shipped(t, "drop-ins/etcd-slot"), 0o755)
 		dropIn(m, "haproxy-reaper.service", "etcd-slot.conf")
 		m.Write("/etc/haproxy-reaper/etcd.conf", "SLOTS=1\nETCDCTL_ENDPOINTS=http://"+machine.ControlAddress+":2379\n", 0o644)
 		if out := m.Must("systemd-analyze", "verify", "--man=no", "haproxy-reaper.service"); out != "" {
@@ -110,6 +111,9 @@ func TestWithASlotInEtcdOneHostReapsAtATime(t *testing.T) {
 		m.Must("systemctl", "reset-failed", "haproxy-reaper.service")
 		if out, err := m.Run("systemctl", "start", "haproxy-reaper.service"); err == nil {
 			t.Errorf("the service says that all is well: %s", out)
+		}
+		if err := differs("ExecMainStatus=1\nActiveState=failed", result(m)); err != nil {
+			t.Error(err)
 		}
 		if got := m.Metrics()["runs_total"]; got != counted {
 			t.Errorf("after %s runs there are %s", counted, got)
