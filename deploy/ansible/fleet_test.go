@@ -61,6 +61,7 @@ func ansible(f *machine.Fleet, playbook, variables string) (said string, hosts m
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	run := f.Control.Command(ctx, "env", "--chdir="+play, "HOME=/root", "ANSIBLE_NOCOWS=1", "ANSIBLE_PIPELINING=1", "ANSIBLE_TIMEOUT=30",
+		"ANSIBLE_SSH_ARGS=-o ControlMaster=no", // which would outlive the run, and hide that a host has gone
 		"ansible-playbook", "--inventory=inventory", "--extra-vars="+variables, playbook)
 	out, err := run.CombinedOutput()
 	hosts = map[string]recap{}
