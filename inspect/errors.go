@@ -20,6 +20,11 @@ func (e *ReadError) Unwrap() error { return e.Err }
 
 func readError(fact, path string, err error) error { return &ReadError{fact, path, err} }
 
+// ErrNotRegular says that a path leads to no regular file. A FIFO, a socket or a
+// device may have no end, or one that says nothing: an empty FIFO reads like an
+// empty file.
+var ErrNotRegular = errors.New("not a regular file")
+
 // IsPermission tells "may not look" from every other failure.
 func IsPermission(err error) bool {
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)

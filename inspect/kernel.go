@@ -21,9 +21,11 @@ type Kernel interface {
 	// Pids lists the process ids of /proc. The order means nothing.
 	Pids(ctx context.Context) ([]int, error)
 	// ReadFile reads a file of /proc or a configuration file, at most limit
-	// bytes of it; a longer one is an error (unix.EFBIG), never cut short.
+	// bytes of it; a longer one is an error (unix.EFBIG), never cut short. Only a
+	// regular file is opened at all, and what a symbolic link to one leads to:
+	// /dev/null is empty, all else is ErrNotRegular.
 	ReadFile(path string, limit int) ([]byte, error)
-	// ReadDir lists the names in a directory.
+	// ReadDir lists the names in a directory, in order, and opens nothing else.
 	ReadDir(path string) ([]string, error)
 	// Changed is when a file or symbolic link last changed in any way (st_ctime
 	// of lstat(2)). Unlike st_mtime nobody can set it, and what is moved into

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -42,8 +43,8 @@ func (Linux) Pids(ctx context.Context) ([]int, error) {
 // ReadFile reads without the stat and the growing buffer of os.ReadFile: files
 // of /proc have no size, and most of ours fit one read.
 func (Linux) ReadFile(path string, limit int) ([]byte, error) {
-	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
-	if err != nil {
+	fd, err := openRegular(path)
+	if err != nil || fd < 0 {
 		return nil, err
 	}
 	defer unix.Close(fd)
@@ -68,12 +69,48 @@ func (Linux) ReadFile(path string, limit int) ([]byte, error) {
 	}
 }
 
-func (Linux) ReadDir(path string) ([]string, error) {
-	entries, err := os.ReadDir(path)
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name()
+// openRegular opens a regular file to read, and a symbolic link that leads to
+// one; -1, without an error, is the null device. Of others not even the open is
+// free: that of a FIFO takes the word from somebody or waits for one, that of a
+// watchdog starts it, and paths in the arguments of a HAProxy are of anybody's
+// choice. So what it is is asked of a descriptor that opens nothing (O_PATH,
+// open(2)), and then that very file is opened.
+func openRegular(path string) (fd int, err error) {
+	place, err := retry(func() (int, error) { return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return -1, err
 	}
+	defer unix.Close(place)
+	var st unix.Stat_t
+	if err := unix.Fstat(place, &st); err != nil {
+		return -1, err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return retry(func() (int, error) {
+			return unix.Open("/proc/self/fd/"+strconv.Itoa(place), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		})
+	case unix.S_IFCHR:
+		if st.Rdev == unix.Mkdev(1, 3) { // null(4), on every Linux
+			return -1, nil
+		}
+	}
+	return -1, ErrNotRegular
+}
+
+// ReadDir opens nothing but a directory, or it would wait for somebody to write
+// to a FIFO.
+func (Linux) ReadDir(path string) ([]string, error) {
+	fd, err := retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, err
+	}
+	dir := os.NewFile(uintptr(fd), path)
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	slices.Sort(names)
 	return names, err
 }
 
