@@ -16,7 +16,8 @@ const (
 )
 
 // read reads one process: pidfd, then facts, then whether it still lives. It is
-// nil for a process that has exited; one that may not be read has an Err.
+// nil for a process that has exited, or is about to; one that may not be read
+// has an Err.
 func (h *Host) read(pid int, haproxy bool) *Process {
 	p := &Process{ProcID: ProcID{PID: pid}, HAProxy: haproxy}
 	handle, err := h.handle(pid)
@@ -34,7 +35,7 @@ func (h *Host) read(pid int, haproxy bool) *Process {
 	if err != nil && p.Err == nil {
 		p.Err = readError("process", "poll of its pidfd", err)
 	}
-	if exited {
+	if exited || p.Err != nil && h.exiting(pid) {
 		return nil
 	}
 	h.mu.Lock()
@@ -43,6 +44,27 @@ func (h *Host) read(pid int, haproxy bool) *Process {
 		handle.ticks = p.StartTicks
 	}
 	return p
+}
+
+// exiting tells a process that is amid its exit: it has no executable any more,
+// and perhaps no descriptors, while its pidfd does not say so yet. It runs
+// nothing again, so it is what it will be in an instant: gone. Its state letter
+// tells less: it comes at the end of that, and that of a leader comes also when
+// it has left other threads behind.
+//
+// A leader that is exiting starts no thread. So one is counted after it was seen
+// to be, and only if that is all, itself, nobody is left who could run.
+func (h *Host) exiting(pid int) bool {
+	for range 2 {
+		b, err := h.kernel.ReadFile(procPath(pid, "stat"), factLimit)
+		if err != nil {
+			return false
+		}
+		if st, err := parseStat(b); err != nil || !st.exiting || st.threads != 1 {
+			return false
+		}
+	}
+	return true
 }
 
 // readFacts reads every fact that may be read, also after one that may not be:

@@ -14,7 +14,8 @@ type stat struct {
 	state      byte
 	ppid       int
 	session    int
-	threads    int
+	exiting    bool // the leader of its threads is; the others may live on
+	threads    int  // those that were not buried yet, the leader included
 	startTicks uint64
 }
 
@@ -23,9 +24,14 @@ type stat struct {
 const (
 	statPPID       = 4 - 3
 	statSession    = 6 - 3
+	statFlags      = 9 - 3
 	statThreads    = 20 - 3
 	statStartTicks = 22 - 3
 )
+
+// flagExiting is PF_EXITING of linux/sched.h, in the flags of a task from the
+// beginning of its exit on: the same bit in every kernel that has pidfds.
+const flagExiting = 1 << 2
 
 // parseStat reads /proc/PID/stat. A process chooses its own command name, with
 // blanks and parentheses, but no field after it can hold a ')': the last one in
@@ -61,6 +67,11 @@ func parseStat(b []byte) (stat, error) {
 		}
 		*f.value = int(n)
 	}
+	flags, err := strconv.ParseUint(string(fields[statFlags]), 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("parse stat: flags: %w", err)
+	}
+	s.exiting = flags&flagExiting != 0
 	ticks, err := strconv.ParseUint(string(fields[statStartTicks]), 10, 64)
 	if err != nil {
 		return stat{}, fmt.Errorf("parse stat: start time: %w", err)

@@ -82,7 +82,11 @@ func (p *Proc) file(name string) (string, bool) {
 	case "comm":
 		return p.Comm + "\n", true
 	case "stat":
-		return fmt.Sprintf("%d (%s) %c %d 1 %d 0 -1 4194560 1 1 0 0 1 1 0 0 20 0 2 0 %d 1 1 1\n", p.PID, p.Comm, p.State, p.PPID, p.Session, p.Ticks), true
+		flags := 4194560
+		if p.Exiting {
+			flags |= 1 << 2
+		}
+		return fmt.Sprintf("%d (%s) %c %d 1 %d 0 -1 %d 1 1 0 0 1 1 0 0 20 0 %d 0 %d 1 1 1\n", p.PID, p.Comm, p.State, p.PPID, p.Session, flags, p.Threads, p.Ticks), true
 	case "status":
 		return fmt.Sprintf("Name:\t%s\nPid:\t%d\nUid:\t%d\t%d\t%d\t%d\nFDSize:\t%d\nNSpid:\t%d\t%d\nSigBlk:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n",
 			p.Comm, p.PID, p.UID, p.UID, p.UID, p.UID, 3+len(p.Sockets), p.PID, p.NSPID, p.Masks.Blocked, p.Masks.Ignored, p.Masks.Caught), true
@@ -167,6 +171,8 @@ func (w *World) Readlink(name string) (string, error) {
 		return "", unix.ENOENT
 	}
 	switch dir, base := path.Split(file); {
+	case file == "exe" && p.Exiting:
+		return "", unix.ENOENT
 	case file == "exe":
 		return p.Exe, nil
 	case file == "ns/pid":

@@ -70,6 +70,11 @@ type Proc struct {
 	// Ignores are the signals that do not end it.
 	Ignores []syscall.Signal
 
+	// Exiting has begun its exit: it has no executable any more, and is not gone
+	// yet. Threads are those it has, itself included; 2 unless it says otherwise.
+	Exiting bool
+	Threads int
+
 	exited bool
 }
 
@@ -103,6 +108,7 @@ func (w *World) Start(p Proc) *Proc {
 	p.Comm = cmp.Or(p.Comm, "haproxy")
 	p.State = cmp.Or(p.State, 'S')
 	p.NSPID = cmp.Or(p.NSPID, p.PID)
+	p.Threads = cmp.Or(p.Threads, 2)
 	p.Session = cmp.Or(p.Session, p.PID)
 	p.PIDNS = cmp.Or[uint64](p.PIDNS, PIDNS)
 	p.NetNS = cmp.Or[uint64](p.NetNS, NetNS)
