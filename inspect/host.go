@@ -31,14 +31,15 @@ func NewHost(k Kernel, exes []string) *Host {
 	return &Host{kernel: k, exes: exes, handles: map[int]*Handle{}}
 }
 
-// Close lets go of every process.
+// Close lets go of every process, and of those that a look would still take hold
+// of.
 func (h *Host) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for pid, handle := range h.handles {
+	for _, handle := range h.handles {
 		handle.close()
-		delete(h.handles, pid)
 	}
+	h.handles = nil
 }
 
 // Kernel is the host's seam, for its clock.
@@ -185,6 +186,9 @@ func (h *Host) handle(pid int) (*Handle, error) {
 		}
 		old.close()
 		delete(h.handles, pid)
+	}
+	if h.handles == nil {
+		return nil, ErrGone
 	}
 	handle, err := openHandle(h.kernel, pid)
 	if err != nil {

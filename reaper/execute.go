@@ -77,7 +77,7 @@ func (x *execution) escalate(ctx context.Context, in Instance) Instance {
 		}
 	}
 	x.approved = survivors
-	fresh, err := x.lookAt(ctx)
+	fresh, err := x.lookWithin(ctx, x.Timing.PassTimeout)
 	if err != nil {
 		return in
 	}
@@ -144,6 +144,16 @@ func (x *execution) agree(ctx context.Context, first Instance) (Instance, bool) 
 		}
 		first = second
 	}
+}
+
+// lookWithin looks again within a limit; 0 is none.
+func (x *execution) lookWithin(ctx context.Context, limit time.Duration) (Instance, error) {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	return x.lookAt(ctx)
 }
 
 // lookAt looks again at this instance alone.
@@ -254,6 +264,9 @@ func (x *execution) signalAll(ctx context.Context, in Instance, signal syscall.S
 			return leave(in, x.stopReason(ctx))
 		}
 		if err := x.confirmSettled(ctx, in); err != nil {
+			if ctx.Err() != nil {
+				return leave(in, x.stopReason(ctx))
+			}
 			in = refuse(in, ReasonChanged, err.Error())
 			x.logRefusal(in)
 			return in
@@ -293,7 +306,7 @@ func (x *execution) confirmSettled(ctx context.Context, in Instance) error {
 	clock := x.Host.Kernel()
 	deadline := clock.Boottime() + x.Timing.Settle
 	for {
-		err := x.confirmActive(ctx, in)
+		_, err := within(ctx, func() (struct{}, error) { return struct{}{}, x.confirmActive(ctx, in) })
 		if err == nil || errors.Is(err, inspect.ErrGone) || clock.Boottime() >= deadline {
 			return err
 		}

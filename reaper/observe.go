@@ -10,12 +10,22 @@ import (
 
 // observe looks at the host once and classifies what it sees. With an instance
 // of an earlier look, the sockets of no other are looked at, and what was
-// measured then for display (memory, connections) is left out.
+// measured then for display (memory, connections) is left out. The error is that
+// of inspect.Host.Observe, or the context's.
 func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
 	p.Step()
+	r, err := within(ctx, func() (Report, error) { return p.look(ctx, before) })
+	if err != nil {
+		r = Report{Version: 1, Host: inspect.Hostname(), Time: p.Host.Kernel().Now(), Instances: []Instance{}, Errors: []string{err.Error()}}
+	}
+	return r, err
+}
+
+// look is one whole look; it changes nothing of the pass.
+func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	s, err := p.Host.Observe(ctx)
 	if err != nil {
-		return Report{Version: 1, Host: inspect.Hostname(), Time: s.Time, Instances: []Instance{}, Errors: []string{err.Error()}}, err
+		return Report{}, err
 	}
 	l := Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s, Groups: Group(s),
@@ -33,7 +43,7 @@ func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
 	// All of a lineage may have exited while it was looked at.
 	l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return len(g.members) == 0 })
 	if err := ctx.Err(); err != nil {
-		return Report{Version: 1, Host: l.Host, Time: s.Time, Instances: []Instance{}, Errors: []string{err.Error()}}, err
+		return Report{}, err
 	}
 	return Classify(l, p.Memory), nil
 }

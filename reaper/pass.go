@@ -47,7 +47,7 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 		ctx, cancel = context.WithTimeout(ctx, p.Timing.PassTimeout)
 		defer cancel()
 	}
-	p.prepare()
+	p.prepare(ctx)
 	r, err := p.observe(ctx, nil)
 	r.CanSignal = p.Host.CanSignal()
 	if err == nil {
@@ -136,7 +136,7 @@ func hasDue(in Instance, at time.Time) bool {
 }
 
 // prepare fills in what may be left out.
-func (p *Pass) prepare() {
+func (p *Pass) prepare(ctx context.Context) {
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
 	}
@@ -147,5 +147,5 @@ func (p *Pass) prepare() {
 		p.Signalled = func(Memory, string, inspect.ProcID, string) {}
 	}
 	// Without it nothing remembered is believed; that delays, and harms nobody.
-	p.bootID, _ = inspect.BootID(p.Host.Kernel())
+	p.bootID, _ = within(ctx, func() (string, error) { return inspect.BootID(p.Host.Kernel()) })
 }
