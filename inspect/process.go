@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"errors"
+	"io"
 	"strconv"
 	"strings"
 
@@ -97,6 +98,12 @@ func (h *Host) readFacts(p *Process) {
 	})
 	read("arguments", "cmdline", commandLimit, func(b []byte) error {
 		p.Command = ParseCommand(b)
+		// The kernel ends early where it cannot get at a page of the arguments, and
+		// a pid cut short is another one's. A program that writes something over its
+		// arguments may leave out the last NUL; HAProxy does not.
+		if n := len(b); p.HAProxy && n > 0 && b[n-1] != 0 {
+			return io.ErrUnexpectedEOF
+		}
 		return nil
 	})
 	read("cgroup", "cgroup", factLimit, func(b []byte) error {
