@@ -38,6 +38,11 @@ type kernel struct {
 	first    map[string][]byte
 	looks    int
 
+	// dress, when set, changes what is shown of a process; beside are processes
+	// that are no part of the model, and which of them are residual.
+	dress  func(h host, b body, p *fakehost.Proc)
+	beside map[int]bool
+
 	right, wrong int
 	termed       map[int]bool
 	history      []string
@@ -68,7 +73,11 @@ func (k *kernel) become(h host) {
 		}
 	}
 	for _, b := range h.bodies {
-		k.World.Start(h.proc(b))
+		p := h.proc(b)
+		if k.dress != nil {
+			k.dress(h, b, &p)
+		}
+		k.World.Start(p)
 		k.alive[b.serial] = b.pid
 	}
 	if d := h.ticks - k.host.ticks; d > 0 {
@@ -284,8 +293,15 @@ func (k *kernel) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 		err = k.World.PidfdSendSignal(target, signal)
 		done()
 	}
-	if err == nil {
-		b := k.host.bodies[k.host.find(serial)]
+	if i := k.host.find(serial); err == nil && i < 0 {
+		if k.beside[k.behind[pidfd]] {
+			k.right++
+		} else {
+			k.wrong++
+		}
+		k.history = append(k.history, fmt.Sprintf("%v to %d", signal, k.behind[pidfd]))
+	} else if err == nil {
+		b := k.host.bodies[i]
 		if b.sort == worker && b.told && (signal == syscall.SIGTERM || k.termed[serial]) {
 			k.right++
 		} else {

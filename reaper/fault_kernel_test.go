@@ -1,0 +1,314 @@
+package reaper_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// fault is one way for a call to go wrong. A number is the errno that it fails
+// with.
+type fault struct {
+	name  string
+	errno unix.Errno
+	what  mishap
+}
+
+type mishap byte
+
+const (
+	fails     mishap = iota
+	failsOn          // this call and all after it that need a descriptor
+	shortRead        // half of what there is, and no more
+	cutLine          // all but the end of the last line
+	hangs            // until the pass has ended
+	blind            // every descriptor of every process seems to be closed: no kernel does that
+	leaks            // the descriptor is not closed: no kernel does that
+	changes          // the call is made, and the host is another one
+)
+
+var faults = []fault{
+	{"EACCES", unix.EACCES, fails}, {"EPERM", unix.EPERM, fails}, {"ENOENT", unix.ENOENT, fails}, {"ESRCH", unix.ESRCH, fails},
+	{"EINTR", unix.EINTR, fails}, {"EMFILE", unix.EMFILE, fails}, {"ENOMEM", unix.ENOMEM, fails}, {"EIO", unix.EIO, fails},
+	{"ENOBUFS", unix.ENOBUFS, fails}, {"ENOSYS", unix.ENOSYS, fails},
+	{"EMFILE from then on", unix.EMFILE, failsOn},
+	{"short read", 0, shortRead}, {"truncated line", 0, cutLine}, {"hang", 0, hangs},
+}
+
+// faulty stands between a pass and the model's kernel and makes one call go
+// wrong. It counts calls as the pass makes them.
+type faulty struct {
+	*kernel
+	fault   fault
+	at      int
+	change  host          // that it becomes, where the fault is that
+	noGetfd bool          // as a seccomp filter makes it
+	release chan struct{} // ends the hang
+
+	mu    sync.Mutex
+	calls int
+	hit   string // the call that went wrong, "" when none did: not every fault suits every call
+}
+
+// turn is the fault of this call, and whether there is one.
+func (f *faulty) turn(call, about string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.calls
+	f.calls++
+	if n != f.at && !(f.fault.what == failsOn && n > f.at || f.fault.what == blind || f.fault.what == leaks) {
+		return false
+	}
+	if f.hit == "" {
+		f.hit = fmt.Sprintf("call %d, %s %s", n, call, about)
+	}
+	return true
+}
+
+// unfit takes back that a call went wrong: this fault does not suit it.
+func (f *faulty) unfit() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fault.what != failsOn {
+		f.hit = ""
+	}
+}
+
+// kind is what may happen to a call.
+type kind struct {
+	name, about string
+	descriptor  bool // it needs a new one, if only while it lasts
+	sure        bool // it cannot fail
+	mayHang     bool // the kernel may let it wait for others as long as it likes
+}
+
+// through makes a call, or what the fault makes of it; cut is how its result is
+// cut short, nil where it has no length.
+func through[T any](f *faulty, k kind, call func() (T, error), cut func(result T, line bool) (T, bool)) (T, error) {
+	var none T
+	if !f.turn(k.name, k.about) {
+		return call()
+	}
+	switch f.fault.what {
+	case fails:
+		if k.sure {
+			break
+		}
+		return none, f.fault.errno
+	case failsOn:
+		if !k.descriptor {
+			return call()
+		}
+		return none, f.fault.errno
+	case shortRead, cutLine:
+		result, err := call()
+		if err == nil && cut != nil {
+			if short, ok := cut(result, f.fault.what == cutLine); ok {
+				return short, nil
+			}
+		}
+		f.unfit()
+		return result, err
+	case hangs:
+		if !k.mayHang {
+			break
+		}
+		<-f.release
+		return call()
+	case changes:
+		result, err := call()
+		f.kernel.mu.Lock()
+		defer f.kernel.mu.Unlock()
+		f.kernel.become(f.change)
+		return result, err
+	case blind, leaks:
+		return call()
+	}
+	f.unfit()
+	return call()
+}
+
+func cutBytes(b []byte, line bool) ([]byte, bool) {
+	n := len(b) / 2
+	if line {
+		n = max(0, len(b)-3)
+	}
+	return b[:n], n < len(b)
+}
+
+func cutText(s string, line bool) (string, bool) {
+	b, ok := cutBytes([]byte(s), line)
+	return string(b), ok
+}
+
+// cutList leaves one at least: none would say that this is the end.
+func cutList[T any](list []T, line bool) ([]T, bool) {
+	n := max(1, len(list)/2)
+	if line {
+		n = max(1, len(list)-1)
+	}
+	return list[:min(n, len(list))], n < len(list)
+}
+
+func (f *faulty) Pids(ctx context.Context) ([]int, error) {
+	return through(f, kind{name: "Pids", descriptor: true}, func() ([]int, error) { return f.kernel.Pids(ctx) }, nil)
+}
+
+func (f *faulty) ReadFile(name string, limit int) ([]byte, error) {
+	return through(f, kind{name: "ReadFile", about: name, descriptor: true, mayHang: true}, func() ([]byte, error) { return f.kernel.ReadFile(name, limit) }, cutBytes)
+}
+
+func (f *faulty) ReadDir(name string) ([]string, error) {
+	return through(f, kind{name: "ReadDir", about: name, descriptor: true, mayHang: true}, func() ([]string, error) { return f.kernel.ReadDir(name) }, cutList)
+}
+
+func (f *faulty) Changed(name string) (time.Time, error) {
+	return through(f, kind{name: "Changed", about: name, mayHang: true}, func() (time.Time, error) { return f.kernel.Changed(name) }, nil)
+}
+
+func (f *faulty) Readlink(name string) (string, error) {
+	return through(f, kind{name: "Readlink", about: name, mayHang: true}, func() (string, error) { return f.kernel.Readlink(name) }, cutText)
+}
+
+func (f *faulty) OpenDescriptors(pid, from int) ([]int, error) {
+	return through(f, kind{name: "OpenDescriptors", about: strconv.Itoa(pid), descriptor: true, mayHang: true},
+		func() ([]int, error) { return f.kernel.OpenDescriptors(pid, from) }, cutList)
+}
+
+func (f *faulty) PidfdOpen(pid int) (int, error) {
+	return through(f, kind{name: "PidfdOpen", about: strconv.Itoa(pid), descriptor: true}, func() (int, error) { return f.kernel.PidfdOpen(pid) }, nil)
+}
+
+func (f *faulty) PidfdGetfd(pidfd, fd int) (int, error) {
+	return through(f, kind{name: "PidfdGetfd", about: strconv.Itoa(fd), descriptor: true}, func() (int, error) {
+		switch {
+		case f.noGetfd:
+			return -1, unix.EPERM
+		case f.fault.what == blind:
+			return -1, unix.EBADF
+		}
+		return f.kernel.PidfdGetfd(pidfd, fd)
+	}, nil)
+}
+
+func (f *faulty) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
+	return f.errorOf(kind{name: "PidfdSendSignal", about: signal.String()}, func() error { return f.kernel.PidfdSendSignal(pidfd, signal) })
+}
+
+func (f *faulty) errorOf(k kind, call func() error) error {
+	_, err := through(f, k, func() (struct{}, error) { return struct{}{}, call() }, nil)
+	return err
+}
+
+func (f *faulty) Poll(fds []int, timeout time.Duration) ([]bool, error) {
+	return through(f, kind{name: "Poll", about: timeout.String()}, func() ([]bool, error) { return f.kernel.Poll(fds, timeout) }, nil)
+}
+
+// Close closes whatever it says, as close(2) of Linux does.
+func (f *faulty) Close(fd int) error {
+	closed := f.errorOf(kind{name: "Close"}, func() error { return nil })
+	if f.fault.what == leaks {
+		return nil
+	}
+	return errors.Join(closed, f.kernel.Close(fd))
+}
+
+func (f *faulty) SockoptInt(fd, level, option int) (int, error) {
+	return through(f, kind{name: "SockoptInt"}, func() (int, error) { return f.kernel.SockoptInt(fd, level, option) }, nil)
+}
+
+func (f *faulty) TCPInfo(fd int, info *unix.TCPInfo) error {
+	return f.errorOf(kind{name: "TCPInfo"}, func() error { return f.kernel.TCPInfo(fd, info) })
+}
+
+func (f *faulty) SockName(fd int) (inspect.SockAddr, error) {
+	return through(f, kind{name: "SockName"}, func() (inspect.SockAddr, error) { return f.kernel.SockName(fd) }, nil)
+}
+
+func (f *faulty) PeerName(fd int) (inspect.SockAddr, error) {
+	return through(f, kind{name: "PeerName"}, func() (inspect.SockAddr, error) { return f.kernel.PeerName(fd) }, nil)
+}
+
+func (f *faulty) Inode(fd int) (uint64, error) {
+	return through(f, kind{name: "Inode"}, func() (uint64, error) { return f.kernel.Inode(fd) }, nil)
+}
+
+func (f *faulty) NetlinkOpen() (int, error) {
+	return through(f, kind{name: "NetlinkOpen", descriptor: true}, f.kernel.NetlinkOpen, nil)
+}
+
+func (f *faulty) NetlinkSend(fd int, request []byte) error {
+	return f.errorOf(kind{name: "NetlinkSend"}, func() error { return f.kernel.NetlinkSend(fd, request) })
+}
+
+// NetlinkRecv has a timeout: that is what its hang comes to.
+func (f *faulty) NetlinkRecv(fd int, buf []byte) (int, error) {
+	if f.fault.what == hangs {
+		if f.turn("NetlinkRecv", "") {
+			return 0, unix.EAGAIN
+		}
+		return f.kernel.NetlinkRecv(fd, buf)
+	}
+	return through(f, kind{name: "NetlinkRecv"}, func() (int, error) { return f.kernel.NetlinkRecv(fd, buf) },
+		func(n int, line bool) (int, bool) {
+			b, ok := cutBytes(buf[:n], line)
+			return len(b), ok
+		})
+}
+
+// Dial to a master that hangs succeeds: the kernel answers for it.
+func (f *faulty) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if f.fault.what == hangs {
+		if f.turn("Dial", address) {
+			near, far := net.Pipe()
+			go func() {
+				<-f.release
+				far.Close()
+			}()
+			return near, nil
+		}
+		return f.kernel.Dial(ctx, network, address)
+	}
+	return through(f, kind{name: "Dial", about: address, descriptor: true}, func() (net.Conn, error) { return f.kernel.Dial(ctx, network, address) },
+		func(c net.Conn, line bool) (net.Conn, bool) { return &cutConn{Conn: c, line: line}, true })
+}
+
+// cutConn is a connection that ends before the answer does.
+type cutConn struct {
+	net.Conn
+	line bool
+	rest io.Reader
+}
+
+func (c *cutConn) Read(b []byte) (int, error) {
+	if c.rest == nil {
+		all, err := io.ReadAll(c.Conn)
+		if err != nil {
+			return 0, err
+		}
+		all, _ = cutBytes(all, c.line)
+		c.rest = bytes.NewReader(all)
+	}
+	return c.rest.Read(b)
+}
+
+// UserName may ask a directory service, and so take its time.
+func (f *faulty) UserName(uid uint32) string {
+	name, _ := through(f, kind{name: "UserName", sure: true, mayHang: true}, func() (string, error) { return f.kernel.UserName(uid), nil }, cutText)
+	return name
+}
+
+func (f *faulty) Sleep(ctx context.Context, d time.Duration) error {
+	return f.errorOf(kind{name: "Sleep", about: d.String(), sure: true}, func() error { return f.kernel.Sleep(ctx, d) })
+}

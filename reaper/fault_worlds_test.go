@@ -1,0 +1,113 @@
+package reaper_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// faultWorld is a host that a pass may find: one of the model's, and what the
+// model leaves out.
+type faultWorld struct {
+	scenario
+	dress   func(h host, b body, p *fakehost.Proc)
+	furnish func(k *kernel)
+	socket  string // --master-socket
+	noGetfd bool
+}
+
+// build is a new kernel of that world.
+func (w faultWorld) build() *kernel {
+	k := newKernel(host{}, nil)
+	k.boundary = func([]int) {}
+	k.dress = w.dress
+	k.become(w.host)
+	if w.furnish != nil {
+		w.furnish(k)
+	}
+	return k
+}
+
+func faultWorlds() []faultWorld {
+	var list []faultWorld
+	for _, s := range scenarios() {
+		list = append(list, faultWorld{scenario: s, socket: "none"})
+	}
+	timing := reaper.Timing{Settle: 150 * time.Millisecond, PassTimeout: time.Minute}
+	add := func(w faultWorld, name string, h host) {
+		w.scenario = scenario{name, h, timing}
+		list = append(list, w)
+	}
+	plain := faultWorld{socket: "none"}
+	reload := func(pid int) []string {
+		return []string{"a reload begins", fmt.Sprintf("the new worker is %d", pid), "the new worker is ready", "the old worker is told", "the reload ends"}
+	}
+	add(plain, "master-worker, two old workers", ordinaryHost(false).after(reload(103)...))
+	add(plain, "daemon, three old ones, one whose list is gone", ordinaryHost(true).after(slices.Concat(reload(103), reload(104), []string{"103 exits"})...))
+	add(plain, "master-worker, amid a check", ordinaryHost(false).after("102 forks a check"))
+	add(plain, "master-worker, a stranger has a worker's pid", ordinaryHost(false).after("101 exits", "a stranger gets pid 101"))
+	add(faultWorld{socket: "none", dress: amidExit}, "master-worker, a check amid its exit", ordinaryHost(false).after("102 forks a check"))
+	add(faultWorld{dress: answering}, "master-worker, its CLI answers", ordinaryHost(false).after(reload(103)...))
+	add(faultWorld{socket: "none", dress: logging, furnish: configured}, "master-worker, with a log client over UDP", ordinaryHost(false))
+	add(faultWorld{socket: "none", dress: contained}, "master-worker, in a container", ordinaryHost(false))
+	add(faultWorld{socket: "none", noGetfd: true}, "master-worker, pidfd_getfd is refused", ordinaryHost(false))
+	add(faultWorld{socket: "none", furnish: another}, "two instances", ordinaryHost(false))
+	return list
+}
+
+func amidExit(_ host, b body, p *fakehost.Proc) {
+	if b.sort == check {
+		p.Exiting, p.Threads = true, 1
+	}
+}
+
+// answering gives the master a CLI that tells the truth.
+func answering(h host, b body, p *fakehost.Proc) {
+	if b.sort == stranger {
+		return
+	}
+	p.Args = append(p.Args, "-S", "/run/haproxy.sock")
+	if b.sort != master {
+		return
+	}
+	p.CLI = map[string]string{}
+	rows := fmt.Sprintf("#<PID>          <type>          <reloads>       <uptime>        <version>      \n%-15d master          0               0d01h00m00s     2.6.12\n# workers\n", b.pid)
+	for _, w := range h.bodies {
+		if w.sort != worker {
+			continue
+		}
+		rows += fmt.Sprintf("%-15d worker          0               0d00h10m00s     2.6.12\n", w.pid)
+		stopping := 0
+		if w.told {
+			stopping = 1
+		}
+		p.CLI[fmt.Sprintf("@!%d show info", w.pid)] = fmt.Sprintf("Name: HAProxy\nPid: %d\nStopping: %d\nCurrConns: 7\n\n", w.pid, stopping)
+	}
+	p.CLI["show proc"] = rows + "\n"
+}
+
+// logging gives each worker a socket that only the configuration tells from a
+// listener.
+func logging(_ host, b body, p *fakehost.Proc) {
+	if b.sort == worker {
+		p.Sockets = append(p.Sockets, fakehost.UDP(40000+b.pid))
+	}
+}
+
+func configured(k *kernel) {
+	k.World.Write("/proc/100/root/etc/haproxy.cfg", "global\n log 10.0.0.9:514 local0\nfrontend f\n bind :443\n")
+}
+
+// contained puts all into namespaces of their own.
+func contained(_ host, _ body, p *fakehost.Proc) { p.PIDNS, p.NetNS = 7, 8 }
+
+// another is a second instance, with a residual process of its own.
+func another(k *kernel) {
+	s := fakehost.NewService(k.World, "edge", 500, ticks(50*time.Minute))
+	s.Worker(501, ticks(49*time.Minute), nil, fakehost.Client(22, 1, time.Minute))
+	s.Worker(502, ticks(30*time.Minute), []int{501}, fakehost.Listen(22))
+	k.beside = map[int]bool{501: true}
+}
