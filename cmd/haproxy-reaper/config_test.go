@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
 // files is a file system of a test: absent files do not exist.
@@ -222,6 +226,36 @@ func TestBadInputIsOneLineThatNamesItsPlace(t *testing.T) {
 func TestADefaultSettleMayBeLongerThanAShortPass(t *testing.T) {
 	if _, err := parse("reap --pass-timeout 2s", nil, nil); err != nil {
 		t.Errorf("%v, though nobody set --settle", err)
+	}
+}
+
+// An empty FIFO reads like an empty file, and an empty file means live.
+func TestOnlyARegularFileIsAConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	fifo, file, link := filepath.Join(dir, "fifo"), filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := errors.Join(unix.Mkfifo(fifo, 0o600), os.WriteFile(file, []byte("HAPROXY_REAPER_DRY_RUN=true\n"), 0o600), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	for path, row := range map[string]struct {
+		dryRun bool
+		want   string
+	}{
+		file:        {dryRun: true},
+		link:        {dryRun: true},
+		"/dev/null": {}, // which says in so many words that there is none
+		fifo:        {want: "read configuration file: " + fifo + ": not a regular file"},
+		dir:         {want: "read configuration file: " + dir + ": not a regular file"},
+		"/dev/zero": {want: "read configuration file: /dev/zero: not a regular file"},
+	} {
+		c, err := parseConfig([]string{"--config", path}, func(string) (string, bool) { return "", false }, inspect.Linux{}.ReadFile)
+		switch {
+		case row.want != "":
+			if err == nil || err.Error() != row.want {
+				t.Errorf("%s: %v, want %q", path, err, row.want)
+			}
+		case err != nil || bool(c.dryRun) != row.dryRun:
+			t.Errorf("%s: %v, want a dry run: %v", path, err, row.dryRun)
+		}
 	}
 }
 
