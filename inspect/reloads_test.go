@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,9 +61,21 @@ func TestReloadsThatAMasterCounts(t *testing.T) {
 func FuzzReloads(f *testing.F) {
 	f.Add([]byte("#<PID> <relative PID>\n1 master 0 5 0d 2.2\n2 worker [was: 1] 3 0d 2.2\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for pid, n := range parseReloads(b).Reloads {
+		answer := parseReloads(b)
+		for pid, n := range answer.Reloads {
 			if pid < 0 || n < 0 {
 				t.Errorf("process %d has seen %d", pid, n)
+			}
+		}
+		// parseShowProc reads the same text for the decision, and by stricter rules.
+		table, err := parseShowProc(b)
+		if err != nil {
+			return
+		}
+		known := slices.Concat(table.current, table.old, table.programs)
+		for pid := range answer.Reloads {
+			if !slices.Contains(known, pid) {
+				t.Errorf("process %d is not among %v", pid, known)
 			}
 		}
 	})

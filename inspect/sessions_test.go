@@ -1,7 +1,9 @@
 package inspect
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,11 +62,25 @@ func TestParseShowSessRefuses(t *testing.T) {
 func FuzzParseShowSess(f *testing.F) {
 	f.Add([]byte("0x1: proto=tcpv4 src=10.0.0.1:1 fe=fe age=5s\n\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		ages, _ := parseShowSess(b)
+		ages, err := parseShowSess(b)
+		if err != nil {
+			return
+		}
+		var again strings.Builder
 		for peer, age := range ages {
 			if age < 0 || !peer.IsValid() {
 				t.Errorf("%v: %v", peer, age)
 			}
+			days := age / (24 * time.Hour)
+			if days > 65535 {
+				return // of several numbers of days
+			}
+			rest := age % (24 * time.Hour)
+			fmt.Fprintf(&again, "0x1: src=%s:%d age=%dd%dm%ds\n", peer.Addr(), peer.Port(), days, rest/time.Minute, rest%time.Minute/time.Second)
+		}
+		same, err := parseShowSess([]byte(again.String()))
+		if diff := cmp.Diff(ages, same, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); err != nil || diff != "" {
+			t.Errorf("written and read again: %v, %s", err, diff)
 		}
 	})
 }
