@@ -16,8 +16,12 @@ type ConfiguredPorts struct {
 	Unknown bool
 }
 
-// configLimit is the most that is read of one configuration file.
-const configLimit = 64 << 20
+// The most that is read of a configuration. Anybody's process can name a million
+// files in its arguments, and all instances wait for one look.
+const (
+	configLimit    = 64 << 20 // of one file; for ConfiguredPorts of all together
+	maxConfigFiles = 1000
+)
 
 // ConfiguredPorts reads the ports of the configuration that a process was
 // started with.
@@ -26,12 +30,16 @@ func (h *Host) ConfiguredPorts(s Snapshot, p *Process) ConfiguredPorts {
 	if len(p.Command.Config) == 0 {
 		all.Unknown = true
 	}
-	for _, file := range h.configFiles(s, p) {
-		b, err := h.kernel.ReadFile(file.path(), configLimit)
+	files, whole := h.configFiles(s, p)
+	all.Unknown = all.Unknown || !whole
+	left := configLimit
+	for _, file := range files {
+		b, err := h.kernel.ReadFile(file.path(), left)
 		if err != nil {
 			all.Unknown = true
 			continue
 		}
+		left -= len(b)
 		ports, unknown := parseBindPorts(b)
 		for port := range ports {
 			all.Ports[port] = true
@@ -53,14 +61,16 @@ func (f configFile) path() string {
 }
 
 // configFiles are the files that a process was started with, in the order it
-// reads them.
-func (h *Host) configFiles(s Snapshot, p *Process) []configFile {
-	var all []configFile
-	for _, named := range configNames(s, p) {
+// reads them; not whole are the first of too many.
+func (h *Host) configFiles(s Snapshot, p *Process) (all []configFile, whole bool) {
+	names := configNames(s, p)
+	for _, named := range names[:min(len(names), maxConfigFiles)] {
 		files, _ := h.openDirectory(named)
-		all = append(all, files...)
+		if all = append(all, files...); len(all) > maxConfigFiles {
+			return all[:maxConfigFiles], false
+		}
 	}
-	return all
+	return all, len(names) <= maxConfigFiles
 }
 
 // configNames are the paths in a process's arguments. A worker may have changed

@@ -25,7 +25,8 @@ type Kernel interface {
 	// regular file is opened at all, and what a symbolic link to one leads to:
 	// /dev/null is empty, all else is ErrNotRegular.
 	ReadFile(path string, limit int) ([]byte, error)
-	// ReadDir lists the names in a directory, in order, and opens nothing else.
+	// ReadDir lists the names in a directory, in order, and opens nothing else; more
+	// than 10,000 are an error (unix.EFBIG).
 	ReadDir(path string) ([]string, error)
 	// Changed is when a file or symbolic link last changed in any way (st_ctime
 	// of lstat(2)). Unlike st_mtime nobody can set it, and what is moved into

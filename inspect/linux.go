@@ -109,10 +109,22 @@ func (Linux) ReadDir(path string) ([]string, error) {
 	}
 	dir := os.NewFile(uintptr(fd), path)
 	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
+	names, err := dir.Readdirnames(maxNames + 1)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case len(names) > maxNames:
+		return nil, unix.EFBIG
+	}
 	slices.Sort(names)
-	return names, err
+	return names, nil
 }
+
+// maxNames is the most that is listed of one directory: anybody can fill one and
+// name it in the arguments of a process.
+const maxNames = 10000
 
 func (Linux) Changed(path string) (time.Time, error) {
 	var st unix.Stat_t

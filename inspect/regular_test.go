@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -88,6 +89,27 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	buf := make([]byte, 100)
 	if n, err := inUse.Read(buf); string(buf[:n]) != "somebody's" {
 		t.Errorf("the reader of the FIFO gets %q, %v", buf[:n], err)
+	}
+}
+
+func TestADirectoryIsListedInOrderOrNotAtAll(t *testing.T) {
+	dir := t.TempDir()
+	if names, err := (Linux{}).ReadDir(dir); len(names) != 0 || err != nil {
+		t.Errorf("an empty one: %q, %v", names, err)
+	}
+	for n := range maxNames {
+		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(n)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names, err := (Linux{}).ReadDir(dir); len(names) != maxNames || !slices.IsSorted(names) || err != nil {
+		t.Errorf("%d names, %v", len(names), err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "one more"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := (Linux{}).ReadDir(dir); names != nil || !errors.Is(err, unix.EFBIG) {
+		t.Errorf("of too many: %d names, %v", len(names), err)
 	}
 }
 
