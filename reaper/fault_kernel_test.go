@@ -29,6 +29,7 @@ type mishap byte
 
 const (
 	fails     mishap = iota
+	failsEach        // whenever it is made again, too
 	failsOn          // this call and all after it that need a descriptor
 	shortRead        // half of what there is, and no more
 	cutLine          // all but the end of the last line
@@ -42,6 +43,7 @@ var faults = []fault{
 	{"EACCES", unix.EACCES, fails}, {"EPERM", unix.EPERM, fails}, {"ENOENT", unix.ENOENT, fails}, {"ESRCH", unix.ESRCH, fails},
 	{"EINTR", unix.EINTR, fails}, {"EMFILE", unix.EMFILE, fails}, {"ENOMEM", unix.ENOMEM, fails}, {"EIO", unix.EIO, fails},
 	{"ENOBUFS", unix.ENOBUFS, fails}, {"ENOSYS", unix.ENOSYS, fails},
+	{"EACCES each time", unix.EACCES, failsEach}, {"EIO each time", unix.EIO, failsEach}, {"ENOENT each time", unix.ENOENT, failsEach},
 	{"EMFILE from then on", unix.EMFILE, failsOn},
 	{"short read", 0, shortRead}, {"truncated line", 0, cutLine}, {"hang", 0, hangs},
 }
@@ -59,6 +61,7 @@ type faulty struct {
 	mu    sync.Mutex
 	calls int
 	hit   string // the call that went wrong, "" when none did: not every fault suits every call
+	same  string // that call without its number
 }
 
 // turn is the fault of this call, and whether there is one.
@@ -67,7 +70,10 @@ func (f *faulty) turn(call, about string) bool {
 	defer f.mu.Unlock()
 	n := f.calls
 	f.calls++
-	if n != f.at && !(f.fault.what == failsOn && n > f.at || f.fault.what == blind || f.fault.what == leaks) {
+	what := f.fault.what
+	if n == f.at {
+		f.same = call + about
+	} else if !(n > f.at && (what == failsOn || what == failsEach && call+about == f.same)) && what != blind && what != leaks {
 		return false
 	}
 	if f.hit == "" {
@@ -80,7 +86,7 @@ func (f *faulty) turn(call, about string) bool {
 func (f *faulty) unfit() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.fault.what != failsOn {
+	if f.fault.what != failsOn && f.fault.what != failsEach {
 		f.hit = ""
 	}
 }
@@ -101,7 +107,7 @@ func through[T any](f *faulty, k kind, call func() (T, error), cut func(result T
 		return call()
 	}
 	switch f.fault.what {
-	case fails:
+	case fails, failsEach:
 		if k.sure {
 			break
 		}
@@ -191,7 +197,10 @@ func (f *faulty) PidfdOpen(pid int) (int, error) {
 }
 
 func (f *faulty) PidfdGetfd(pidfd, fd int) (int, error) {
-	return through(f, kind{name: "PidfdGetfd", about: strconv.Itoa(fd), descriptor: true}, func() (int, error) {
+	f.kernel.mu.Lock()
+	about := fmt.Sprint(f.kernel.behind[pidfd], " ", fd)
+	f.kernel.mu.Unlock()
+	return through(f, kind{name: "PidfdGetfd", about: about, descriptor: true}, func() (int, error) {
 		switch {
 		case f.noGetfd:
 			return -1, unix.EPERM
