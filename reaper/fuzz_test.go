@@ -19,10 +19,7 @@ import (
 const fuzzBoot = "6f6a7e5c-1d3b-4c22-9a52-0e1f00000001" // of ordinary
 
 // hostOf picks a host by a number that the fuzzer chooses.
-func hostOf(n byte) faultWorld {
-	worlds := faultWorlds()
-	return worlds[int(n)%len(worlds)]
-}
+func hostOf(worlds []faultWorld, n byte) faultWorld { return worlds[int(n)%len(worlds)] }
 
 // passOver makes a pass, and fails on a wrong signal or a descriptor left open.
 func passOver(t *testing.T, w faultWorld, k *kernel, deadline time.Duration, memory reaper.Memory) {
@@ -43,12 +40,13 @@ func passOver(t *testing.T, w faultWorld, k *kernel, deadline time.Duration, mem
 }
 
 func FuzzNoStateSignalsAnybodyWhoIsNotResidual(f *testing.F) {
-	for n := range len(faultWorlds()) {
+	worlds := faultWorlds()
+	for n := range len(worlds) {
 		f.Add(byte(n), []byte(`{"version":1,"boot_id":"`+fuzzBoot+`","memory":{"101@66000":{"Residual":1},"102@180000":{"Residual":1800000000001,"Stranded":true},`+
 			`"100@60000":{"Residual":600000000001},"103@360000":{"Residual":3600000000000,"Superseded":1,"Signals":["SIGTERM","SIGKILL"]}},"counters":{}}`))
 	}
 	f.Fuzz(func(t *testing.T, n byte, content []byte) {
-		w := hostOf(n)
+		w := hostOf(worlds, n)
 		k := w.build()
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "state.json"), content, 0o600); err != nil {
@@ -61,11 +59,12 @@ func FuzzNoStateSignalsAnybodyWhoIsNotResidual(f *testing.F) {
 }
 
 func FuzzNoStrangerAddsASignal(f *testing.F) {
-	for n := range len(faultWorlds()) {
+	worlds := faultWorlds()
+	for n := range len(worlds) {
 		f.Add(byte(n), []byte("haproxy\x00-sf\x00101\x00102\x00-f\x00/etc/haproxy.cfg\x00"), "haproxy", "/system.slice/haproxy.service", fakehost.WorkerMasks.Caught, uint64(0), uint16(100), true)
 	}
 	f.Fuzz(func(t *testing.T, n byte, cmdline []byte, comm, cgroup string, caught, blocked uint64, age uint16, listens bool) {
-		w := hostOf(n)
+		w := hostOf(worlds, n)
 		k := w.build()
 		p := fakehost.Proc{
 			PID: 900, PPID: 1, UID: 5001, Ticks: k.now() - min(uint64(age), k.now()-1), Comm: comm, Cgroup: cgroup,
@@ -82,11 +81,12 @@ func FuzzNoStrangerAddsASignal(f *testing.F) {
 func FuzzNoAnswerOfAMasterCLIAddsASignal(f *testing.F) {
 	const table = "#<PID>          <type>          <reloads>       <uptime>        <version>      \n100             master          0               0d01h00m00s     2.6.12\n# workers\n"
 	info := []byte("Name: HAProxy\nPid: 101\nStopping: 1\nCurrConns: 7\n\n")
-	for n := range len(faultWorlds()) {
+	worlds := faultWorlds()
+	for n := range len(worlds) {
 		f.Add(byte(n), []byte(table+"102             worker          0               0d00h10m00s     2.6.12\n\n"), info)
 	}
 	f.Fuzz(func(t *testing.T, n byte, table, info []byte) {
-		w := hostOf(n)
+		w := hostOf(worlds, n)
 		w.socket = ""
 		dress := w.dress
 		w.dress = func(h host, b body, p *fakehost.Proc) {
