@@ -12,12 +12,16 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain makes one binary of three programs, told apart by the name they were
+// TestMain makes one binary of four programs, told apart by the name they were
 // started under: the tests, the agent itself (so that -race and coverage hold
-// for it as the tests run it), and the init of a bed.
+// for it as the tests run it), the init of a bed, and the agent with a test
+// before its system calls.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == bedInitName {
+	switch filepath.Base(os.Args[0]) {
+	case bedInitName:
 		bedInit()
+	case bedCallsName:
+		bedCalls()
 	}
 	testscript.Main(testRun{m}, map[string]func(){"haproxy-reaper": main})
 }

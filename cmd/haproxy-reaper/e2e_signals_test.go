@@ -2,13 +2,8 @@ package main
 
 import (
 	"errors"
-	"regexp"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"golang.org/x/sys/unix"
 
@@ -146,74 +141,4 @@ func TestSecondLiveRunLeavesTheFirstAlone(t *testing.T) {
 	b.answer(first)
 	b.agent("reap", "--deadline", "1h").exits(0) // the lock went with its holder
 	b.stay(before...)
-}
-
-// What the agent asks the kernel for, seen from outside of it.
-func TestPassSignalsNothingButTheResidualProcessesThroughTheirPidfds(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
-		s := b.startService("web", setup{model: model})
-		other := b.startService("other", setup{model: model, address: "127.0.0.1:8001"})
-		old := append(s.makeResidual(2, 1), other.makeResidual(1, 1)...)
-		wedged := old[0]
-		b.signal(wedged, "STOP")
-		trace := bedDir + "/trace"
-		job := b.start(command{args: []string{"strace", "-f", "-o", trace,
-			"-e", "trace=execve,kill,tkill,tgkill,rt_sigqueueinfo,rt_tgsigqueueinfo,pidfd_open,pidfd_send_signal",
-			bedAgent, "reap", "--deadline", "0s", "--kill-after", "1s", "-o", "json"}})
-		a := b.answer(job).exits(0)
-		for _, p := range old[1:] {
-			a.finds(p, isTerminated)
-		}
-
-		agent, sent := readTrace(t, b.read(trace))
-		want := map[int][]string{wedged.PID: {"SIGTERM", "SIGKILL"}, old[1].PID: {"SIGTERM"}, old[2].PID: {"SIGTERM"}}
-		delete(sent, agent) // Go tries out pidfds on itself
-		if diff := cmp.Diff(want, sent); diff != "" {
-			t.Errorf("signals by process (-want +got):\n%s", diff)
-		}
-	})
-}
-
-// readTrace reads strace's output: the traced program's pid, and the signals it
-// sent by the pid of the process they went to, however they were sent.
-func readTrace(t *testing.T, text string) (agent int, sent map[int][]string) {
-	t.Helper()
-	call := regexp.MustCompile(`^(\w+)\(([^)]*)\) += (-?\d+)`)
-	sent = map[int][]string{}
-	pidfds := map[int]int{}
-	begun := map[string]string{}
-	for line := range strings.Lines(text) {
-		thread, line, _ := strings.Cut(strings.TrimSpace(line), " ")
-		line = strings.TrimSpace(line)
-		if head, found := strings.CutSuffix(line, " <unfinished ...>"); found {
-			begun[thread] = head
-			continue
-		}
-		if strings.HasPrefix(line, "<... ") {
-			_, tail, _ := strings.Cut(line, " resumed>")
-			line = begun[thread] + tail
-		}
-		m := call.FindStringSubmatch(line)
-		if m == nil {
-			continue // exits, signals received
-		}
-		args := strings.Split(m[2], ", ")
-		first, _ := strconv.Atoi(args[0])
-		result, _ := strconv.Atoi(m[3])
-		switch m[1] {
-		case "execve":
-			agent, _ = strconv.Atoi(thread)
-		case "pidfd_open":
-			pidfds[result] = first
-		case "pidfd_send_signal":
-			pid, known := pidfds[first]
-			if !known {
-				t.Errorf("a signal through a descriptor that no pidfd_open returned: %s", line)
-			}
-			sent[pid] = append(sent[pid], args[1])
-		default: // by a bare pid
-			sent[first] = append(sent[first], line)
-		}
-	}
-	return agent, sent
 }
