@@ -44,6 +44,7 @@ type setup struct {
 	exe        string            // executable; /usr/sbin/haproxy when empty
 	container  bool              // in PID, mount and network namespaces of its own
 	inherit    []*os.File        // descriptors from 3 on
+	wrap       []string          // what runs it
 }
 
 // startService starts a service and waits until it serves. The name makes its
@@ -122,7 +123,7 @@ func (s *service) launch(flags ...string) {
 	if args[1] != "-D" {
 		detach = []string{"setsid", "--fork"}
 	}
-	args = slices.Concat(detach, s.b.haproxyAs(s.uid, args...), []string{"-f", s.config})
+	args = slices.Concat(s.wrap, detach, s.b.haproxyAs(s.uid, args...), []string{"-f", s.config})
 	if s.container {
 		args = append([]string{"unshare", "--pid", "--mount", "--fork"}, args[len(detach):]...)
 		s.b.start(command{args: slices.Concat(args, s.flags, flags), env: s.env, log: s.b.log, net: true})
