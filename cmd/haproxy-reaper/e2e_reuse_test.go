@@ -22,7 +22,7 @@ import (
 func TestPidUsedAgainAtAnyCallOfAPassIsNeverSignalled(t *testing.T) {
 	for _, successor := range []struct {
 		name string
-		next func(s *service, pid int, taken func() bool) process
+		next func(s *service, pid int) process
 		step int // primes: the calls of one sweep are not those of another
 	}{
 		{"by a stranger", (*service).strangerAs, 31},
@@ -37,24 +37,19 @@ func TestPidUsedAgainAtAnyCallOfAPassIsNeverSignalled(t *testing.T) {
 				for last := false; !last; at += successor.step {
 					old := s.makeResidual(1, 1)[0]
 					var next process
-					change := func(agent *job) {
+					change := func() {
 						s.release(old)
 						b.until(func() error { return b.gone(old) })
-						// A thread of the agent's own may be faster, which is a successor too.
-						mine := fmt.Sprintf("/proc/%d/task/%d", agent.pid(b), old.PID)
-						next = successor.next(s, old.PID, func() bool {
-							_, err := os.Stat(b.path(mine))
-							return err == nil
-						})
+						next = successor.next(s, old.PID)
 						if next.StartTicks != 0 {
 							points++
 						}
 					}
-					a := b.supervise([]string{"reap", "--deadline", "0s"}, func(n int, j *job, c heldCall) {
+					a := b.supervise([]string{"reap", "--deadline", "0s"}, func(n int, _ *job, c heldCall) {
 						// The last sweep ends at the call that signals.
 						if n == at || next.PID == 0 && c.signals() {
 							last = n != at
-							change(j)
+							change()
 						}
 						if next.PID != 0 {
 							b.wantsNoSignal(c, fmt.Sprintf("pid %d changed hands at call %d", old.PID, at))
@@ -107,19 +102,28 @@ func (b *bed) startOf(pid int) uint64 {
 	return p.StartTicks
 }
 
+// isThread tells whether a pid is that of a thread, which is a successor too: the
+// agent itself starts some, and so does HAProxy.
+func (b *bed) isThread(pid int) bool {
+	text, _ := os.ReadFile(b.path(fmt.Sprintf("/proc/%d/status", pid))) // nobody has it, else
+	_, group, found := strings.Cut(string(text), "\nTgid:\t")
+	return found && !strings.HasPrefix(group, fmt.Sprintf("%d\n", pid))
+}
+
 // strangerAs starts a program that has nothing to do with HAProxy under a pid,
-// unless that is taken: then it is the pid alone.
-func (s *service) strangerAs(pid int, taken func() bool) process {
+// unless a thread is faster: then it is the pid alone.
+func (s *service) strangerAs(pid int) process {
 	s.b.t.Helper()
 	found := process{ProcID: inspect.ProcID{PID: pid}}
 	s.b.until(func() error {
-		if taken() {
+		if s.b.isThread(pid) {
 			return nil
 		}
 		const script = `echo %d >/proc/sys/kernel/ns_last_pid; sleep 1000 >/dev/null 2>&1 & test $! = %d || { kill $!; exit 1; }`
 		j := s.b.start(command{args: []string{"sh", "-c", fmt.Sprintf(script, pid-1, pid)}})
 		if j.wait(s.b.t) != 0 {
-			return fmt.Errorf("pid %d is not to be had", pid)
+			text, _ := os.ReadFile(s.b.path(fmt.Sprintf("/proc/%d/status", pid)))
+			return fmt.Errorf("pid %d is not to be had: %.200s", pid, text)
 		}
 		found.StartTicks = s.b.startOf(pid)
 		return nil
@@ -128,8 +132,8 @@ func (s *service) strangerAs(pid int, taken func() bool) process {
 }
 
 // reloadAs reloads until the new active worker has a pid, and nobody is left of
-// the generations between; unless the pid is taken, as above.
-func (s *service) reloadAs(pid int, taken func() bool) process {
+// the generations between; unless a thread is faster, as above.
+func (s *service) reloadAs(pid int) process {
 	s.b.t.Helper()
 	end := time.Now().Add(bedPatience)
 	for before := 1; ; before = before%8 + 1 { // HAProxy takes pids for a moment before the worker's
@@ -146,7 +150,7 @@ func (s *service) reloadAs(pid int, taken func() bool) process {
 		if p := s.active(); p.PID == pid {
 			return p
 		}
-		if taken() {
+		if s.b.isThread(pid) {
 			return process{ProcID: inspect.ProcID{PID: pid}}
 		}
 		if time.Now().After(end) {
