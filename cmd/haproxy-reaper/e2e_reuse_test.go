@@ -119,11 +119,10 @@ func (s *service) strangerAs(pid int) process {
 		if s.b.isThread(pid) {
 			return nil
 		}
-		const script = `echo %d >/proc/sys/kernel/ns_last_pid; sleep 1000 >/dev/null 2>&1 & test $! = %d || { kill $!; exit 1; }`
-		j := s.b.start(command{args: []string{"sh", "-c", fmt.Sprintf(script, pid-1, pid)}})
-		if j.wait(s.b.t) != 0 {
-			text, _ := os.ReadFile(s.b.path(fmt.Sprintf("/proc/%d/status", pid)))
-			return fmt.Errorf("pid %d is not to be had: %.200s", pid, text)
+		const script = `echo %d >/proc/sys/kernel/ns_last_pid; sleep 1000 >/dev/null 2>&1 & test $! = %d || kill $!`
+		s.b.run(command{args: []string{"sh", "-c", fmt.Sprintf(script, pid-1, pid)}})
+		if name, _ := os.ReadFile(s.b.path(fmt.Sprintf("/proc/%d/comm", pid))); string(name) != "sleep\n" {
+			return fmt.Errorf("pid %d is not to be had: %q has it", pid, name)
 		}
 		found.StartTicks = s.b.startOf(pid)
 		return nil
