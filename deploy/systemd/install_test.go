@@ -9,7 +9,7 @@ import (
 )
 
 // shipped is a file of this folder.
-func shipped(t *testing.T, name string) string {
+func shipped(t testing.TB, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(name)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // ownCgroups makes a cgroup of that name in each hierarchy that a systemd keeps
 // its units in: the cgroup2 one, and on a hybrid host the named one of version
 // 1 besides. Two machines in one cgroup would share their units' cgroups.
-func ownCgroups(t *testing.T, name string) []string {
+func ownCgroups(t testing.TB, name string) []string {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -43,7 +43,7 @@ func ownCgroups(t *testing.T, name string) []string {
 
 // removeCgroup removes a cgroup and all below it, deepest first. The kernel
 // says EBUSY for as long as the last process is on its way out.
-func removeCgroup(t *testing.T, group string) {
+func removeCgroup(t testing.TB, group string) {
 	for end := time.Now().Add(Patience); ; time.Sleep(20 * time.Millisecond) {
 		var groups []string
 		filepath.WalkDir(group, func(path string, entry fs.DirEntry, err error) error {

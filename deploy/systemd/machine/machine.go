@@ -25,14 +25,15 @@ const Patience = time.Minute
 // systemd is process 1, its network is a loopback, its files are an overlay on
 // a root that is never written to. Machines side by side do not meet.
 type Machine struct {
-	T      *testing.T
+	T      testing.TB
 	leader string // pid of its process 1, as seen from here
 	netns  *os.File
 }
 
 // Boot boots a machine and waits until its systemd says that it is up. It is
-// powered off at the end of the test.
-func Boot(t *testing.T) *Machine {
+// powered off at the end of the test. The options are systemd-nspawn's, for what
+// not every machine has.
+func Boot(t testing.TB, options ...string) *Machine {
 	t.Helper()
 	return boot(t, "HAPROXY_REAPER_BED")
 }
@@ -79,6 +80,7 @@ func boot(t *testing.T, variable string) *Machine {
 		"--register=no", "--keep-unit", "--notify-ready=yes", "--link-journal=no",
 		"--private-network", "--volatile=overlay", "--console=pipe",
 		"--system-call-filter=pidfd_getfd")
+	nspawn.Args = append(nspawn.Args, options...)
 	nspawn.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + notify.LocalAddr().String()}
 	nspawn.Stdout, nspawn.Stderr = console, console
 	exited := start(t, nspawn)
@@ -126,7 +128,7 @@ func boot(t *testing.T, variable string) *Machine {
 }
 
 // start starts a child that the kernel ends when the tests end in any way.
-func start(t *testing.T, cmd *exec.Cmd) (exited <-chan struct{}) {
+func start(t testing.TB, cmd *exec.Cmd) (exited <-chan struct{}) {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	started, done := make(chan error), make(chan struct{})
@@ -150,7 +152,7 @@ func start(t *testing.T, cmd *exec.Cmd) (exited <-chan struct{}) {
 
 // powerOff asks the machine to power off, which SIGTERM means to
 // systemd-nspawn, and pulls the plug where that takes too long.
-func powerOff(t *testing.T, nspawn *exec.Cmd, exited <-chan struct{}) {
+func powerOff(t testing.TB, nspawn *exec.Cmd, exited <-chan struct{}) {
 	nspawn.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-exited:
