@@ -26,6 +26,7 @@ const Patience = time.Minute
 // a root that is never written to. Machines side by side do not meet.
 type Machine struct {
 	T      testing.TB
+	Name   string // its own, and that of its cgroups
 	leader string // pid of its process 1, as seen from here
 	netns  *os.File
 }
@@ -85,7 +86,7 @@ func boot(t *testing.T, variable string) *Machine {
 	nspawn.Stdout, nspawn.Stderr = console, console
 	exited := start(t, nspawn)
 
-	m := &Machine{T: t}
+	m := &Machine{T: t, Name: name}
 	t.Cleanup(func() {
 		if t.Failed() && m.leader != "" {
 			journal, _ := m.Run("journalctl", "--no-pager", "--lines=60", "--unit=haproxy*")

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// worker is what the soak itself has seen of one process that carries traffic:
+// its fork and its end from the kernel, its answers from the clients. Times are
+// CLOCK_MONOTONIC, zero is never. Nothing here comes from the agent.
+type worker struct {
+	pid         int
+	started     time.Duration
+	firstAnswer time.Duration // when a client first had its answer
+	lastBegan   time.Duration // when the last connection that it answered was begun
+	ended       time.Duration
+	status      unix.WaitStatus
+}
+
+// rules are what holds in one part of the run.
+type rules struct {
+	from      time.Duration // when the part began
+	deadline  time.Duration // before it nobody may be ended
+	allowance time.Duration // what may pass after the deadline; none is judged when zero
+	// lenient is for a rule without deadline, which may be faster than a client:
+	// that the younger worker answers so soon after the end will do.
+	lenient time.Duration
+}
+
+// earliness is how much before its deadline, by the soak's clock, a process may
+// be ended: the agent counts in the kernel's ticks of a hundredth of a second.
+const earliness = 50 * time.Millisecond
+
+// handover is how long after the end of a worker that left by itself a younger
+// one may answer for the first time.
+const handover = 2 * time.Second
+
+// tally is the outcome for one service in one part of the run.
+type tally struct {
+	residual   int           // were left behind until their deadline at least
+	terminated int           // of these, by SIGTERM
+	killed     int           // by SIGKILL
+	left       int           // by themselves
+	overdue    int           // later than the allowance, or still there
+	latest     time.Duration // after the deadline
+	wrong      []string      // each with what was wrong
+}
+
+func (t *tally) add(o tally) {
+	t.residual += o.residual
+	t.terminated += o.terminated
+	t.killed += o.killed
+	t.left += o.left
+	t.overdue += o.overdue
+	t.latest = max(t.latest, o.latest)
+	t.wrong = append(t.wrong, o.wrong...)
+}
+
+// judge says what became of the workers of one service, in the order that they
+// were started, in each part of the run. A worker belongs to the part in which
+// it ended, one that is still there to the last.
+func judge(workers []*worker, parts []rules, at time.Duration) []tally {
+	tallies := make([]tally, len(parts))
+	for i, w := range workers {
+		end := w.ended
+		if end == 0 {
+			end = at
+		}
+		part := 0
+		for i := range parts {
+			if parts[i].from <= end {
+				part = i
+			}
+		}
+		tallies[part].judge(w, workers[i+1:], parts[part], at)
+	}
+	return tallies
+}
+
+// judge adds one worker, with those that were started after it.
+func (t *tally) judge(w *worker, younger []*worker, r rules, at time.Duration) {
+	successor := successorOf(younger)
+	signalled := w.ended != 0 && w.status.Signaled()
+	if why := wrong(w, successor, r, at); why != "" {
+		t.wrong = append(t.wrong, fmt.Sprintf("process %d: %s", w.pid, why))
+		return
+	}
+	if successor == nil {
+		return
+	}
+	end := w.ended
+	if end == 0 {
+		end = at
+	}
+	due := max(successor.started+r.deadline, r.from)
+	if end < due && !signalled {
+		return // left in time, or is not due yet
+	}
+	t.residual++
+	t.latest = max(t.latest, end-due)
+	switch {
+	case r.allowance > 0 && end > due+r.allowance:
+		t.overdue++
+	case w.ended == 0:
+	case signalled && w.status.Signal() == unix.SIGKILL:
+		t.killed++
+	case signalled:
+		t.terminated++
+	default:
+		t.left++
+	}
+}
+
+// successorOf is the first younger worker that ever answered a client: its
+// start is what superseded the older one.
+func successorOf(younger []*worker) *worker {
+	for _, y := range younger {
+		if y.firstAnswer != 0 {
+			return y
+		}
+	}
+	return nil
+}
+
+// wrong says what is wrong with a worker's end, if anything.
+func wrong(w, successor *worker, r rules, at time.Duration) string {
+	if w.ended == 0 {
+		return ""
+	}
+	if !w.status.Signaled() {
+		if w.firstAnswer == 0 || at < w.ended+handover || successor != nil && successor.firstAnswer < w.ended+handover {
+			return ""
+		}
+		return fmt.Sprintf("the active one left with exit status %d", w.status.ExitStatus())
+	}
+	name := unix.SignalName(w.status.Signal())
+	superseded := successor != nil && successor.firstAnswer < w.ended+r.lenient
+	switch s := w.status.Signal(); {
+	case s == unix.SIGUSR1 && w.firstAnswer == 0:
+		return "" // HAProxy's own: a reload that came before it was ready to hear it
+	case s != unix.SIGTERM && s != unix.SIGKILL:
+		return "died of " + name
+	case r.lenient > 0 && !superseded && at < w.ended+r.lenient:
+		return "" // not known yet
+	case !superseded && w.firstAnswer == 0:
+		return "a starting one was ended by " + name
+	case !superseded:
+		return "the active one was ended by " + name
+	case w.lastBegan > w.ended-r.deadline/2 && r.deadline > 0:
+		return fmt.Sprintf("ended by %s, %v after it took a new connection", name, w.ended-w.lastBegan)
+	case w.ended < successor.started+r.deadline-earliness:
+		return fmt.Sprintf("ended by %s, %v before its deadline", name, successor.started+r.deadline-w.ended)
+	}
+	return ""
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// patience is how long a client waits for its answer. One whose first packet
+// was dropped tries again after a second, and must not count as lost for that.
+const patience = 15 * time.Second
+
+// mostAtOnce is how many connections may be under way: above, the next ones are
+// not made, and count as failed.
+const mostAtOnce = 8000
+
+// report is what the clients of one service have seen since their last report.
+type report struct {
+	Made    int            // connections, those to be held included
+	Failed  int            // of these: no connection, no answer, half an answer
+	Cut     int            // held connections that ended before their time
+	Errors  map[string]int // of the failed
+	Answers map[int]answer // by the pid of the worker
+}
+
+// answer is what is known of a worker by its answers, in CLOCK_MONOTONIC.
+type answer struct{ First, LastBegan time.Duration }
+
+// clients are those of one service.
+type clients struct {
+	address string
+	every   time.Duration // a connection
+	hold    time.Duration // a held connection
+
+	mu     sync.Mutex
+	report report
+}
+
+// load runs the clients of all addresses until standard input ends, and writes a
+// line with their reports several times a second. It is a process of its own in
+// the network of the machine.
+func load(args []string) error {
+	rate, err := strconv.ParseFloat(args[0], 64)
+	if err != nil || rate <= 0 {
+		return fmt.Errorf("%q is no rate", args[0])
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	var all []*clients
+	for _, address := range args[1:] {
+		c := &clients{address: address, every: time.Duration(float64(len(args)-1) / rate * float64(time.Second)), hold: holdEvery}
+		all = append(all, c)
+		go c.run(ctx)
+		go c.holdOn(ctx)
+	}
+	out := bufio.NewWriter(os.Stdout)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+		reports := make([]report, len(all))
+		for i, c := range all {
+			reports[i] = c.take()
+		}
+		if err := json.NewEncoder(out).Encode(reports); err != nil {
+			return err
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take returns the report, and begins another.
+func (c *clients) take() report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.report
+	c.report = report{}
+	return r
+}
+
+// run makes connections at a fixed rate, whatever becomes of them.
+func (c *clients) run(ctx context.Context) {
+	underWay := make(chan struct{}, mostAtOnce)
+	for next := time.Now(); ctx.Err() == nil; next = next.Add(c.every) {
+		time.Sleep(time.Until(next))
+		select {
+		case underWay <- struct{}{}:
+			go func() {
+				defer func() { <-underWay }()
+				began := now()
+				pid, err := ask(c.address)
+				if ctx.Err() == nil || err == nil {
+					c.made(began, pid, err)
+				}
+			}()
+		default:
+			c.made(0, 0, fmt.Errorf("not made: %d are under way", mostAtOnce))
+		}
+	}
+}
+
+// made takes down a connection, and who has answered it, 0 when that was not told.
+func (c *clients) made(began time.Duration, pid int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Made++
+	if err != nil {
+		c.report.Failed++
+		if c.report.Errors == nil {
+			c.report.Errors = map[string]int{}
+		}
+		c.report.Errors[plainly(err)]++
+		return
+	}
+	if pid == 0 {
+		return
+	}
+	if c.report.Answers == nil {
+		c.report.Answers = map[int]answer{}
+	}
+	a, known := c.report.Answers[pid]
+	if !known {
+		a.First = now()
+	}
+	a.LastBegan = max(a.LastBegan, began)
+	c.report.Answers[pid] = a
+}
+
+// plainly is an error without what differs from one connection to the next.
+func plainly(err error) string {
+	var errno syscall.Errno
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && errors.As(err, &errno):
+		return op.Op + ": " + errno.Error()
+	case errors.As(err, &op) && op.Timeout():
+		return op.Op + ": timeout"
+	}
+	return err.Error()
+}
+
+// ask makes a connection, asks for the page and returns the pid that it tells.
+// The connection is reset at the end, so that it leaves nothing in TIME_WAIT.
+func ask(address string) (pid int, err error) {
+	c, err := dial(address)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return 0, err
+	}
+	var buf [512]byte
+	n := 0
+	for {
+		more, err := c.Read(buf[n:])
+		n += more
+		if errors.Is(err, io.EOF) {
+			return told(string(buf[:n]))
+		}
+		if err != nil {
+			return 0, err
+		}
+		if n == len(buf) {
+			return 0, errors.New("too long an answer")
+		}
+	}
+}
+
+func dial(address string) (*net.TCPConn, error) {
+	c, err := net.DialTimeout("tcp4", address, patience)
+	if err != nil {
+		return nil, err
+	}
+	tcp := c.(*net.TCPConn)
+	tcp.SetLinger(0)
+	tcp.SetDeadline(time.Now().Add(patience))
+	return tcp, nil
+}
+
+// told is the pid in a whole answer.
+func told(text string) (int, error) {
+	head, body, found := strings.Cut(text, "\r\n\r\n")
+	number, isPid := strings.CutPrefix(body, "pid ")
+	number, whole := strings.CutSuffix(number, "\n")
+	switch {
+	case text == "":
+		return 0, errors.New("closed without an answer")
+	case !strings.Contains(head, " 200 "):
+		status, _, _ := strings.Cut(head, "\r\n")
+		return 0, errors.New("answered " + status)
+	case !found || !isPid || !whole:
+		return 0, errors.New("half an answer")
+	}
+	return strconv.Atoi(number)
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/deploy/systemd/machine"
+)
+
+// The parts of a run, one after another over the same services and under the
+// same storm and load. HAProxy alone comes first: what it loses by itself is not
+// the agent's doing.
+const (
+	partAlone = iota
+	partTimer
+	partServe
+	partNaive
+	numParts
+)
+
+var partNames = [numParts]string{"HAProxy alone", "agent by its timer", "agent as a service", "naive rule"}
+
+// shares are how long each part takes, of the whole.
+var shares = [numParts]float64{0.15, 0.37, 0.37, 0.11}
+
+// seen is what clients and storm did to one service in one part.
+type seen struct {
+	reloads, connections, failed, cut int
+	errors                            map[string]int
+}
+
+// run is a soak under way.
+type run struct {
+	settings
+	cells  []cell
+	m      *machine.Machine
+	ledger *ledger
+	began  time.Time
+
+	mu      sync.Mutex
+	part    int
+	rules   []rules
+	seen    [numParts][]seen
+	refused map[string]int // reloads that systemd says went wrong, by what it says
+	kills   int            // of the agent
+	wedged  int
+}
+
+// soak runs all parts, prints the table, and fails t if anything is not as it
+// must be.
+func soak(ctx context.Context, t *tester, s settings) {
+	all, err := cells(roots())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{settings: s, cells: all, began: time.Now(), refused: map[string]int{}}
+	for part := range r.seen {
+		r.seen[part] = make([]seen, len(all))
+	}
+	events, err := listenEvents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(events) })
+	r.m = boot(t, s, all)
+	r.ledger = newLedger(r.m.Name, all)
+	go r.ledger.watch(events)
+	t.Cleanup(r.ledger.close)
+	for _, c := range all {
+		r.m.Must("systemctl", "start", c.unit())
+	}
+	loaded := r.startLoad(ctx, t)
+	endProgress := r.showProgress()
+	t.Cleanup(endProgress)
+	for part := range numParts {
+		r.enter(part)
+		r.play(ctx, part)
+		if ctx.Err() != nil {
+			break
+		}
+		select {
+		case err := <-loaded:
+			t.Fatal("the clients ended:", err)
+		default:
+		}
+	}
+	endProgress()
+	r.ledger.close()
+	r.report(t, os.Stdout)
+	if ctx.Err() != nil {
+		t.Fatal("interrupted")
+	}
+}
+
+// startLoad starts the clients in the machine, and takes in what they report.
+func (r *run) startLoad(ctx context.Context, t *tester) (ended <-chan error) {
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "/usr/bin/soak"
+	r.m.Write(path, string(self), 0o755)
+	args := []string{path, "load", fmt.Sprint(r.rate)}
+	for _, c := range r.cells {
+		args = append(args, c.address())
+	}
+	cmd := r.m.Command(ctx, args...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		var err error
+		for err == nil && lines.Scan() {
+			var reports []report
+			if err = json.Unmarshal(lines.Bytes(), &reports); err == nil {
+				r.take(reports)
+			}
+		}
+		if ended := cmd.Wait(); err == nil {
+			err = ended
+		}
+		done <- err
+	}()
+	t.Cleanup(func() { in.Close() })
+	return done
+}
+
+// take takes in what the clients have seen.
+func (r *run) take(reports []report) {
+	for i, c := range r.cells {
+		for pid, a := range reports[i].Answers {
+			r.ledger.answered(c.unit(), pid, a.First, a.LastBegan)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range reports {
+		s := &r.seen[r.part][i]
+		s.connections += reports[i].Made
+		s.failed += reports[i].Failed
+		s.cut += reports[i].Cut
+		for text, n := range reports[i].Errors {
+			if s.errors == nil {
+				s.errors = map[string]int{}
+			}
+			s.errors[text] += n
+		}
+	}
+}
+
+// enter begins a part.
+func (r *run) enter(part int) {
+	rule := rules{from: now(), deadline: r.deadline}
+	switch part {
+	case partTimer, partServe:
+		rule.allowance = r.allowance
+	case partNaive:
+		rule.deadline, rule.lenient = 0, time.Second
+	}
+	r.mu.Lock()
+	r.part = part
+	r.rules = append(r.rules, rule)
+	r.mu.Unlock()
+	r.ledger.enter(part)
+}
+
+// play plays a part to its end.
+func (r *run) play(whole context.Context, part int) {
+	ctx, stop := context.WithTimeout(whole, time.Duration(shares[part]*float64(r.duration)))
+	defer stop()
+	var sides sync.WaitGroup
+	defer sides.Wait()
+	switch part {
+	case partTimer, partServe:
+		unit := "haproxy-reaper.timer"
+		if part == partServe {
+			unit = "haproxy-reaper-serve.service"
+		}
+		r.m.Must("systemctl", "start", unit)
+		defer r.m.Must("systemctl", "stop", unit)
+		defer r.untilGone(whole)
+		sides.Go(func() { r.count(&r.kills, nowAndThen(ctx, 8*time.Second, r.ledger.killAgent)) })
+		sides.Go(func() { r.count(&r.wedged, nowAndThen(ctx, 8*time.Second, r.ledger.wedge)) })
+	case partNaive:
+		sides.Go(func() { r.ledger.naive(ctx) })
+	}
+	storm(ctx, r.m, r.cells, r.reloads, r.reloaded)
+	<-ctx.Done()
+}
+
+func (r *run) count(total *int, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*total += n
+}
+
+// reloaded takes down a reload.
+func (r *run) reloaded(c int, output string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.refused[fmt.Sprintf("%v: %s", err, output)]++
+		return
+	}
+	r.seen[r.part][c].reloads++
+}
+
+// untilGone waits until no residual process is left, or it is too late for it.
+func (r *run) untilGone(ctx context.Context) {
+	for end := time.Now().Add(r.deadline + r.allowance); ctx.Err() == nil && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if r.ledger.old() == 0 {
+			return
+		}
+	}
+}
+
+// tallies are the judge's, by part and service.
+func (r *run) tallies() (all [numParts][]tally) {
+	r.mu.Lock()
+	parts := append([]rules(nil), r.rules...)
+	r.mu.Unlock()
+	for part := range all {
+		all[part] = make([]tally, len(r.cells))
+	}
+	for i, c := range r.cells {
+		for part, t := range r.ledger.judge(c.unit(), parts) {
+			all[part][i] = t
+		}
+	}
+	return all
+}
+
+// errors are what went wrong with connections in a part, by kind.
+func (r *run) errors(part int) map[string]int {
+	sum := map[string]int{}
+	for _, s := range r.seen[part] {
+		for text := range maps.Keys(s.errors) {
+			sum[text] += s.errors[text]
+		}
+	}
+	return sum
+}

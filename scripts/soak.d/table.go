@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// row is one line of the table: what happened, and how it was judged.
+type row struct {
+	seen
+	tally
+}
+
+// row sums up the services that fit, in one part.
+func (r *run) row(part int, tallies []tally, fit func(c int) bool) (sum row) {
+	for c := range r.cells {
+		if !fit(c) {
+			continue
+		}
+		s := r.seen[part][c]
+		sum.reloads += s.reloads
+		sum.connections += s.connections
+		sum.failed += s.failed
+		sum.cut += s.cut
+		sum.add(tallies[c])
+	}
+	return sum
+}
+
+// report prints the table and what is to be said about it, and fails t where the
+// agent or the soak itself is not as it must be.
+func (r *run) report(t *tester, w io.Writer) {
+	tallies := r.tallies()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(w, "%s, %d cores, %s, %s, %s in all; deadline %v, %v allowed after it.\n\n", time.Now().Format(time.DateOnly),
+		runtime.NumCPU(), kernel(), runtime.Version(), time.Since(r.began).Round(time.Second), r.deadline, r.allowance)
+
+	heading := []string{"HAProxy", "run as", "reloads", "connections", "failed", "of them alone", "residual", "terminated", "killed", "left", "overdue", "latest", "wrong"}
+	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(heading, " | "), strings.Repeat(" --- |", 2)+strings.Repeat(" ---: |", len(heading)-2))
+	withAgent := func(fit func(int) bool) row {
+		sum := r.row(partTimer, tallies[partTimer], fit)
+		more := r.row(partServe, tallies[partServe], fit)
+		sum.reloads += more.reloads
+		sum.connections += more.connections
+		sum.failed += more.failed
+		sum.cut += more.cut
+		sum.add(more.tally)
+		return sum
+	}
+	line := func(release, kind string, sum row, alone string) {
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %d | %s | %d | %d | %d | %d | %d | %.1fs | %d |\n", release, kind,
+			thousands(sum.reloads), thousands(sum.connections), sum.failed, alone,
+			sum.residual, sum.terminated, sum.killed, sum.left, sum.overdue, sum.latest.Seconds(), len(sum.wrong))
+	}
+	blamed := 0
+	for i, c := range r.cells {
+		one := func(k int) bool { return k == i }
+		sum, alone := withAgent(one), r.seen[partAlone][i]
+		line(c.release(), c.kind, sum, fmt.Sprintf("%d of %s", alone.failed, thousands(alone.connections)))
+		if alone.failed == 0 {
+			blamed += sum.failed
+		}
+	}
+	every := func(int) bool { return true }
+	total, alone := withAgent(every), r.row(partAlone, tallies[partAlone], every)
+	line("**all**", "", total, fmt.Sprintf("%d of %s", alone.failed, thousands(alone.connections)))
+	fmt.Fprintf(w, "\n%s held connections were cut with their residual processes. The agent was ended by SIGKILL %d times, and was started %s times in all; %d residual processes were wedged by SIGSTOP.\n",
+		thousands(total.cut), r.kills, thousands(r.ledger.agentStarts()), r.wedged)
+	for _, part := range []int{partAlone, partTimer, partServe} {
+		for _, text := range slices.Sorted(maps.Keys(r.errors(part))) {
+			fmt.Fprintf(w, "%s: %d times %s.\n", partNames[part], r.errors(part)[text], text)
+		}
+		for _, tally := range tallies[part] {
+			for _, what := range tally.wrong[:min(len(tally.wrong), 5)] {
+				fmt.Fprintf(w, "%s: WRONG: %s\n", partNames[part], what)
+			}
+		}
+	}
+	for text, n := range r.refused {
+		fmt.Fprintf(w, "%d reloads were refused: %s\n", n, text)
+	}
+	control := r.row(partNaive, tallies[partNaive], every)
+	fmt.Fprintf(w, "The naive rule in its place, in %s reloads and %s connections: %d processes wrongly ended, %s connections failed.\n",
+		thousands(control.reloads), thousands(control.connections), len(control.wrong), thousands(control.failed))
+	for _, what := range control.wrong[:min(3, len(control.wrong))] {
+		fmt.Fprintf(w, "    %s\n", what)
+	}
+
+	switch {
+	case r.ledger.lostEvents() != nil:
+		t.Error("the judge is blind:", r.ledger.lostEvents())
+	case len(alone.wrong) > 0:
+		t.Error("HAProxy alone is judged to be wrong: the judge is")
+	case total.terminated == 0 || r.kills == 0:
+		t.Error("nothing was terminated, or the agent was never killed: this shows nothing")
+	case len(r.rules) == numParts && len(control.wrong) == 0:
+		t.Error("the naive rule was not found out: this shows nothing")
+	}
+	if blamed > 0 || len(total.wrong) > 0 || total.overdue > 0 {
+		t.Errorf("%d connections failed where HAProxy alone loses none, %d processes were wrongly ended, %d left too late", blamed, len(total.wrong), total.overdue)
+	}
+}
+
+func thousands(n int) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+func kernel() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "Linux"
+	}
+	release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-")
+	return "Linux " + release
+}
