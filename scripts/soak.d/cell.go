@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The ways to run HAProxy that the soak runs each release in.
@@ -71,6 +72,10 @@ const (
 
 func (c cell) file(suffix string) string { return filepath.Join(releaseDir, c.name()+suffix) }
 
+// checkTimeout is when HAProxy itself ends an external check: at its inter, or
+// timeout connect, whichever is the shorter.
+const checkTimeout = 5 * time.Second
+
 // configuration is the service's: a page that tells who answers. The listening
 // sockets are handed on at a reload, so that HAProxy itself loses no connection;
 // no old worker is ended by HAProxy for the number of reloads that it has seen.
@@ -84,8 +89,7 @@ func (c cell) configuration() string {
 backend checked
     option external-check
     external-check command /bin/true
-    timeout check 30s
-    server-template s 1-4 127.0.0.1:9 check inter 200ms
+    server-template s 1-30 127.0.0.1:9 check inter 5s
 `
 	case shards:
 		binds[0] += " shards 4"
@@ -107,7 +111,7 @@ backend checked
     uid 101
     gid 102
     nbthread 2
-    maxconn 4000
+    maxconn 900
 ` + global + `
 defaults
     mode http
@@ -149,7 +153,7 @@ BindPaths=` + sharedDir + `:` + releaseDir + `
 Restart=always
 RestartSec=100ms
 SuccessExitStatus=143
-LimitNOFILE=20000
+LimitNOFILE=2048
 `
 }
 

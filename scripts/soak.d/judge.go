@@ -24,14 +24,18 @@ type rules struct {
 	from      time.Duration // when the part began
 	deadline  time.Duration // before it nobody may be ended
 	allowance time.Duration // what may pass after the deadline; none is judged when zero
-	// lenient is for a rule without deadline, which may be faster than a client:
-	// that the younger worker answers so soon after the end will do.
+	// lenient is how long after the end of a worker the younger one, which was
+	// started at least a deadline before, may still give its first answer.
 	lenient time.Duration
 }
 
 // earliness is how much before its deadline, by the soak's clock, a process may
 // be ended: the agent counts in the kernel's ticks of a hundredth of a second.
 const earliness = 50 * time.Millisecond
+
+// starved is how long clients may be without an answer on a machine that is busy
+// with other things, before a younger worker counts as one that does not serve.
+const starved = 8 * time.Second
 
 // handover is how long after the end of a worker that left by itself a younger
 // one may answer for the first time.
@@ -142,7 +146,7 @@ func wrong(w, successor *worker, r rules, at time.Duration) string {
 		return "" // HAProxy's own: a reload that came before it was ready to hear it
 	case s != unix.SIGTERM && s != unix.SIGKILL:
 		return "died of " + name
-	case r.lenient > 0 && !superseded && at < w.ended+r.lenient:
+	case !superseded && at < w.ended+r.lenient:
 		return "" // not known yet
 	case !superseded && w.firstAnswer == 0:
 		return "a starting one was ended by " + name

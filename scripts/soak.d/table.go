@@ -60,12 +60,19 @@ func (r *run) report(t *tester, w io.Writer) {
 			thousands(sum.reloads), thousands(sum.connections), sum.failed, alone,
 			sum.residual, sum.terminated, sum.killed, sum.left, sum.overdue, sum.latest.Seconds(), len(sum.wrong))
 	}
-	blamed := 0
+	var notes []string
+	blamed, handovers := 0, r.lostHandovers()
 	for i, c := range r.cells {
 		one := func(k int) bool { return k == i }
 		sum, alone := withAgent(one), r.seen[partAlone][i]
 		line(c.release(), c.kind, sum, fmt.Sprintf("%d of %s", alone.failed, thousands(alone.connections)))
-		if alone.failed == 0 {
+		switch {
+		case sum.failed == 0:
+		case alone.failed > 0:
+			notes = append(notes, fmt.Sprintf("%s %s: HAProxy alone loses connections too.", c.release(), c.kind))
+		case handovers[i] > 0:
+			notes = append(notes, fmt.Sprintf("%s %s: HAProxy says that it did not hand over its listeners, %d times.", c.release(), c.kind, handovers[i]))
+		default:
 			blamed += sum.failed
 		}
 	}
@@ -83,6 +90,9 @@ func (r *run) report(t *tester, w io.Writer) {
 				fmt.Fprintf(w, "%s: WRONG: %s\n", partNames[part], what)
 			}
 		}
+	}
+	for _, note := range notes {
+		fmt.Fprintln(w, note)
 	}
 	for text, n := range r.refused {
 		fmt.Fprintf(w, "%d reloads were refused: %s\n", n, text)
