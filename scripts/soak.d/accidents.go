@@ -50,7 +50,7 @@ func (l *ledger) wedge() bool {
 	at := now()
 	for _, u := range l.units {
 		for i, w := range u.workers {
-			y := successorOf(u.workers[i+1:])
+			y := successorOf(w, u.workers[i+1:])
 			if w.ended == 0 && y != nil && y.firstAnswer < at-time.Second && w.lastBegan < at-time.Second {
 				old = append(old, w.pid)
 			}

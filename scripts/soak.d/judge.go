@@ -17,6 +17,9 @@ type worker struct {
 	lastBegan   time.Duration // when the last connection that it answered was begun
 	ended       time.Duration
 	status      unix.WaitStatus
+	// relief is a younger worker that was seen to listen right after the end of
+	// this one: evidence where clients are starved, and none has its answer yet.
+	relief *worker
 }
 
 // rules are what holds in one part of the run.
@@ -85,13 +88,13 @@ func judge(workers []*worker, parts []rules, at time.Duration) []tally {
 
 // judge adds one worker, with those that were started after it.
 func (t *tally) judge(w *worker, younger []*worker, r rules, at time.Duration) {
-	successor := successorOf(younger)
+	successor := successorOf(w, younger)
 	signalled := w.ended != 0 && w.status.Signaled()
 	if why := wrong(w, successor, r, at); why != "" {
 		t.wrong = append(t.wrong, fmt.Sprintf("process %d: %s", w.pid, why))
 		return
 	}
-	if successor == nil {
+	if successor == nil || signalled && w.status.Signal() == unix.SIGUSR1 {
 		return
 	}
 	end := w.ended
@@ -117,11 +120,11 @@ func (t *tally) judge(w *worker, younger []*worker, r rules, at time.Duration) {
 	}
 }
 
-// successorOf is the first younger worker that ever answered a client: its
-// start is what superseded the older one.
-func successorOf(younger []*worker) *worker {
+// successorOf is the first younger worker that ever answered a client, or was
+// seen to listen: its start is what superseded the older one.
+func successorOf(w *worker, younger []*worker) *worker {
 	for _, y := range younger {
-		if y.firstAnswer != 0 {
+		if y.firstAnswer != 0 || y == w.relief {
 			return y
 		}
 	}
@@ -134,13 +137,13 @@ func wrong(w, successor *worker, r rules, at time.Duration) string {
 		return ""
 	}
 	if !w.status.Signaled() {
-		if w.firstAnswer == 0 || at < w.ended+handover || successor != nil && successor.firstAnswer < w.ended+handover {
+		if w.firstAnswer == 0 || at < w.ended+handover || w.relief != nil || successor != nil && successor.firstAnswer < w.ended+handover {
 			return ""
 		}
 		return fmt.Sprintf("the active one left with exit status %d", w.status.ExitStatus())
 	}
 	name := unix.SignalName(w.status.Signal())
-	superseded := successor != nil && successor.firstAnswer < w.ended+r.lenient
+	superseded := w.relief != nil || successor != nil && successor.firstAnswer < w.ended+r.lenient
 	switch s := w.status.Signal(); {
 	case s == unix.SIGUSR1 && w.firstAnswer == 0:
 		return "" // HAProxy's own: a reload that came before it was ready to hear it

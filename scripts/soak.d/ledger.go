@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -136,6 +137,7 @@ func (l *ledger) ended(e event, m *member) {
 	switch {
 	case m.worker != nil:
 		m.worker.ended, m.worker.status = e.at, e.status
+		m.worker.relief = u.listening(m.worker)
 		m.parent.workers--
 	case m.depth == depthStarted && (e.status.Signaled() || u.master && m.workers > 0):
 		u.wrong = append(u.wrong, fmt.Sprintf("process %d: the master, or what starts a daemon, ended with wait status %#x", e.pid, int(e.status)))
@@ -144,6 +146,19 @@ func (l *ledger) ended(e event, m *member) {
 		u.wrong = append(u.wrong, fmt.Sprintf("process %d: an external check was ended by %s", e.pid, unix.SignalName(e.status.Signal())))
 		u.parts = append(u.parts, l.part)
 	}
+}
+
+// listening is a worker younger than w that listens now, if there is one.
+func (u *unitLedger) listening(w *worker) *worker {
+	for _, y := range slices.Backward(u.workers) {
+		if y == w {
+			break
+		}
+		if y.ended == 0 && listens(y.pid) {
+			return y
+		}
+	}
+	return nil
 }
 
 // answered takes down that a worker, by its pid within the machine, has answered.
@@ -180,7 +195,7 @@ func (l *ledger) old() (n int) {
 	defer l.mu.Unlock()
 	for _, u := range l.units {
 		for i, w := range u.workers {
-			if w.ended == 0 && successorOf(u.workers[i+1:]) != nil {
+			if w.ended == 0 && successorOf(w, u.workers[i+1:]) != nil {
 				n++
 			}
 		}
