@@ -81,9 +81,12 @@ const checkTimeout = 5 * time.Second
 // no old worker is ended by HAProxy for the number of reloads that it has seen.
 // An upload that never ends keeps its worker.
 func (c cell) configuration() string {
-	global, binds, sections := "", []string{"bind " + c.address()}, ""
+	global, binds, sections, maxconn := "", []string{"bind " + c.address()}, "", 900
 	switch c.kind {
 	case externalCheck:
+		// Its child closes each descriptor that there may be before it becomes the
+		// check, and is the youngest HAProxy with a listener meanwhile.
+		maxconn = 9000
 		global = "    external-check\n    insecure-fork-wanted\n"
 		sections = `
 backend checked
@@ -111,7 +114,7 @@ backend checked
     uid 101
     gid 102
     nbthread 2
-    maxconn 900
+    maxconn ` + strconv.Itoa(maxconn) + `
 ` + global + `
 defaults
     mode http
@@ -153,7 +156,7 @@ BindPaths=` + sharedDir + `:` + releaseDir + `
 Restart=always
 RestartSec=100ms
 SuccessExitStatus=143
-LimitNOFILE=2048
+LimitNOFILE=20000
 `
 }
 

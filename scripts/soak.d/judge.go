@@ -11,7 +11,7 @@ import (
 // its fork and its end from the kernel, its answers from the clients. Times are
 // CLOCK_MONOTONIC, zero is never. Nothing here comes from the agent.
 type worker struct {
-	pid         int
+	pid, inner  int // on the host, and in the machine
 	started     time.Duration
 	firstAnswer time.Duration // when a client first had its answer
 	lastBegan   time.Duration // when the last connection that it answered was begun
@@ -52,6 +52,7 @@ type tally struct {
 	left       int           // by themselves
 	overdue    int           // later than the allowance, or still there
 	latest     time.Duration // after the deadline
+	late       []*worker     // the overdue ones
 	wrong      []string      // each with what was wrong
 }
 
@@ -62,6 +63,7 @@ func (t *tally) add(o tally) {
 	t.left += o.left
 	t.overdue += o.overdue
 	t.latest = max(t.latest, o.latest)
+	t.late = append(t.late, o.late...)
 	t.wrong = append(t.wrong, o.wrong...)
 }
 
@@ -110,6 +112,7 @@ func (t *tally) judge(w *worker, younger []*worker, r rules, at time.Duration) {
 	switch {
 	case r.allowance > 0 && end > due+r.allowance:
 		t.overdue++
+		t.late = append(t.late, w)
 	case w.ended == 0:
 	case signalled && w.status.Signal() == unix.SIGKILL:
 		t.killed++

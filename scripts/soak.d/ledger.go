@@ -120,6 +120,7 @@ func (l *ledger) forked(e event, parent *member) {
 		u := l.units[m.unit]
 		u.workers = append(u.workers, m.worker)
 		if inner, err := innerPid(e.pid); err == nil {
+			m.worker.inner = inner
 			u.inner[inner] = m.worker
 		}
 	}

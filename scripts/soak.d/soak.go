@@ -33,8 +33,8 @@ var shares = [numParts]float64{0.15, 0.37, 0.37, 0.11}
 
 // seen is what clients and storm did to one service in one part.
 type seen struct {
-	reloads, connections, failed, cut int
-	errors                            map[string]int
+	reloads, connections, failed, missed, cut int
+	errors                                    map[string]int
 }
 
 // run is a soak under way.
@@ -160,6 +160,7 @@ func (r *run) take(reports []report) {
 		s := &r.seen[r.part][i]
 		s.connections += reports[i].Made
 		s.failed += reports[i].Failed
+		s.missed += reports[i].Missed
 		s.cut += reports[i].Cut
 		for text, n := range reports[i].Errors {
 			if s.errors == nil {

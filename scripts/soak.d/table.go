@@ -28,6 +28,7 @@ func (r *run) row(part int, tallies []tally, fit func(c int) bool) (sum row) {
 		sum.reloads += s.reloads
 		sum.connections += s.connections
 		sum.failed += s.failed
+		sum.missed += s.missed
 		sum.cut += s.cut
 		sum.add(tallies[c])
 	}
@@ -51,6 +52,7 @@ func (r *run) report(t *tester, w io.Writer) {
 		sum.reloads += more.reloads
 		sum.connections += more.connections
 		sum.failed += more.failed
+		sum.missed += more.missed
 		sum.cut += more.cut
 		sum.add(more.tally)
 		return sum
@@ -66,6 +68,7 @@ func (r *run) report(t *tester, w io.Writer) {
 		one := func(k int) bool { return k == i }
 		sum, alone := withAgent(one), r.seen[partAlone][i]
 		line(c.release(), c.kind, sum, fmt.Sprintf("%d of %s", alone.failed, thousands(alone.connections)))
+		notes = append(notes, r.explain(sum.late, c.unit())...)
 		switch {
 		case sum.failed == 0:
 		case alone.failed > 0:
@@ -79,8 +82,8 @@ func (r *run) report(t *tester, w io.Writer) {
 	every := func(int) bool { return true }
 	total, alone := withAgent(every), r.row(partAlone, tallies[partAlone], every)
 	line("**all**", "", total, fmt.Sprintf("%d of %s", alone.failed, thousands(alone.connections)))
-	fmt.Fprintf(w, "\n%s held connections were cut with their residual processes. The agent was ended by SIGKILL %d times, and was started %s times in all; %d residual processes were wedged by SIGSTOP.\n",
-		thousands(total.cut), r.kills, thousands(r.ledger.agentStarts()), r.wedged)
+	fmt.Fprintf(w, "\n%s connections were due and not made, for want of CPU. %s held ones were cut with their residual processes. The agent was ended by SIGKILL %d times, and was started %s times in all; %d residual processes were wedged by SIGSTOP.\n",
+		thousands(total.missed), thousands(total.cut), r.kills, thousands(r.ledger.agentStarts()), r.wedged)
 	for _, part := range []int{partAlone, partTimer, partServe} {
 		for _, text := range slices.Sorted(maps.Keys(r.errors(part))) {
 			fmt.Fprintf(w, "%s: %d times %s.\n", partNames[part], r.errors(part)[text], text)

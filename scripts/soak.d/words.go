@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // lostHandovers counts, by service, how often HAProxy itself said that a new
 // process did not get the listening sockets of the old one: it asks for a second
@@ -23,4 +26,21 @@ func lostHandovers(journal string) (n int) {
 		}
 	}
 	return n
+}
+
+// explain is what the agent itself said about processes that left too late.
+func (r *run) explain(late []*worker, unit string) (lines []string) {
+	if len(late) == 0 {
+		return nil
+	}
+	journal := r.m.Must("journalctl", "--no-pager", "--output=short-monotonic", "--unit="+agentUnits[0], "--unit="+agentUnits[1])
+	for _, w := range late {
+		lines = append(lines, fmt.Sprintf("%s: process %d (%d) was superseded %.1fs after the start of the machine's host, and left too late; the agent on it:", unit, w.pid, w.inner, w.started.Seconds()))
+		for line := range strings.Lines(journal) {
+			if strings.Contains(line, "instance="+unit) && (strings.Contains(line, "msg=refused") || strings.Contains(line, fmt.Sprintf("pid=%d ", w.inner))) {
+				lines = append(lines, "    "+strings.TrimSpace(line))
+			}
+		}
+	}
+	return lines
 }
