@@ -24,9 +24,10 @@ type worker struct {
 
 // rules are what holds in one part of the run.
 type rules struct {
-	from      time.Duration // when the part began
-	deadline  time.Duration // before it nobody may be ended
-	allowance time.Duration // what may pass after the deadline; none is judged when zero
+	from      time.Duration   // when the part began
+	deadline  time.Duration   // before it nobody may be ended
+	allowance time.Duration   // what may pass after the deadline; none is judged when zero
+	kills     []time.Duration // when the soak ended the agent: the allowance begins anew
 	// lenient is how long after the end of a worker the younger one, which was
 	// started at least a deadline before, may still give its first answer.
 	lenient time.Duration
@@ -52,8 +53,14 @@ type tally struct {
 	left       int           // by themselves
 	overdue    int           // later than the allowance, or still there
 	latest     time.Duration // after the deadline
-	late       []*worker     // the overdue ones
+	late       []late        // the overdue ones
 	wrong      []string      // each with what was wrong
+}
+
+// late is an overdue process.
+type late struct {
+	*worker
+	due, until time.Duration
 }
 
 func (t *tally) add(o tally) {
@@ -110,9 +117,9 @@ func (t *tally) judge(w *worker, younger []*worker, r rules, at time.Duration) {
 	t.residual++
 	t.latest = max(t.latest, end-due)
 	switch {
-	case r.allowance > 0 && end > due+r.allowance:
+	case r.allowance > 0 && end > r.limit(due):
 		t.overdue++
-		t.late = append(t.late, w)
+		t.late = append(t.late, late{w, due, end})
 	case w.ended == 0:
 	case signalled && w.status.Signal() == unix.SIGKILL:
 		t.killed++
@@ -121,6 +128,17 @@ func (t *tally) judge(w *worker, younger []*worker, r rules, at time.Duration) {
 	default:
 		t.left++
 	}
+}
+
+// limit is when a process that is due must have left.
+func (r rules) limit(due time.Duration) time.Duration {
+	limit := due + r.allowance
+	for _, kill := range r.kills {
+		if due <= kill && kill <= limit {
+			limit = kill + r.allowance
+		}
+	}
+	return limit
 }
 
 // successorOf is the first younger worker that ever answered a client, or was

@@ -27,6 +27,8 @@ var (
 	hasty = rules{from: at(1), lenient: at(1)}
 )
 
+func one(r rules) []rules { return []rules{r} }
+
 func TestTheJudgeTellsARightEndFromAWrongOne(t *testing.T) {
 	t.Parallel()
 	// Started at 10s, and answers from then on.
@@ -92,6 +94,32 @@ func TestTheJudgeTellsARightEndFromAWrongOne(t *testing.T) {
 			if got.residual != row.want.residual || got.terminated != row.want.terminated || got.killed != row.want.killed ||
 				got.left != row.want.left || got.overdue != row.want.overdue || got.latest != row.want.latest {
 				t.Errorf("got %+v, want %+v", got, row.want)
+			}
+		})
+	}
+}
+
+func TestTheAllowanceBeginsAnewWhenTheSoakHasEndedTheAgent(t *testing.T) {
+	t.Parallel()
+	younger := &worker{pid: 2, started: at(10), firstAnswer: at(10.1)}
+	for _, row := range []struct {
+		name    string
+		kills   []time.Duration
+		overdue int
+	}{
+		{"nobody ended the agent", nil, 1},
+		{"it was ended while the process was due", []time.Duration{at(15)}, 0},
+		{"it was ended again and again", []time.Duration{at(13), at(14), at(15)}, 0},
+		{"it was ended before that", []time.Duration{at(11)}, 1},
+		{"it was ended when it was too late already", []time.Duration{at(22.5)}, 1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			older := &worker{pid: 1, firstAnswer: at(1), lastBegan: at(10), ended: at(23), status: byTERM}
+			rules := agent
+			rules.kills = row.kills
+			if got := judge([]*worker{older, younger}, one(rules), at(60))[0]; got.overdue != row.overdue {
+				t.Errorf("got %+v, want %d overdue", got, row.overdue)
 			}
 		})
 	}

@@ -143,7 +143,7 @@ func (l *ledger) ended(e event, m *member) {
 	case m.depth == depthStarted && (e.status.Signaled() || u.master && m.workers > 0):
 		u.wrong = append(u.wrong, fmt.Sprintf("process %d: the master, or what starts a daemon, ended with wait status %#x", e.pid, int(e.status)))
 		u.parts = append(u.parts, l.part)
-	case m.depth == depthCheck && e.status.Signaled() && e.at-m.began < checkTimeout-earliness:
+	case m.depth == depthCheck && e.status.Signaled() && e.at-m.began < checkTimeout/2:
 		u.wrong = append(u.wrong, fmt.Sprintf("process %d: an external check was ended by %s", e.pid, unix.SignalName(e.status.Signal())))
 		u.parts = append(u.parts, l.part)
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // lostHandovers counts, by service, how often HAProxy itself said that a new
@@ -28,18 +30,27 @@ func lostHandovers(journal string) (n int) {
 	return n
 }
 
-// explain is what the agent itself said about processes that left too late.
-func (r *run) explain(late []*worker, unit string) (lines []string) {
-	if len(late) == 0 {
+// explain is what the agent itself said while a process stayed too long.
+func (r *run) explain(all []late, unit string) (lines []string) {
+	if len(all) == 0 {
 		return nil
 	}
 	journal := r.m.Must("journalctl", "--no-pager", "--output=short-monotonic", "--unit="+agentUnits[0], "--unit="+agentUnits[1])
-	for _, w := range late {
-		lines = append(lines, fmt.Sprintf("%s: process %d (%d) was superseded %.1fs after the start of the machine's host, and left too late; the agent on it:", unit, w.pid, w.inner, w.started.Seconds()))
-		for line := range strings.Lines(journal) {
-			if strings.Contains(line, "instance="+unit) && (strings.Contains(line, "msg=refused") || strings.Contains(line, fmt.Sprintf("pid=%d ", w.inner))) {
-				lines = append(lines, "    "+strings.TrimSpace(line))
-			}
+	for _, l := range all {
+		lines = append(lines, fmt.Sprintf("%s: process %d (%d in the machine) left %.1fs after its deadline. The agent meanwhile:", unit, l.pid, l.inner, (l.until-l.due).Seconds()))
+		lines = append(lines, during(journal, l.due, l.until)...)
+	}
+	return lines
+}
+
+// during are the lines of a journal in that time, 40 at the most.
+func during(journal string, from, to time.Duration) (lines []string) {
+	for line := range strings.Lines(journal) {
+		// "[17363.123456] host unit[pid]: text"
+		stamp, text, _ := strings.Cut(strings.TrimPrefix(line, "["), "]")
+		seconds, err := strconv.ParseFloat(strings.TrimSpace(stamp), 64)
+		if at := time.Duration(seconds * float64(time.Second)); err == nil && from <= at && at <= to && len(lines) < 40 {
+			lines = append(lines, fmt.Sprintf("    %+.1fs%s", (at-from).Seconds(), strings.TrimRight(text, "\n")))
 		}
 	}
 	return lines
