@@ -179,7 +179,7 @@ func command(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func read(t *testing.T, path string) []byte {
+func read(t testing.TB, path string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {

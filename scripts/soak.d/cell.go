@@ -79,26 +79,28 @@ const checkTimeout = 5 * time.Second
 // configuration is the service's: a page that tells who answers. The listening
 // sockets are handed on at a reload, so that HAProxy itself loses no connection;
 // no old worker is ended by HAProxy for the number of reloads that it has seen.
-// An upload that never ends keeps its worker.
+// An upload that never ends keeps its worker. A connection is taken with its
+// request only: one that has sent nothing yet is closed by a worker that is told
+// to stop, and a starved client would count that as lost.
 func (c cell) configuration() string {
-	global, binds, sections, maxconn := "", []string{"bind " + c.address()}, "", 900
+	global, binds, sections, maxconn := "", []string{"bind " + c.address() + " defer-accept"}, "", 900
 	switch c.kind {
 	case externalCheck:
-		// Its child closes each descriptor that there may be before it becomes the
-		// check, and is the youngest HAProxy with a listener meanwhile.
-		maxconn = 9000
+		// The child of a check closes each descriptor that there may be before it
+		// becomes the check, and is the youngest HAProxy with a listener meanwhile.
+		maxconn = 2000
 		global = "    external-check\n    insecure-fork-wanted\n"
 		sections = `
 backend checked
     option external-check
     external-check command /bin/true
-    server-template s 1-30 127.0.0.1:9 check inter 5s
+    server-template s 1-10 127.0.0.1:9 check inter 5s
 `
 	case shards:
 		binds[0] += " shards 4"
 		if c.major == 2 && c.minor < 5 {
 			// Before there were shards, a line for each socket.
-			line := "bind " + c.address() + " process 1/"
+			line := "bind " + c.address() + " defer-accept process 1/"
 			binds = []string{line + "1", line + "1", line + "2", line + "2"}
 		}
 	}
@@ -156,7 +158,7 @@ BindPaths=` + sharedDir + `:` + releaseDir + `
 Restart=always
 RestartSec=100ms
 SuccessExitStatus=143
-LimitNOFILE=20000
+LimitNOFILE=5000
 `
 }
 

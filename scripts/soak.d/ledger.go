@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ type unitLedger struct {
 // ledger is the soak's own record of all processes of its machine.
 type ledger struct {
 	machine string // its name
+	systemd int    // its process 1, as the host has it
 
 	mu     sync.Mutex
 	alive  map[int]*member
@@ -54,8 +56,8 @@ type ledger struct {
 // agentUnits are the units of the agent, which are watched for their pids.
 var agentUnits = []string{"haproxy-reaper.service", "haproxy-reaper-serve.service"}
 
-func newLedger(machine string, cells []cell) *ledger {
-	l := &ledger{machine: machine, alive: map[int]*member{}, units: map[string]*unitLedger{}, agents: map[string]map[int]bool{}}
+func newLedger(machine string, systemd int, cells []cell) *ledger {
+	l := &ledger{machine: machine, systemd: systemd, alive: map[int]*member{}, units: map[string]*unitLedger{}, agents: map[string]map[int]bool{}}
 	for _, c := range cells {
 		l.units[c.unit()] = &unitLedger{master: !c.daemon(), inner: map[int]*worker{}}
 	}
@@ -65,8 +67,12 @@ func newLedger(machine string, cells []cell) *ledger {
 	return l
 }
 
-// watch takes down all events until the descriptor is closed.
+// watch takes down all events until the descriptor is closed. It does so before
+// all others on a busy machine, where it may: of what has ended long ago little
+// can be learnt.
 func (l *ledger) watch(fd int) {
+	runtime.LockOSThread() // for good: the thread ends with this goroutine
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0)
 	err := readEvents(fd, l.take)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,7 +91,12 @@ func (l *ledger) take(e event) {
 			l.started(e, unitOf(e.pid, l.machine))
 		}
 	case procEventFork:
-		if parent := l.alive[e.parent]; parent != nil {
+		parent := l.alive[e.parent]
+		if parent == nil && e.parent != l.systemd {
+			// What starts a daemon may have left before its own start was read of.
+			parent = &member{unit: unitOf(e.pid, l.machine)}
+		}
+		if parent != nil && (l.units[parent.unit] != nil || l.agents[parent.unit] != nil) {
 			l.forked(e, parent)
 		}
 	case procEventExit:

@@ -201,7 +201,9 @@ func ask(address string) (pid int, err error) {
 }
 
 func dial(address string) (*net.TCPConn, error) {
-	c, err := net.DialTimeout("tcp4", address, patience)
+	// Probes of idle connections would be half of the calls.
+	dialer := net.Dialer{Timeout: patience, KeepAlive: -1}
+	c, err := dialer.Dial("tcp4", address)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func soak(ctx context.Context, t *tester, s settings) {
 	}
 	t.Cleanup(func() { unix.Close(events) })
 	r.m = boot(t, s, all)
-	r.ledger = newLedger(r.m.Name, all)
+	r.ledger = newLedger(r.m.Name, r.m.Leader(), all)
 	go r.ledger.watch(events)
 	t.Cleanup(r.ledger.close)
 	start := []string{"systemctl", "start"}

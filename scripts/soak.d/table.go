@@ -63,7 +63,7 @@ func (r *run) report(t *tester, w io.Writer) {
 			sum.residual, sum.terminated, sum.killed, sum.left, sum.overdue, sum.latest.Seconds(), len(sum.wrong))
 	}
 	var notes []string
-	blamed, handovers := 0, r.lostHandovers()
+	blamed := 0
 	for i, c := range r.cells {
 		one := func(k int) bool { return k == i }
 		sum, alone := withAgent(one), r.seen[partAlone][i]
@@ -73,9 +73,11 @@ func (r *run) report(t *tester, w io.Writer) {
 		case sum.failed == 0:
 		case alone.failed > 0:
 			notes = append(notes, fmt.Sprintf("%s %s: HAProxy alone loses connections too.", c.release(), c.kind))
-		case handovers[i] > 0:
-			notes = append(notes, fmt.Sprintf("%s %s: HAProxy says that it did not hand over its listeners, %d times.", c.release(), c.kind, handovers[i]))
 		default:
+			if n := r.lostHandovers(c); n > 0 {
+				notes = append(notes, fmt.Sprintf("%s %s: HAProxy says that it did not hand over its listeners, %d times.", c.release(), c.kind, n))
+				break
+			}
 			blamed += sum.failed
 		}
 	}

@@ -14,7 +14,7 @@ type Fleet struct {
 }
 
 // BootFleet boots a fleet of so many hosts.
-func BootFleet(t *testing.T, hosts int) *Fleet {
+func BootFleet(t testing.TB, hosts int) *Fleet {
 	t.Helper()
 	const variable = "HAPROXY_REAPER_FLEET"
 	f := &Fleet{Control: boot(t, variable)}

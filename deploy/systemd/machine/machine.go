@@ -36,11 +36,11 @@ type Machine struct {
 // not every machine has.
 func Boot(t testing.TB, options ...string) *Machine {
 	t.Helper()
-	return boot(t, "HAPROXY_REAPER_BED")
+	return boot(t, "HAPROXY_REAPER_BED", options...)
 }
 
 // boot boots the root that a variable names.
-func boot(t *testing.T, variable string) *Machine {
+func boot(t testing.TB, variable string, options ...string) *Machine {
 	t.Helper()
 	root := os.Getenv(variable)
 	if root == "" {
@@ -164,15 +164,21 @@ func powerOff(t testing.TB, nspawn *exec.Cmd, exited <-chan struct{}) {
 	}
 }
 
-// PullThePlug ends the machine as a power cut would.
-func (m *Machine) PullThePlug() {
+// Leader is the pid of the machine's process 1, as seen from here.
+func (m *Machine) Leader() int {
 	m.T.Helper()
-	leader, err := strconv.Atoi(m.leader)
+	pid, err := strconv.Atoi(m.leader)
 	if err != nil {
 		m.T.Fatal(err)
 	}
-	// With its process 1 the kernel ends all others.
-	if err := syscall.Kill(leader, syscall.SIGKILL); err != nil {
+	return pid
+}
+
+// PullThePlug ends the machine as a power cut would: with its process 1 the
+// kernel ends all others.
+func (m *Machine) PullThePlug() {
+	m.T.Helper()
+	if err := syscall.Kill(m.Leader(), syscall.SIGKILL); err != nil {
 		m.T.Fatal(err)
 	}
 }
