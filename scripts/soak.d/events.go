@@ -60,9 +60,9 @@ func listenEvents() (fd int, err error) {
 	return fd, nil
 }
 
-// readEvents calls f for each event until fd is closed or shut down. An error
-// says that events were lost.
-func readEvents(fd int, f func(event)) error {
+// readEvents calls f for each event until it returns false, or fd is closed. An
+// error says that events were lost.
+func readEvents(fd int, f func(event) bool) error {
 	buf := make([]byte, 4096)
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
@@ -74,8 +74,8 @@ func readEvents(fd int, f func(event)) error {
 		case err != nil:
 			return fmt.Errorf("read process events: %w", err)
 		}
-		if e, ok := parseEvent(buf[:n]); ok {
-			f(e)
+		if e, ok := parseEvent(buf[:n]); ok && !f(e) {
+			return nil
 		}
 	}
 }

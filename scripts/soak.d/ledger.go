@@ -73,7 +73,10 @@ func newLedger(machine string, systemd int, cells []cell) *ledger {
 func (l *ledger) watch(fd int) {
 	runtime.LockOSThread() // for good: the thread ends with this goroutine
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0)
-	err := readEvents(fd, l.take)
+	err := readEvents(fd, func(e event) bool {
+		l.take(e)
+		return true
+	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
