@@ -18,7 +18,7 @@ import (
 
 // patience is how long a client waits for its answer. One whose first packet
 // was dropped tries again after a second, and must not count as lost for that.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // An outage shows on the connections that are under way. More of them, and a
 // burst to make up for what starved clients have missed, would only keep a busy
