@@ -77,9 +77,10 @@ func send(pid int, sig unix.Signal, still func(pid int) bool) bool {
 // HAProxy of a service listens, so end all others but the master, by pid.
 func (l *ledger) naive(ctx context.Context) {
 	for ctx.Err() == nil {
+		sockets := listeners(l.systemd)
 		for _, pids := range l.haproxies() {
 			youngest := pids[len(pids)-1]
-			if !listens(youngest) {
+			if !holds(youngest, sockets) {
 				continue
 			}
 			for _, pid := range pids[:len(pids)-1] {

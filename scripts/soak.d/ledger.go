@@ -169,7 +169,7 @@ func (u *unitLedger) listening(w *worker) *worker {
 		if y == w {
 			break
 		}
-		if y.ended == 0 && listens(y.pid) {
+		if y.ended == 0 && holds(y.pid, listeners(y.pid)) {
 			return y
 		}
 	}

@@ -51,7 +51,7 @@ func parse(args []string) (s settings, err error) {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.StringVar(&s.agent, "agent", "", "the agent's binary")
 	flags.DurationVar(&s.duration, "duration", 2*time.Minute, "of all parts together")
-	flags.Float64Var(&s.rate, "rate", 3000, "connections a second, of all services together")
+	flags.Float64Var(&s.rate, "rate", 1500, "connections a second, of all services together")
 	flags.Float64Var(&s.reloads, "reloads", 2, "reloads a second, of all services together")
 	flags.DurationVar(&s.deadline, "deadline", 2*time.Second, "the agent's --deadline")
 	flags.DurationVar(&s.allowance, "allowance", 15*time.Second, "how long after its deadline the last residual process may leave")

@@ -45,25 +45,30 @@ func comm(pid int) string {
 	return strings.TrimSpace(string(text))
 }
 
-// listens tells whether a process holds a TCP socket in LISTEN, as netstat finds
-// out.
-func listens(pid int) bool {
+// listeners are the TCP sockets in LISTEN of the network that a process is in, as
+// its descriptors name them.
+func listeners(pid int) map[string]bool {
+	sockets := map[string]bool{}
 	table, err := os.Open(fmt.Sprintf("/proc/%d/net/tcp", pid))
 	if err != nil {
-		return false
+		return sockets
 	}
 	defer table.Close()
-	inodes := map[string]bool{}
 	for lines := bufio.NewScanner(table); lines.Scan(); {
 		// proc_pid_net(5): the state is field 4, 0A is LISTEN, the inode field 10.
 		if f := strings.Fields(lines.Text()); len(f) > 9 && f[3] == "0A" {
-			inodes["socket:["+f[9]+"]"] = true
+			sockets["socket:["+f[9]+"]"] = true
 		}
 	}
+	return sockets
+}
+
+// holds tells whether a process has one of these sockets open.
+func holds(pid int, sockets map[string]bool) bool {
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, _ := os.ReadDir(dir)
 	for _, entry := range entries {
-		if link, err := os.Readlink(dir + entry.Name()); err == nil && inodes[link] {
+		if link, err := os.Readlink(dir + entry.Name()); err == nil && sockets[link] {
 			return true
 		}
 	}

@@ -119,6 +119,9 @@ func (r *run) report(t *tester, w io.Writer) {
 	case len(r.rules) == numParts && len(control.wrong) == 0:
 		t.Error("the naive rule was not found out: this shows nothing")
 	}
+	if total.missed > total.connections/4 {
+		fmt.Fprintln(w, "The machine was too busy for this load: what timed out, or left late, says little about the agent.")
+	}
 	if blamed > 0 || len(total.wrong) > 0 || total.overdue > 0 {
 		t.Errorf("%d connections failed where HAProxy alone loses none, %d processes were wrongly ended, %d left too late", blamed, len(total.wrong), total.overdue)
 	}
