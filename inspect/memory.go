@@ -20,17 +20,20 @@ func (h *Host) MeasureMemory(p *Process) {
 	}
 }
 
-// MemoryAvailable is MemAvailable of /proc/meminfo in bytes, nil when unknown.
-func (h *Host) MemoryAvailable() *uint64 {
+// Memory is MemAvailable and MemTotal of /proc/meminfo in bytes, nil when
+// unknown.
+func (h *Host) Memory() (available, total *uint64) {
 	b, err := h.kernel.ReadFile("/proc/meminfo", factLimit)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	n, err := parseKilobytes(b, "MemAvailable:")
-	if err != nil {
-		return nil
+	if n, err := parseKilobytes(b, "MemAvailable:"); err == nil {
+		available = &n
 	}
-	return &n
+	if n, err := parseKilobytes(b, "MemTotal:"); err == nil {
+		total = &n
+	}
+	return available, total
 }
 
 var errNoField = errors.New("no such field")

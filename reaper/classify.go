@@ -32,7 +32,13 @@ type Look struct {
 	// Clients asks for the clients of residual processes, peer by peer.
 	Clients bool
 
-	MemoryAvailable *uint64
+	// MemoryAvailable and MemoryTotal are the host's, in bytes; nil when unknown.
+	MemoryAvailable, MemoryTotal *uint64
+	// MemoryLimits are the limits of the cgroups that the groups' active ones run
+	// in, by their key.
+	MemoryLimits map[string]*inspect.MemoryLimit
+	// HostShare is as in Report.
+	HostShare *float64
 }
 
 // maxProcesses is the most that one instance is judged on: more is no service
@@ -44,7 +50,8 @@ const maxProcesses = 1000
 func Classify(l Look, memory Memory) Report {
 	r := Report{
 		Version: 1, Host: l.Host, BootID: l.BootID, Time: l.Snapshot.Time,
-		MemoryAvailableBytes: l.MemoryAvailable, Instances: []Instance{}, Errors: []string{}, boottime: l.Snapshot.Boottime,
+		MemoryAvailableBytes: l.MemoryAvailable, MemoryTotalBytes: l.MemoryTotal, HostShare: l.HostShare,
+		Instances: []Instance{}, Errors: []string{}, boottime: l.Snapshot.Boottime,
 	}
 	for _, err := range l.Snapshot.Incomplete {
 		r.Errors = append(r.Errors, err.Error())
@@ -70,6 +77,9 @@ type classifier struct {
 
 func (c *classifier) instance() Instance {
 	in := Instance{Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
+	if limit := c.look.MemoryLimits[c.group.key]; limit != nil {
+		in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = &limit.Limit, &limit.Available
+	}
 	c.active = youngest(c.group.workers())
 	c.findAddresses()
 	if c.group.model != "" {
@@ -190,8 +200,7 @@ func (c *classifier) datagramListeners(p *inspect.Process) []inspect.Listener {
 	configured, known := c.look.Configured[c.group.key]
 	var list []inspect.Listener
 	for _, b := range p.Sockets.Bound {
-		client := b.Port >= c.look.EphemeralLow && b.Port <= c.look.EphemeralHigh &&
-			known && !configured.Unknown && !configured.Ports[b.Port] && !c.shared(p, b)
+		client := c.givenOut(b.Port) && known && !configured.Unknown && !configured.Ports[b.Port] && !c.shared(p, b)
 		if !client {
 			list = append(list, b)
 		}

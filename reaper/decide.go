@@ -3,7 +3,6 @@ package reaper
 import (
 	"cmp"
 	"slices"
-	"time"
 )
 
 // Decide gives every process of a classified report its one verdict with its
@@ -13,44 +12,52 @@ func Decide(r Report, policy Policy) Report {
 	r.DeadlineSeconds = policy.Deadline.Seconds()
 	r.Instances = slices.Clone(r.Instances)
 	for i := range r.Instances {
-		decideInstance(&r.Instances[i], r.Time, policy)
+		decideInstance(&r.Instances[i], &r, policy)
 	}
 	r.Summary = Summarize(r)
 	return r
 }
 
-func decideInstance(in *Instance, at time.Time, policy Policy) {
+func decideInstance(in *Instance, host *Report, policy Policy) {
 	in.Processes = slices.Clone(in.Processes)
-	var due []*Process
 	for i := range in.Processes {
 		p := &in.Processes[i]
-		p.Verdict, p.Reason, p.Due = VerdictKeep, Reason(p.Role), nil
-		if p.Role != RoleResidual || p.ResidualSeconds == nil {
-			continue
-		}
-		left := policy.Deadline.Seconds() - *p.ResidualSeconds
-		t := at.Add(time.Duration(left * float64(time.Second)))
-		p.Due = &t
+		p.Verdict, p.Reason = VerdictKeep, Reason(p.Role)
+		p.Due, p.DueReason, p.Deadline, p.DeadlinePort, p.IdleDue = nil, "", nil, 0, nil
+	}
+	j := judge{&policy, host, in, residuals(in)}
+	j.schedule()
+	var due []*Process
+	for _, p := range j.residual {
 		switch {
 		case in.Refusal != "":
 			p.Verdict, p.Reason = VerdictRefuse, in.Refusal
-		case left > 0:
-			p.Verdict, p.Reason = VerdictWait, ReasonWithinDeadline
+		case p.Due.After(host.Time):
+			p.Verdict = VerdictWait
 		default:
-			p.Verdict, p.Reason = VerdictTerminate, ReasonPastDeadline
+			p.Verdict, p.Reason = VerdictTerminate, p.DueReason
 			due = append(due, p)
 		}
 	}
 	if policy.MaxTerminations > 0 && len(due) > policy.MaxTerminations {
-		slices.SortStableFunc(due, longestFirst)
+		slices.SortStableFunc(due, firstToGo)
 		for _, p := range due[policy.MaxTerminations:] {
 			p.Verdict, p.Reason = VerdictWait, ReasonMaxTerminations
 		}
 	}
 }
 
-// longestFirst orders residual processes by the time since they were superseded.
-func longestFirst(a, b *Process) int { return cmp.Compare(*b.ResidualSeconds, *a.ResidualSeconds) }
+// firstToGo orders processes that are due: what the memory is needed of first,
+// then by the time since they were superseded, the longest first.
+func firstToGo(a, b *Process) int {
+	urgent := func(p *Process) int {
+		if p.DueReason == ReasonLowMemory {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(urgent(a), urgent(b)), cmp.Compare(*b.ResidualSeconds, *a.ResidualSeconds))
+}
 
 // Summarize counts over the instances of a decided, or executed, report.
 func Summarize(r Report) Summary {

@@ -49,11 +49,14 @@ func (c *classifier) connections(p *Process, s *inspect.Sockets) {
 	if s.Ports == nil || len(c.ports)+len(c.paths) == 0 {
 		return
 	}
-	var client, server, other int
+	var client, server, other, former int
 	var idle *float64
 	for port, use := range s.Ports {
 		if !c.ports[port] {
 			server += use.Connections
+			if !c.givenOut(port) {
+				former += use.Connections
+			}
 			continue
 		}
 		client += use.Connections
@@ -68,11 +71,20 @@ func (c *classifier) connections(p *Process, s *inspect.Sockets) {
 			client += n
 		} else {
 			other += n
+			if path != "" {
+				former += n
+			}
 		}
 	}
 	slices.SortFunc(p.Ports, func(a, b PortUse) int { return cmp.Compare(a.Port, b.Port) })
-	p.Connections = Connections{Client: &client, Server: &server, Other: &other}
+	p.Connections = Connections{Client: &client, Server: &server, Other: &other, Former: &former}
 	p.IdleSeconds = idle
+}
+
+// givenOut tells whether a port is one of those that the kernel gives to sockets
+// that ask for none, as one that connects does.
+func (c *classifier) givenOut(port uint16) bool {
+	return port >= c.look.EphemeralLow && port <= c.look.EphemeralHigh
 }
 
 // temporaryName is what HAProxy binds a unix socket by before it renames it into

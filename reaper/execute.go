@@ -31,6 +31,7 @@ const (
 type execution struct {
 	*Pass
 	approved  map[inspect.ProcID]bool
+	host      Report // what the first look measured of the host
 	firstLook Instance
 	budget    time.Duration // for looking, deciding and signalling; 0 is no bound
 }
@@ -162,16 +163,19 @@ func (x *execution) lookAt(ctx context.Context) (Instance, error) {
 	if err != nil {
 		return Instance{}, err
 	}
-	r = Decide(r, x.Policy)
 	if len(r.Instances) == 0 {
 		return Instance{}, fmt.Errorf("look again: %w", errInstanceGone)
 	}
-	return carryOver(r.Instances[0], x.firstLook), nil
+	r.MemoryAvailableBytes, r.MemoryTotalBytes, r.HostShare = x.host.MemoryAvailableBytes, x.host.MemoryTotalBytes, x.host.HostShare
+	r.Instances[0] = carryOver(r.Instances[0], x.firstLook)
+	return Decide(r, x.Policy).Instances[0], nil
 }
 
-// carryOver takes what only the first look measures over to a later one.
+// carryOver takes what only the first look measures over to a later one, so that
+// every look decides on the same clients, idle times and memory.
 func carryOver(in, first Instance) Instance {
 	in.Name = first.Name
+	in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = first.MemoryLimitBytes, first.MemoryLimitAvailableBytes
 	for i := range in.Processes {
 		p := &in.Processes[i]
 		j := slices.IndexFunc(first.Processes, func(q Process) bool { return q.ProcID == p.ProcID })
@@ -249,7 +253,7 @@ func refuse(in Instance, why Reason, detail string) Instance {
 	return in
 }
 
-// signalAll signals the targets one after another, longest superseded first,
+// signalAll signals the targets one after another, in the order of firstToGo,
 // with the active confirmed again before each.
 func (x *execution) signalAll(ctx context.Context, in Instance, signal syscall.Signal) Instance {
 	targets := []*Process{}
@@ -258,7 +262,7 @@ func (x *execution) signalAll(ctx context.Context, in Instance, signal syscall.S
 			targets = append(targets, &in.Processes[i])
 		}
 	}
-	slices.SortStableFunc(targets, longestFirst)
+	slices.SortStableFunc(targets, firstToGo)
 	for _, p := range targets {
 		if ctx.Err() != nil {
 			return leave(in, x.stopReason(ctx))

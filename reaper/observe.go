@@ -30,11 +30,13 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	l := Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s, Groups: Group(s),
 		Configured: map[string]inspect.ConfiguredPorts{}, CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,
+		MemoryLimits: map[string]*inspect.MemoryLimit{},
 	}
 	if before != nil {
 		l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return g.key != before.key })
 	} else {
-		l.MemoryAvailable = p.Host.MemoryAvailable()
+		l.MemoryAvailable, l.MemoryTotal = p.Host.Memory()
+		l.HostShare = p.Host.HostShare()
 	}
 	if l.EphemeralLow, l.EphemeralHigh, err = p.Host.EphemeralPorts(); err != nil {
 		l.Snapshot.Incomplete = append(l.Snapshot.Incomplete, err)
@@ -71,13 +73,15 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, before *Instance) {
 			}
 			configured, needed := p.configured(l.Snapshot, g)
 			clients, known := 0, false
+			var limit *inspect.MemoryLimit
 			if before == nil {
-				p.measure(g)
+				limit = p.measure(g)
 				clients, known = p.activeClients(l.Snapshot, g)
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			l.CLI[g.key] = cli
+			l.MemoryLimits[g.key] = limit
 			if needed {
 				l.Configured[g.key] = configured
 			}
@@ -166,11 +170,17 @@ func (p *Pass) configured(s inspect.Snapshot, g *group) (inspect.ConfiguredPorts
 	return p.Host.ConfiguredPorts(s, teller), true
 }
 
-// measure reads the memory that old workers would free.
-func (p *Pass) measure(g *group) {
-	for _, w := range g.workers() {
+// measure reads the memory that old workers would free, and the limit on that of
+// the youngest.
+func (p *Pass) measure(g *group) *inspect.MemoryLimit {
+	workers := g.workers()
+	for _, w := range workers {
 		p.Host.MeasureMemory(w)
 	}
+	if len(workers) == 0 {
+		return nil
+	}
+	return p.Host.CgroupMemory(workers[len(workers)-1])
 }
 
 // activeClients counts the client connections of the active generation: by the

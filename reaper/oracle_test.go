@@ -13,7 +13,7 @@ import (
 // the product agree on was thought of twice.
 type oracle struct {
 	*world
-	deadline time.Duration
+	policy Policy
 }
 
 // targets are the processes that may be signalled now.
@@ -194,10 +194,10 @@ func (o oracle) passesForResidual(in *instance, p *inspect.Process) bool {
 	return !listens(p) && (named || o.toldToLeave(in, p))
 }
 
-// isDue: rule 9. Supersession is when the next younger generation started, or
+// residual is how long a process has been so. Supersession is when the next younger generation started, or
 // when it was first seen residual if that was earlier, and after that it was
 // seen stranded only since it was seen residual again.
-func (o oracle) isDue(in *instance, p *inspect.Process) bool {
+func (o oracle) residual(in *instance, p *inspect.Process) time.Duration {
 	at := o.boottime
 	for _, y := range o.workers(in) {
 		sibling := slices.Equal(y.Command.Args, p.Command.Args) && y.StartTicks <= p.StartTicks+100
@@ -216,5 +216,5 @@ func (o oracle) isDue(in *instance, p *inspect.Process) bool {
 	if born := time.Duration(p.StartTicks) * 10 * time.Millisecond; at < born {
 		at = born
 	}
-	return o.boottime-min(at, o.boottime) >= o.deadline
+	return o.boottime - min(at, o.boottime)
 }

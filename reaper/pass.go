@@ -82,7 +82,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 		if !hasDue(*in, r.Time) {
 			continue
 		}
-		x := execution{Pass: p, approved: approved, firstLook: *in, budget: budget}
+		x := execution{Pass: p, approved: approved, host: r, firstLook: *in, budget: budget}
 		wg.Go(func() { *in = x.run(ctx) })
 	}
 	wg.Wait()

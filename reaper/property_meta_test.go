@@ -22,7 +22,7 @@ func checkPair(t *testing.T, prepare func(w *world), change func(t *rapid.T, w *
 	t.Parallel()
 	worlds, acted := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		w, policy := drawWorld(t), Policy{Deadline: drawDeadline(t)}
+		w, policy := drawWorld(t), drawPolicy(t)
 		prepare(w)
 		before := w.decide(policy)
 		changed := change(t, w.clone())
@@ -109,6 +109,12 @@ var unread = []func(w *world, p *inspect.Process){
 	func(_ *world, p *inspect.Process) { p.Sockets, p.Err = nil, errRead },
 	func(_ *world, p *inspect.Process) { p.Sockets = nil },
 	func(_ *world, p *inspect.Process) { p.CLI, p.Err = nil, errRead },
+	func(_ *world, p *inspect.Process) { change(p, func(s *inspect.Sockets) { s.Ports, s.Unix = nil, nil }) },
+	func(_ *world, p *inspect.Process) { p.PrivateBytes = nil },
+	func(w *world, _ *inspect.Process) { w.share = nil },
+	func(w *world, _ *inspect.Process) { w.available = nil },
+	func(w *world, _ *inspect.Process) { w.total = nil },
+	func(w *world, _ *inspect.Process) { w.limit = nil },
 	func(w *world, _ *inspect.Process) { w.incomplete = true },
 	func(w *world, _ *inspect.Process) { w.configured = nil },
 	func(w *world, _ *inspect.Process) { w.configured = &inspect.ConfiguredPorts{Unknown: true} },

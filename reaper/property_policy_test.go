@@ -13,36 +13,130 @@ import (
 
 // Properties of what is decided, and of two looks, under a policy.
 
-// I12: a longer deadline never adds a target, and a cap neither.
-func TestALongerDeadlineAndACapAddNoTarget(t *testing.T) {
+// I12: what puts a deadline off adds no target, and nor does giving up a rule.
+func TestAMilderPolicyAddsNoTarget(t *testing.T) {
+	t.Parallel()
+	worlds, changed := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		w, policy := drawWorld(t), drawPolicy(t)
+		classified := Classify(w.look(), w.memory)
+		all := targets(Decide(classified, policy))
+		milder := policy
+		way := rapid.IntRange(0, len(mildenings)-1).Draw(t, "way")
+		mildenings[way].change(&milder, drawDeadline(t))
+		left := targets(Decide(classified, milder))
+		if !subset(left, all) {
+			t.Fatalf("%s: %v with %+v, %v with %+v\n%s", mildenings[way].says, all, policy, left, milder, describe(w, w.decide(milder)))
+		}
+		worlds++
+		if len(left) < len(all) {
+			changed++
+		}
+	})
+	t.Logf("%d worlds, %d of them with fewer targets", worlds, changed)
+	if changed*100 < worlds {
+		t.Errorf("only %d of %d changes took a target away: they prove little", changed, worlds)
+	}
+}
+
+// mildenings are the ways in which a policy can become milder, some by d.
+var mildenings = []struct {
+	says   string
+	change func(p *Policy, d time.Duration)
+}{
+	{"a longer deadline", func(p *Policy, d time.Duration) { p.Deadline += d }},
+	{"a longer deadline of every port, and of all others", func(p *Policy, d time.Duration) {
+		p.Deadline += d
+		ports := map[uint16]time.Duration{}
+		for port, after := range p.DeadlineFor {
+			ports[port] = after + d
+		}
+		p.DeadlineFor = ports
+	}},
+	{"a longer deadline for one port", func(p *Policy, d time.Duration) {
+		p.DeadlineFor = map[uint16]time.Duration{22: max(p.Deadline, p.DeadlineFor[22]) + d, 443: max(p.Deadline, p.DeadlineFor[443])}
+	}},
+	{"jitter", func(p *Policy, d time.Duration) { p.DeadlineJitter += d }},
+	{"a hard deadline, or a later one", func(p *Policy, d time.Duration) { p.HardDeadline += d }},
+	{"clients that are longer taken for active", func(p *Policy, d time.Duration) { p.ActiveWithin += d }},
+	{"a later end of the empty", func(p *Policy, d time.Duration) {
+		if p.EmptyAfter != nil {
+			later := *p.EmptyAfter + d
+			p.EmptyAfter = &later
+		}
+	}},
+	{"none for the empty", func(p *Policy, _ time.Duration) { p.EmptyAfter = nil }},
+	{"a later end of the idle, or none", func(p *Policy, d time.Duration) {
+		if p.IdleAfter > 0 && d > 0 {
+			p.IdleAfter += d
+		} else {
+			p.IdleAfter = 0
+		}
+	}},
+	{"more residual processes, or any number", func(p *Policy, d time.Duration) {
+		if p.MaxResidual > 0 && d > 0 {
+			p.MaxResidual++
+		} else {
+			p.MaxResidual = 0
+		}
+	}},
+	{"less memory", func(p *Policy, _ time.Duration) { p.MinAvailableMemory /= 2 }},
+}
+
+// 3.2 comes first: no policy makes a target of what is not residual, or refused.
+func TestNoPolicyOverridesARefusal(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		classified := Classify(w.look(), w.memory)
-		short, longer := drawDeadline(t), drawDeadline(t)
-		policy := Policy{Deadline: short, MaxTerminations: rapid.IntRange(0, 3).Draw(t, "cap")}
-		all := targets(Decide(classified, Policy{Deadline: short}))
-		if long := targets(Decide(classified, Policy{Deadline: short + longer})); !subset(long, all) {
-			t.Fatalf("a deadline of %v has %v, one of %v has %v", short+longer, long, short, all)
+		w, policy := drawWorld(t), drawPolicy(t)
+		policy.MaxTerminations = rapid.IntRange(0, 3).Draw(t, "cap")
+		r := w.decide(policy)
+		// A deadline of nothing makes every residual process a target that may be one.
+		if all := targets(w.decide(Policy{})); !subset(targets(r), all) {
+			t.Fatalf("%+v has %v, of %v that may be signalled\n%s", policy, targets(r), all, describe(w, r))
 		}
-		capped := Decide(classified, policy)
+		for _, in := range r.Instances {
+			for _, p := range in.Processes {
+				due := p.IsDue(r.Time) && in.Refusal == "" && p.Reason != ReasonMaxTerminations
+				if due != (p.Verdict == VerdictTerminate) || (p.Role == RoleResidual) != (p.Due != nil) || p.Verdict == VerdictTerminate && p.Reason != p.DueReason {
+					t.Fatalf("%+v\n%s", p, describe(w, r))
+				}
+			}
+		}
+	})
+}
+
+// I17: a cap only takes away, and what it leaves has been residual for longest,
+// but for what the memory is needed of.
+func TestACapLeavesTheLongestSuperseded(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w, policy := drawWorld(t), drawPolicy(t)
+		all := targets(w.decide(policy))
+		policy.MaxTerminations = rapid.IntRange(1, 3).Draw(t, "cap")
+		capped := w.decide(policy)
 		if !subset(targets(capped), all) {
 			t.Fatalf("with a cap of %d %v, without one %v", policy.MaxTerminations, targets(capped), all)
 		}
-		for _, in := range capped.Instances { // I17
+		for _, in := range capped.Instances {
 			var taken, left []float64
+			n := 0
 			for _, p := range in.Processes {
 				switch {
 				case p.Verdict == VerdictTerminate:
-					taken = append(taken, *p.ResidualSeconds)
+					n++
+					if p.Reason != ReasonLowMemory {
+						taken = append(taken, *p.ResidualSeconds)
+					}
+				case p.Reason == ReasonMaxTerminations && p.DueReason == ReasonLowMemory:
+					t.Fatalf("%v has to wait, and the memory is needed\n%s", p.ProcID, describe(w, capped))
 				case p.Reason == ReasonMaxTerminations:
 					left = append(left, *p.ResidualSeconds)
 				}
 			}
-			if policy.MaxTerminations > 0 && len(taken) > policy.MaxTerminations {
-				t.Fatalf("%d targets in an instance, the cap is %d", len(taken), policy.MaxTerminations)
+			if n > policy.MaxTerminations {
+				t.Fatalf("%d targets in an instance, the cap is %d", n, policy.MaxTerminations)
 			}
-			if len(left) > 0 && (len(taken) < policy.MaxTerminations || slices.Max(left) > slices.Min(taken)) {
+			if len(left) > 0 && (n < policy.MaxTerminations || len(taken) > 0 && slices.Max(left) > slices.Min(taken)) {
 				t.Fatalf("residual for %v seconds go, for %v stay", taken, left)
 			}
 		}
@@ -98,7 +192,8 @@ func TestTwoLooksSignalWhatBothWould(t *testing.T) {
 func TestADryRunAndASavedReportDecideTheSame(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w, policy := drawWorld(t), Policy{Deadline: drawDeadline(t), MaxTerminations: rapid.IntRange(0, 2).Draw(t, "cap")}
+		w, policy := drawWorld(t), drawPolicy(t)
+		policy.MaxTerminations = rapid.IntRange(0, 2).Draw(t, "cap")
 		r := Classify(w.look(), w.memory)
 		want := targets(Decide(r, policy))
 		r.DryRun = true

@@ -20,9 +20,9 @@ func TestTheDecisionIsTheOracles(t *testing.T) {
 	t.Parallel()
 	var worlds, acted, signals int
 	rapid.Check(t, func(t *rapid.T) {
-		w, deadline := drawWorld(t), drawDeadline(t)
-		r := w.decide(Policy{Deadline: deadline})
-		got, want := targets(r), oracle{w, deadline}.targets()
+		w, policy := drawWorld(t), drawPolicy(t)
+		r := w.decide(policy)
+		got, want := targets(r), oracle{w, policy}.targets()
 		if !slices.Equal(got, want) {
 			t.Fatalf("would signal %v, the oracle %v\n%s", got, want, describe(w, r))
 		}
@@ -185,7 +185,7 @@ func TestTheInvariantsHold(t *testing.T) {
 	worlds, acted := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
-		r := w.decide(Policy{Deadline: drawDeadline(t)})
+		r := w.decide(drawPolicy(t))
 		seen := 0
 		for _, in := range r.Instances {
 			seen += len(in.Processes)

@@ -31,6 +31,11 @@ type world struct {
 	incomplete bool
 	configured *inspect.ConfiguredPorts // of every instance; nil when nobody read it
 	memory     Memory
+
+	// What is measured for the policy, nil when it could not be.
+	share            *float64
+	available, total *uint64
+	limit            *inspect.MemoryLimit
 }
 
 // drawWorld draws one or two services of either model, mostly sound, and then up
@@ -43,6 +48,7 @@ func drawWorld(t *rapid.T) *world {
 	for range rapid.IntRange(0, 4).Draw(t, "oddities") {
 		w.addOddity(t)
 	}
+	w.drawHost(t)
 	w.sort()
 	return w
 }
@@ -75,7 +81,13 @@ func (w *world) addInstance(t *rapid.T, i int) {
 			p := w.process(pid, ppid, start, uidWorkers, masksWorker, config, unit, finish)
 			if g == generations-1 {
 				p.Sockets.Proof = false
-				p.Sockets.Listening = []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443, Inode: 443}}
+				p.Sockets.Listening = []inspect.Listener{
+					{Network: "tcp", Address: "0.0.0.0:443", Port: 443, Inode: 443},
+					{Network: "tcp", Address: "0.0.0.0:22", Port: 22, Inode: 22},
+					{Network: "unix", Address: pathActive, Inode: 1},
+				}
+			} else {
+				drawHolding(t, p)
 			}
 			w.procs = append(w.procs, p)
 			pids = append(pids, pid)
@@ -148,7 +160,13 @@ func (w *world) look() Look {
 	if w.incomplete {
 		s.Incomplete = []error{errRead}
 	}
-	l := Look{Snapshot: s, Groups: Group(s), EphemeralLow: 32768, EphemeralHigh: 60999, Configured: map[string]inspect.ConfiguredPorts{}}
+	l := Look{
+		Snapshot: s, Groups: Group(s), EphemeralLow: 32768, EphemeralHigh: 60999, Configured: map[string]inspect.ConfiguredPorts{},
+		HostShare: w.share, MemoryAvailable: w.available, MemoryTotal: w.total, MemoryLimits: map[string]*inspect.MemoryLimit{},
+	}
+	for _, g := range l.Groups {
+		l.MemoryLimits[g.key] = w.limit
+	}
 	if w.configured != nil {
 		for _, g := range l.Groups {
 			l.Configured[g.key] = *w.configured

@@ -54,10 +54,21 @@ const (
 	ReasonCheck    = Reason(RoleCheck)
 )
 
-// Reasons to wait, and to terminate.
+// Reasons to terminate, and to wait.
 const (
-	ReasonWithinDeadline  Reason = "within_deadline"
-	ReasonPastDeadline    Reason = "past_deadline"
+	ReasonPastDeadline     Reason = "past_deadline"
+	ReasonPastPortDeadline Reason = "past_port_deadline" // --deadline-for
+	ReasonPastHardDeadline Reason = "past_hard_deadline" // --hard-deadline, with clients that are active
+	ReasonEmpty            Reason = "empty"              // --empty-after
+	ReasonIdle             Reason = "idle"               // --idle-after
+	ReasonMaxResidual      Reason = "max_residual"       // --max-residual
+	ReasonLowMemory        Reason = "low_memory"         // --min-available-memory
+
+	ReasonWithinDeadline     Reason = "within_deadline"
+	ReasonWithinPortDeadline Reason = "within_port_deadline" // --deadline-for
+	ReasonActiveClients      Reason = "active_clients"       // spared until --hard-deadline
+	ReasonJitter             Reason = "jitter"               // spared by --deadline-jitter
+
 	ReasonMaxTerminations Reason = "max_terminations" // over the cap of this pass
 	ReasonPassTimeout     Reason = "pass_timeout"     // the pass ended first
 	ReasonInterrupted     Reason = "interrupted"      // SIGTERM or SIGINT to us

@@ -14,16 +14,20 @@ import (
 // Fields are added to version 1, never changed. A value that could not be read
 // is null, never 0.
 type Report struct {
-	Version              int        `json:"version"`
-	Host                 string     `json:"host"`
-	BootID               string     `json:"boot_id"`
-	Time                 time.Time  `json:"time"`
-	DryRun               bool       `json:"dry_run"`
-	DeadlineSeconds      float64    `json:"deadline_seconds"`
-	MemoryAvailableBytes *uint64    `json:"memory_available_bytes"`
-	CanSignal            bool       `json:"can_signal"`
-	Instances            []Instance `json:"instances"`
-	Summary              Summary    `json:"summary"`
+	Version              int       `json:"version"`
+	Host                 string    `json:"host"`
+	BootID               string    `json:"boot_id"`
+	Time                 time.Time `json:"time"`
+	DryRun               bool      `json:"dry_run"`
+	DeadlineSeconds      float64   `json:"deadline_seconds"`
+	MemoryAvailableBytes *uint64   `json:"memory_available_bytes"`
+	MemoryTotalBytes     *uint64   `json:"memory_total_bytes"`
+	// HostShare is where from 0 to below 1 this host stands in its fleet, always
+	// the same: what --deadline-jitter is multiplied by. Null when not known.
+	HostShare *float64   `json:"host_share"`
+	CanSignal bool       `json:"can_signal"`
+	Instances []Instance `json:"instances"`
+	Summary   Summary    `json:"summary"`
 	// Errors are what could not be read of the host as a whole.
 	Errors []string `json:"errors"`
 
@@ -46,7 +50,13 @@ type Instance struct {
 	Witnesses []string `json:"witnesses"`
 	// CLIError says why the master CLI, although there is one, is no witness:
 	// not readable for us, say. It stands against nothing.
-	CLIError  string    `json:"cli_error"`
+	CLIError string `json:"cli_error"`
+	// MemoryLimitBytes is the limit of the memory cgroup that the active runs in,
+	// or of one above it, and MemoryLimitAvailableBytes what is left of it; null
+	// where there is none, or none could be read.
+	MemoryLimitBytes          *uint64 `json:"memory_limit_bytes"`
+	MemoryLimitAvailableBytes *uint64 `json:"memory_limit_available_bytes"`
+
 	Processes []Process `json:"processes"`
 
 	key string // what stays the same from look to look, see group.go
@@ -63,7 +73,17 @@ type Process struct {
 
 	Started    *time.Time `json:"started"`
 	Superseded *time.Time `json:"superseded"` // residual processes only
-	Due        *time.Time `json:"due"`        // residual processes only
+	// Due is when it comes due as things stand, by whichever rule is first, and
+	// DueReason the reason that it will then have; residual processes only.
+	Due       *time.Time `json:"due"`
+	DueReason Reason     `json:"due_reason"`
+	// Deadline is when its deadline comes, with all that puts it off, and
+	// DeadlinePort the port whose own deadline that is; 0 is none's.
+	Deadline     *time.Time `json:"deadline"`
+	DeadlinePort uint16     `json:"deadline_port"`
+	// IdleDue is when it would be due as idle if no byte moved until then; null
+	// where that rule is off, or cannot be asked.
+	IdleDue    *time.Time `json:"idle_due"`
 	AgeSeconds float64    `json:"age_seconds"`
 	// ResidualSeconds is the time since it was superseded; null for every role
 	// but residual. Deadlines are counted on it.
@@ -94,6 +114,11 @@ type Connections struct {
 	Client *int `json:"client"` // local port is one the active listens on
 	Server *int `json:"server"` // towards backends
 	Other  *int `json:"other"`  // neither: unix sockets between HAProxy's processes
+	// Former are those of server and other that lie on a port or path which nobody
+	// connects from: clients, it may be, of a listener that the active no longer
+	// has. One on a port that the kernel also gives to outgoing connections is not
+	// told from those.
+	Former *int `json:"former"`
 }
 
 // PortUse sums up the client connections of one local port.
@@ -126,7 +151,7 @@ type Client struct {
 type Summary struct {
 	Active     int `json:"active"`
 	Residual   int `json:"residual"`
-	Due        int `json:"due"`        // residual processes past their deadline
+	Due        int `json:"due"`        // residual processes whose time has come, by any rule
 	Terminated int `json:"terminated"` // left after a signal of this pass
 	Refused    int `json:"refused"`    // due, and withheld by a refusal
 }
@@ -140,8 +165,8 @@ func (p *Process) Left() bool {
 	return false
 }
 
-// IsDue tells whether a residual process has reached its deadline, whatever
-// the verdict made of that.
+// IsDue tells whether a residual process is due by any rule, whatever the
+// verdict made of that.
 func (p *Process) IsDue(at time.Time) bool {
 	return p.Role == RoleResidual && p.Due != nil && !p.Due.After(at)
 }

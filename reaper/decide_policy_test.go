@@ -1,0 +1,269 @@
+package reaper_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+// held is a residual process that was superseded so long ago and has no client.
+// Those of a test start one after the other, in order.
+func held(residual time.Duration, change ...func(*reaper.Process)) reaper.Process {
+	p := reaper.Process{Role: reaper.RoleResidual, ResidualSeconds: ptr(residual.Seconds()), PrivateBytes: ptr(uint64(10 << 20))}
+	p.Connections = reaper.Connections{Client: ptr(0), Server: ptr(0), Other: ptr(0), Former: ptr(0)}
+	for _, c := range change {
+		c(&p)
+	}
+	return p
+}
+
+// by adds clients of a port, the busiest of them idle for so long.
+func by(port uint16, n int, idle time.Duration) func(*reaper.Process) {
+	return func(p *reaper.Process) {
+		p.Ports = append(p.Ports, reaper.PortUse{Port: port, Clients: n, MinIdleSeconds: idle.Seconds(), MaxIdleSeconds: idle.Seconds()})
+		p.Connections.Client = ptr(*p.Connections.Client + n)
+		if p.IdleSeconds == nil || *p.IdleSeconds > idle.Seconds() {
+			p.IdleSeconds = ptr(idle.Seconds())
+		}
+	}
+}
+
+// byUnixSocket adds clients of which no idle time is known.
+func byUnixSocket(n int) func(*reaper.Process) {
+	return func(p *reaper.Process) { p.Connections.Client = ptr(*p.Connections.Client + n) }
+}
+
+// uncounted has connections that could not be read.
+func uncounted(p *reaper.Process) { p.Connections, p.IdleSeconds = reaper.Connections{}, nil }
+
+// former has a connection that may be a client of a listener which is gone.
+func former(p *reaper.Process) { p.Connections.Server, p.Connections.Former = ptr(1), ptr(1) }
+
+// beforeFormer is of a report that was saved when nobody counted those.
+func beforeFormer(p *reaper.Process) { p.Connections.Former = nil }
+
+func memory(mib uint64) func(*reaper.Process) {
+	return func(p *reaper.Process) { p.PrivateBytes = ptr(mib << 20) }
+}
+
+func unmeasured(p *reaper.Process) { p.PrivateBytes = nil }
+
+// fate is what a decision says of a process.
+type fate struct {
+	Verdict reaper.Verdict
+	Reason  reaper.Reason
+	Due     time.Duration // from now
+}
+
+func wait(reason reaper.Reason, due time.Duration) fate { return fate{reaper.VerdictWait, reason, due} }
+func terminate(reason reaper.Reason, due time.Duration) fate {
+	return fate{reaper.VerdictTerminate, reason, due}
+}
+
+// ruling is a row of the tables below: what a policy makes of an instance with
+// these residual processes, on a host of which half the memory is left.
+type ruling struct {
+	name   string
+	policy reaper.Policy
+	held   []reaper.Process
+	change func(*reaper.Report)
+	want   []fate
+}
+
+func (row ruling) check(t *testing.T) {
+	t.Helper()
+	r := saved("")
+	r.MemoryAvailableBytes, r.MemoryTotalBytes, r.HostShare = ptr(uint64(50)), ptr(uint64(100)), ptr(0.25)
+	in := &r.Instances[0]
+	for i, p := range row.held {
+		p.ProcID = inspect.ProcID{PID: 11 + i, StartTicks: uint64(11 + i)}
+		in.Processes = append(in.Processes, p)
+	}
+	if row.change != nil {
+		row.change(&r)
+	}
+	var got []fate
+	for _, p := range reaper.Decide(r, row.policy).Instances[0].Processes {
+		if p.Role == reaper.RoleResidual {
+			got = append(got, fate{p.Verdict, p.Reason, p.Due.Sub(noon)})
+		}
+	}
+	if diff := cmp.Diff(row.want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func checkRulings(t *testing.T, rows []ruling) {
+	t.Helper()
+	for _, row := range rows {
+		t.Run(row.name, row.check)
+	}
+}
+
+const minute, hour = time.Minute, time.Hour
+
+func TestTheDeadlineOfAPort(t *testing.T) {
+	policy := reaper.Policy{Deadline: 30 * minute, DeadlineFor: map[uint16]time.Duration{22: 24 * hour, 8080: 5 * minute}}
+	checkRulings(t, []ruling{
+		{"a client of the port puts it off", policy, []reaper.Process{held(hour, by(443, 3, 0), by(22, 1, 0))}, nil,
+			[]fate{wait(reaper.ReasonWithinPortDeadline, 23*hour)}},
+		{"until its own deadline comes", policy, []reaper.Process{held(24*hour, by(443, 3, 0), by(22, 1, 0))}, nil,
+			[]fate{terminate(reaper.ReasonPastPortDeadline, 0)}},
+		{"a shorter one alone brings it forward", policy, []reaper.Process{held(6*minute, by(8080, 1, 0))}, nil,
+			[]fate{terminate(reaper.ReasonPastPortDeadline, -minute)}},
+		{"and beside a client of another port does not", policy, []reaper.Process{held(6*minute, by(8080, 1, 0), by(443, 1, 0))}, nil,
+			[]fate{wait(reaper.ReasonWithinDeadline, 24*minute)}},
+		{"nor beside one of a unix socket", policy, []reaper.Process{held(6*minute, by(8080, 1, 0), byUnixSocket(1))}, nil,
+			[]fate{wait(reaper.ReasonWithinDeadline, 24*minute)}},
+		{"a port without a client means nothing", policy, []reaper.Process{held(hour, by(22, 0, 0), by(443, 1, 0))}, nil,
+			[]fate{terminate(reaper.ReasonPastDeadline, -30*minute)}},
+		{"without clients the deadline of all others holds", policy, []reaper.Process{held(hour)}, nil,
+			[]fate{terminate(reaper.ReasonPastDeadline, -30*minute)}},
+		{"clients that could not be counted may be of any port", policy, []reaper.Process{held(hour, uncounted)}, nil,
+			[]fate{wait(reaper.ReasonWithinPortDeadline, 23*hour)}},
+		{"and so may those of a listener that is gone", policy, []reaper.Process{held(hour, former)}, nil,
+			[]fate{wait(reaper.ReasonWithinPortDeadline, 23*hour)}},
+		{"of two deadlines alike the one of all others is named", reaper.Policy{Deadline: hour, DeadlineFor: map[uint16]time.Duration{22: hour}},
+			[]reaper.Process{held(0, by(22, 1, 0), by(443, 1, 0))}, nil, []fate{wait(reaper.ReasonWithinDeadline, hour)}},
+	})
+}
+
+func TestJitterPutsTheDeadlineOff(t *testing.T) {
+	policy := reaper.Policy{Deadline: 30 * minute, DeadlineJitter: 8 * minute}
+	share := func(s *float64) func(*reaper.Report) { return func(r *reaper.Report) { r.HostShare = s } }
+	checkRulings(t, []ruling{
+		{"by this host's part of it", policy, []reaper.Process{held(31 * minute)}, nil, []fate{wait(reaper.ReasonJitter, minute)}},
+		{"until that has passed", policy, []reaper.Process{held(32 * minute)}, nil, []fate{terminate(reaper.ReasonPastDeadline, 0)}},
+		{"before the deadline it is not yet what spares", policy, []reaper.Process{held(29 * minute)}, nil, []fate{wait(reaper.ReasonWithinDeadline, 3*minute)}},
+		{"by all of it where the host's share is not known", policy, []reaper.Process{held(31 * minute)}, share(nil), []fate{wait(reaper.ReasonJitter, 7*minute)}},
+		{"by no more than all of it, whatever a file says", policy, []reaper.Process{held(31 * minute)}, share(ptr(1e9)), []fate{wait(reaper.ReasonJitter, 7*minute)}},
+		{"and never brings it forward", policy, []reaper.Process{held(29 * minute)}, share(ptr(-1.0)), []fate{wait(reaper.ReasonWithinDeadline, minute)}},
+		{"nor anything but the deadline", reaper.Policy{Deadline: 30 * minute, DeadlineJitter: 8 * minute, MaxResidual: 1}, []reaper.Process{held(2 * minute), held(minute)}, nil,
+			[]fate{terminate(reaper.ReasonMaxResidual, 0), wait(reaper.ReasonWithinDeadline, 31*minute)}},
+	})
+}
+
+func TestAHardDeadlineSparesActiveClients(t *testing.T) {
+	policy := reaper.Policy{Deadline: 30 * minute, HardDeadline: 4 * hour, ActiveWithin: minute}
+	checkRulings(t, []ruling{
+		{"one that was active a minute ago", policy, []reaper.Process{held(hour, by(443, 2, minute))}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
+		{"not one that is idle for longer", policy, []reaper.Process{held(hour, by(443, 2, minute+1))}, nil, []fate{terminate(reaper.ReasonPastDeadline, -30*minute)}},
+		{"nor a process without any", policy, []reaper.Process{held(hour)}, nil, []fate{terminate(reaper.ReasonPastDeadline, -30*minute)}},
+		{"until the hard deadline", policy, []reaper.Process{held(4*hour, by(443, 2, 0))}, nil, []fate{terminate(reaper.ReasonPastHardDeadline, 0)}},
+		{"before the deadline nobody asks", policy, []reaper.Process{held(29*minute, by(443, 2, 0))}, nil, []fate{wait(reaper.ReasonWithinDeadline, minute)}},
+		{"who could not be counted may be active", policy, []reaper.Process{held(hour, uncounted)}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
+		{"and so may who comes by a unix socket", policy, []reaper.Process{held(hour, by(443, 1, hour), byUnixSocket(1))}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
+		{"and the client of a listener that is gone", policy, []reaper.Process{held(hour, by(443, 1, hour), former)}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
+		{"it does not shorten a longer one of a port",
+			reaper.Policy{Deadline: 30 * minute, HardDeadline: 4 * hour, ActiveWithin: minute, DeadlineFor: map[uint16]time.Duration{22: 24 * hour}},
+			[]reaper.Process{held(5*hour, by(22, 1, 0))}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 19*hour)}},
+		{"jitter puts it off too", reaper.Policy{Deadline: 30 * minute, HardDeadline: 4 * hour, ActiveWithin: minute, DeadlineJitter: 8 * minute},
+			[]reaper.Process{held(4*hour, by(443, 2, 0))}, nil, []fate{wait(reaper.ReasonActiveClients, 2*minute)}},
+		{"it spares nobody from a limit", reaper.Policy{HardDeadline: 4 * hour, ActiveWithin: minute, MaxResidual: 1},
+			[]reaper.Process{held(2*minute, by(443, 2, 0)), held(minute, by(443, 2, 0))}, nil,
+			[]fate{terminate(reaper.ReasonMaxResidual, 0), wait(reaper.ReasonActiveClients, 4*hour-minute)}},
+	})
+}
+
+func TestTheEmptyGoEarly(t *testing.T) {
+	policy := reaper.Policy{Deadline: 30 * minute, EmptyAfter: ptr(2 * minute), DeadlineFor: map[uint16]time.Duration{22: hour}}
+	checkRulings(t, []ruling{
+		{"one without clients, once it is old enough", policy, []reaper.Process{held(2 * minute), held(minute)}, nil,
+			[]fate{terminate(reaper.ReasonEmpty, 0), wait(reaper.ReasonWithinDeadline, minute)}},
+		{"one with a client does not", policy, []reaper.Process{held(2*minute, by(443, 1, hour))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 28*minute)}},
+		{"nor with one of a unix socket", policy, []reaper.Process{held(2*minute, byUnixSocket(1))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 28*minute)}},
+		{"nor one whose clients could not be counted", policy, []reaper.Process{held(2*minute, uncounted)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 58*minute)}},
+		{"nor one that may have clients of a listener that is gone", policy, []reaper.Process{held(2*minute, former)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 58*minute)}},
+		{"nor one of a file that does not tell", policy, []reaper.Process{held(2*minute, beforeFormer)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 58*minute)}},
+		{"0s is at once", reaper.Policy{Deadline: hour, EmptyAfter: ptr(time.Duration(0))}, []reaper.Process{held(0)}, nil, []fate{terminate(reaper.ReasonEmpty, 0)}},
+		{"none is never", reaper.Policy{Deadline: hour}, []reaper.Process{held(0)}, nil, []fate{wait(reaper.ReasonWithinDeadline, hour)}},
+		{"past its deadline that is the reason, and since when", policy, []reaper.Process{held(hour)}, nil, []fate{terminate(reaper.ReasonPastDeadline, -30*minute)}},
+	})
+}
+
+func TestTheIdleGoEarly(t *testing.T) {
+	policy := reaper.Policy{Deadline: 30 * minute, IdleAfter: 10 * minute, DeadlineFor: map[uint16]time.Duration{22: 24 * hour}}
+	checkRulings(t, []ruling{
+		{"one whose every client is idle for so long", policy, []reaper.Process{held(15*minute, by(443, 2, 10*minute))}, nil, []fate{terminate(reaper.ReasonIdle, 0)}},
+		{"one whose clients are idle for less does not, nor does anybody guess", policy, []reaper.Process{held(15*minute, by(443, 2, 9*minute))}, nil,
+			[]fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
+		{"nor one of whose clients one is not", policy, []reaper.Process{held(15*minute, by(443, 2, hour), by(80, 1, 0))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
+		{"nor one of whose clients one may not be", policy, []reaper.Process{held(15*minute, by(443, 2, hour), byUnixSocket(1))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
+		{"nor with clients, perhaps, of a listener that is gone", reaper.Policy{Deadline: 30 * minute, IdleAfter: 10 * minute}, []reaper.Process{held(15*minute, by(443, 2, hour), former)}, nil,
+			[]fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
+		{"nor one that has no clients", policy, []reaper.Process{held(15 * minute)}, nil, []fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
+		{"nor one that could not be asked", policy, []reaper.Process{held(15*minute, uncounted)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 24*hour-15*minute)}},
+		{"the deadline of their port is no mercy", policy, []reaper.Process{held(hour, by(22, 2, 10*minute))}, nil, []fate{terminate(reaper.ReasonIdle, 0)}},
+	})
+}
+
+func TestOnlySoManyMayBeResidual(t *testing.T) {
+	policy := reaper.Policy{Deadline: hour, MaxResidual: 2}
+	tied := func(r *reaper.Report) {
+		for i := range r.Instances[0].Processes {
+			if p := &r.Instances[0].Processes[i]; p.PID < 13 {
+				p.StartTicks = 5
+			}
+		}
+	}
+	checkRulings(t, []ruling{
+		{"as many wait", policy, []reaper.Process{held(2 * minute), held(minute)}, nil,
+			[]fate{wait(reaper.ReasonWithinDeadline, 58*minute), wait(reaper.ReasonWithinDeadline, 59*minute)}},
+		{"the oldest beyond them go, whatever they hold", policy, []reaper.Process{held(4*minute, by(22, 1, 0)), held(3*minute, uncounted), held(2 * minute), held(minute)}, nil,
+			[]fate{terminate(reaper.ReasonMaxResidual, 0), terminate(reaper.ReasonMaxResidual, 0), wait(reaper.ReasonWithinDeadline, 58*minute), wait(reaper.ReasonWithinDeadline, 59*minute)}},
+		{"one that is due by another rule counts as well", policy, []reaper.Process{held(3 * hour), held(2 * hour), held(minute)}, nil,
+			[]fate{terminate(reaper.ReasonMaxResidual, -2*hour), terminate(reaper.ReasonPastDeadline, -hour), wait(reaper.ReasonWithinDeadline, 59*minute)}},
+		{"of one tick all go or none", policy, []reaper.Process{held(3 * minute), held(3 * minute), held(minute)}, tied,
+			[]fate{wait(reaper.ReasonWithinDeadline, 57*minute), wait(reaper.ReasonWithinDeadline, 57*minute), wait(reaper.ReasonWithinDeadline, 59*minute)}},
+	})
+}
+
+func TestShortOfMemoryTheDearestGoes(t *testing.T) {
+	policy := reaper.Policy{Deadline: hour, MinAvailableMemory: 51}
+	available := func(bytes, of *uint64) func(*reaper.Report) {
+		return func(r *reaper.Report) { r.MemoryAvailableBytes, r.MemoryTotalBytes = bytes, of }
+	}
+	limit := func(bytes, of *uint64) func(*reaper.Report) {
+		return func(r *reaper.Report) {
+			r.MemoryAvailableBytes = nil
+			r.Instances[0].MemoryLimitAvailableBytes, r.Instances[0].MemoryLimitBytes = bytes, of
+		}
+	}
+	stays, goes := wait(reaper.ReasonWithinDeadline, hour), terminate(reaper.ReasonLowMemory, 0)
+	two := []reaper.Process{held(0, memory(30), by(443, 2, 0)), held(0, memory(20), by(443, 1, 0))}
+	checkRulings(t, []ruling{
+		{"the most bytes for each client", policy, two, nil, []fate{stays, goes}},
+		{"nobody's goes before any client's, and the larger of two", policy,
+			[]reaper.Process{held(0, memory(900), by(443, 1, 0)), held(0, memory(1)), held(0, memory(2))}, nil, []fate{stays, stays, goes}},
+		{"of two alike the one that started first", policy, []reaper.Process{held(0), held(0)}, nil, []fate{goes, stays}},
+		{"as much as that is enough", reaper.Policy{Deadline: hour, MinAvailableMemory: 50}, two, nil, []fate{stays, stays}},
+		{"0 is never", reaper.Policy{Deadline: hour}, two, available(ptr(uint64(0)), ptr(uint64(100))), []fate{stays, stays}},
+		{"what is left is not known", policy, two, available(nil, ptr(uint64(100))), []fate{stays, stays}},
+		{"of how much is not known", policy, two, available(ptr(uint64(1)), nil), []fate{stays, stays}},
+		{"a cgroup that is short is enough", policy, two, limit(ptr(uint64(1)), ptr(uint64(100))), []fate{stays, goes}},
+		{"a cgroup that is not is none", policy, two, limit(ptr(uint64(99)), ptr(uint64(100))), []fate{stays, stays}},
+		{"which is dearest is not known where one's memory is not", policy, append([]reaper.Process{held(0, unmeasured)}, two...), nil, []fate{stays, stays, stays}},
+		{"nor where one's clients are not", policy, append([]reaper.Process{held(0, uncounted)}, two...), nil, []fate{stays, stays, stays}},
+		{"nobody is residual", policy, nil, nil, nil},
+		{"under a cap it goes before the longest superseded", reaper.Policy{MinAvailableMemory: 51, MaxTerminations: 1},
+			[]reaper.Process{held(hour, by(443, 1, 0)), held(minute)}, nil,
+			[]fate{wait(reaper.ReasonMaxTerminations, -hour), terminate(reaper.ReasonLowMemory, -minute)}},
+	})
+}
+
+// What no clock measured does not turn round.
+func TestADurationWithoutBoundIsTheLongest(t *testing.T) {
+	forever := time.Duration(1<<63 - 1)
+	r := saved("", 1e300, -5)
+	r.HostShare = ptr(0.5)
+	got := reaper.Decide(r, reaper.Policy{Deadline: forever, DeadlineJitter: forever}).Instances[0].Processes[2:]
+	if got[0].Verdict != reaper.VerdictTerminate || got[1].Verdict != reaper.VerdictWait {
+		t.Errorf("verdicts %s, %s; want terminate, wait", got[0].Verdict, got[1].Verdict)
+	}
+}
