@@ -23,6 +23,11 @@ type config struct {
 	dryRun, yes, clients                     switchValue
 	deadline, killAfter, settle, passTimeout durationValue
 	maxTerminations                          countValue
+	deadlineFor                              []string
+	deadlineJitter, activeWithin             durationValue
+	hardDeadline, emptyAfter, idleAfter      optionalValue
+	maxResidual                              countValue
+	minAvailableMemory                       percentValue
 	instances, exes                          []string
 	configFile, output, textfile, stateDir   string
 	masterSocket, logLevel, logFormat        string
@@ -69,6 +74,14 @@ func (c *config) flags() *pflag.FlagSet {
 	boolean(&c.dryRun, "dry-run", "n", "decide and report as usual, signal nobody; DRYRUN=1 does the same")
 	boolean(&c.yes, "yes", "y", "reap without asking")
 	duration(&c.deadline, "deadline", 30*time.Minute, "time since superseded at which a residual process is terminated; 0s = at once")
+	list(&c.deadlineFor, "deadline-for", nil, "PORT=DURATION", portDeadline, "deadline of the client connections of a local port, such as 22=24h (repeatable)")
+	duration(&c.deadlineJitter, "deadline-jitter", 0, "put every deadline off by a part of this, always the same on one host")
+	fs.Var(&c.hardDeadline, "hard-deadline", "spare a process past its deadline until this, while clients are active; off = spare none")
+	duration(&c.activeWithin, "active-within", time.Minute, "a client is active if a byte moved on its connection within this")
+	fs.Var(&c.emptyAfter, "empty-after", "time since superseded at which one without client connections is terminated; off = never early")
+	fs.Var(&c.idleAfter, "idle-after", "time without a byte on any client connection at which one is terminated; off = never early")
+	fs.Var(&c.maxResidual, "max-residual", "terminate the oldest residual processes of an instance beyond so many; 0 = no limit")
+	fs.Var(&c.minAvailableMemory, "min-available-memory", "with less, terminate the one that frees most for each client, one a pass; 0 = never")
 	duration(&c.killAfter, "kill-after", 0, "SIGKILL this long after SIGTERM; 0s = never")
 	fs.Var(&c.maxTerminations, "max-terminations", "terminate at most so many per instance and pass; 0 = no cap")
 	duration(&c.settle, "settle", 5*time.Second, "how long an unclear picture may take to clear before its instance is refused")
@@ -163,6 +176,7 @@ func selectCommand(words []string) (subcommand, error) {
 
 // validate refuses what no single value shows.
 func (c *config) validate() error {
+	acts := slices.Concat(actFlags, policyFlags)
 	switch {
 	case c.passTimeout == 0:
 		return fmt.Errorf("%s: must be longer than 0s", c.source("pass-timeout"))
@@ -178,10 +192,10 @@ func (c *config) validate() error {
 		return fmt.Errorf("--clients: %s does not list them, status does", c.command.name)
 	case c.command.name == "status" && c.onCommandLine("textfile"):
 		return errors.New("--textfile: status writes nothing, reap --dry-run does")
-	case c.command.name == "check" && slices.ContainsFunc(actFlags, c.onCommandLine):
-		return fmt.Errorf("--%s: check changes nothing, and reap alone has a use for it", actFlags[slices.IndexFunc(actFlags, c.onCommandLine)])
+	case c.command.name == "check" && slices.ContainsFunc(acts, c.onCommandLine):
+		return fmt.Errorf("--%s: check changes nothing, and reap alone has a use for it", acts[slices.IndexFunc(acts, c.onCommandLine)])
 	}
-	return nil
+	return c.validatePolicy()
 }
 
 // source says where a setting's value came from.

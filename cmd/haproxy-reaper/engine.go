@@ -46,12 +46,8 @@ func newHostEngine(s passSettings) engine {
 		terminator = reaper.Signaller{Host: host}
 	}
 	return hostEngine{&reaper.Pass{
-		Host: host,
-		Policy: reaper.Policy{
-			Deadline:        time.Duration(c.deadline),
-			MaxTerminations: int(c.maxTerminations),
-			Instances:       c.instances,
-		},
+		Host:   host,
+		Policy: c.policy(),
 		Timing: reaper.Timing{
 			Settle:      time.Duration(c.settle),
 			KillAfter:   time.Duration(c.killAfter),

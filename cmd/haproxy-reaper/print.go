@@ -76,6 +76,7 @@ func emptyLine(r *reaper.Report, c *config) string {
 
 func headLine(r *reaper.Report, c *config) string {
 	line := fmt.Sprintf("host %s, deadline %s (%s)", escape(r.Host), &c.deadline, escape(c.source("deadline")))
+	line += policyWords(c, r)
 	if r.DryRun {
 		line += fmt.Sprintf(", dry run (%s): nobody is signalled", escape(c.source("dry-run")))
 	}

@@ -92,9 +92,9 @@ func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 	if listeners := listenerWords(p); listeners != "" {
 		texts = append(texts, listeners)
 	}
-	text := verdictWords(i, p)
-	if due := dueWords(p, now); due != "" {
-		text += ", " + due
+	text := scheduleWords(i, p, now)
+	if idle := idleWords(p, now); idle != "" {
+		text += "; " + idle
 	}
 	switch p.State {
 	case "T", "t":

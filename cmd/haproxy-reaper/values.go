@@ -176,3 +176,44 @@ func executable(s string) error {
 	}
 	return nil
 }
+
+// optionalValue is a duration that turns something on, or off.
+type optionalValue struct {
+	after time.Duration
+	on    bool
+}
+
+func (v *optionalValue) Type() string { return "DURATION" }
+
+func (v *optionalValue) String() string {
+	if !v.on {
+		return "off"
+	}
+	return model.Duration(v.after).String()
+}
+
+func (v *optionalValue) Set(s string) error {
+	var d durationValue
+	if s != "off" {
+		if err := d.Set(s); err != nil {
+			return fmt.Errorf("%w, or off", err)
+		}
+	}
+	*v = optionalValue{time.Duration(d), s != "off"}
+	return nil
+}
+
+// percentValue is a whole number of percent.
+type percentValue int
+
+func (v *percentValue) Type() string   { return "PERCENT" }
+func (v *percentValue) String() string { return strconv.Itoa(int(*v)) }
+
+func (v *percentValue) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > 100 {
+		return errors.New("must be a whole number from 0 to 100")
+	}
+	*v = percentValue(n)
+	return nil
+}

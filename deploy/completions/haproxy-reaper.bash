@@ -19,6 +19,14 @@ _haproxy_reaper() {
     COMPREPLY=()
     case $option in
     --deadline) return ;;
+    --deadline-for) return ;;
+    --deadline-jitter) return ;;
+    --hard-deadline) return ;;
+    --active-within) return ;;
+    --empty-after) return ;;
+    --idle-after) return ;;
+    --max-residual) return ;;
+    --min-available-memory) return ;;
     --kill-after) return ;;
     --max-terminations) return ;;
     --settle) return ;;
@@ -67,7 +75,7 @@ _haproxy_reaper() {
     esac
 
     if [[ $word == -* ]]; then
-        local options="-n --dry-run -y --yes --deadline --kill-after --max-terminations --settle --pass-timeout --instance --exe --config --clients -o --output --textfile --state-dir --master-socket --log.level --log.format -h --help"
+        local options="-n --dry-run -y --yes --deadline --deadline-for --deadline-jitter --hard-deadline --active-within --empty-after --idle-after --max-residual --min-available-memory --kill-after --max-terminations --settle --pass-timeout --instance --exe --config --clients -o --output --textfile --state-dir --master-socket --log.level --log.format -h --help"
         if [[ $command == serve ]]; then
             options+=" --interval --web.listen-address --web.config.file --web.systemd-socket"
         fi

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// withTwoPorts is a service with a frontend on port 8000 and one on 8001, whose
+// backend never ends a connection by itself: a client that has said its last
+// word leaves a half-closed one behind.
+func (b *bed) withTwoPorts(model reaper.Model) *service {
+	return b.startService("web", setup{
+		model: model,
+		backend: b.serve(func(c net.Conn) {
+			io.Copy(c, c)
+			<-b.t.Context().Done()
+		}),
+		sections: `
+frontend other
+    bind 127.0.0.1:8001
+    default_backend be
+`,
+	})
+}
+
+// residualBy makes a residual process with clients on a port.
+func (s *service) residualBy(address string, clients int) process {
+	s.b.t.Helper()
+	worker := s.active()
+	for range clients {
+		s.clients[worker.ProcID] = append(s.clients[worker.ProcID], s.b.dialFrom("127.0.0.1", address))
+	}
+	s.reload()
+	return worker
+}
+
+func residual(verdict reaper.Verdict, reason reaper.Reason, outcome reaper.Outcome) judgement {
+	return judgement{reaper.RoleResidual, verdict, reason, outcome}
+}
+
+func terminatedFor(reason reaper.Reason) judgement {
+	return residual(reaper.VerdictTerminate, reason, reaper.OutcomeTerminated)
+}
+
+func sparedFor(reason reaper.Reason) judgement {
+	return residual(reaper.VerdictWait, reason, "")
+}
+
+// Each rule ends the one that it is about, for its own reason, and the others
+// stay.
+func TestEveryRuleEndsWhomItIsAbout(t *testing.T) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+		s := b.withTwoPorts(model)
+		probe := s.probe()
+
+		https, ssh := s.residualBy("127.0.0.1:8000", 1), s.residualBy("127.0.0.1:8001", 2)
+		all := b.processes()
+		b.agent("reap", "--deadline", "0s", "--deadline-for", "8001=1h").exits(0).
+			finds(https, terminatedFor(reaper.ReasonPastDeadline)).finds(ssh, sparedFor(reaper.ReasonWithinPortDeadline))
+		b.stay(without(all, https)...)
+
+		// A byte moves now; so it is active, and a moment later it is idle.
+		if err := echo(s.clients[ssh.ProcID][0]); err != nil {
+			t.Fatal(err)
+		}
+		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(ssh, sparedFor(reaper.ReasonActiveClients))
+		b.agent("reap", "--deadline", "1h", "--idle-after", "1h").exits(0).finds(ssh, isWaited)
+		b.until(func() error {
+			a := b.agent("status")
+			if idle := a.process(ssh).IdleSeconds; idle == nil || *idle < 1 {
+				return errors.New("its clients are not idle yet")
+			}
+			return nil
+		})
+		b.agent("reap", "--deadline", "1h", "--idle-after", "1s").exits(0).finds(ssh, terminatedFor(reaper.ReasonIdle))
+		b.stay(without(all, https, ssh)...)
+
+		// The client of the next one is gone but for its half of the connection.
+		empty := s.residualBy("127.0.0.1:8000", 1)
+		all = b.processes()
+		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(empty, isWaited)
+		if err := s.clients[empty.ProcID][0].(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		b.until(func() error {
+			if c := b.agent("status").process(empty).Connections.Client; c == nil || *c > 0 {
+				return errors.New("it still has a client")
+			}
+			return nil
+		})
+		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(empty, terminatedFor(reaper.ReasonEmpty))
+		b.stay(without(all, empty)...)
+
+		// Of three the oldest is one too many; of the two that are left, the one
+		// with fewer clients frees more for each.
+		oldest, few, many := s.residualBy("127.0.0.1:8000", 1), s.residualBy("127.0.0.1:8000", 1), s.residualBy("127.0.0.1:8000", 8)
+		all = b.processes()
+		b.agent("reap", "--deadline", "1h", "--max-residual", "3").exits(0).finds(oldest, isWaited).finds(few, isWaited).finds(many, isWaited)
+		b.agent("reap", "--deadline", "1h", "--max-residual", "2").exits(0).
+			finds(oldest, terminatedFor(reaper.ReasonMaxResidual)).finds(few, isWaited).finds(many, isWaited)
+		b.stay(without(all, oldest)...)
+		b.agent("reap", "--deadline", "1h", "--min-available-memory", "100").exits(0).
+			finds(few, terminatedFor(reaper.ReasonLowMemory)).finds(many, isWaited)
+		b.stay(without(all, oldest, few)...)
+		probe.unbroken(b)
+	})
+}
+
+func TestJitterIsTheSameInEveryPass(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.withTwoPorts(reaper.ModelMasterWorker)
+	old := s.residualBy("127.0.0.1:8000", 1)
+	first := b.agent("reap", "--deadline", "0s", "--deadline-jitter", "1000d").exits(0).finds(old, sparedFor(reaper.ReasonJitter))
+	second := b.agent("status", "--deadline", "0s", "--deadline-jitter", "1000d").exits(0).finds(old, sparedFor(reaper.ReasonJitter))
+	share := first.report.HostShare
+	if share == nil || second.report.HostShare == nil || *share != *second.report.HostShare {
+		t.Fatalf("the host's share was %v, then %v", share, second.report.HostShare)
+	}
+	p := first.process(old)
+	want := time.Duration(*share * float64(1000*24*time.Hour))
+	if got := p.Due.Sub(*p.Superseded); (got - want).Abs() > 2*time.Second {
+		t.Errorf("due %v after it was superseded, want %v", got, want)
+	}
+}
+
+// The clients of a frontend that is gone from the configuration are nobody's that
+// the active listens for; they are no less clients.
+func TestClientsOfAFrontendThatIsGoneKeepAProcess(t *testing.T) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+		s := b.withTwoPorts(model)
+		s.edit("bind 127.0.0.1:8001", "bind 127.0.0.1:8002")
+		old := s.residualBy("127.0.0.1:8001", 2)
+		a := b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, isWaited)
+		if c := a.process(old).Connections; c.Client == nil || *c.Client != 0 || c.Former == nil || *c.Former != 2 {
+			t.Errorf("connections %+v, want 2 of a former listener", c)
+		}
+		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(reaper.ReasonActiveClients))
+		b.agent("reap", "--deadline", "0s", "--deadline-for", "8001=1h").exits(0).finds(old, sparedFor(reaper.ReasonWithinPortDeadline))
+	})
+}
+
+func TestABadPolicySignalsNobody(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.withTwoPorts(reaper.ModelMasterWorker)
+	s.residualBy("127.0.0.1:8000", 1)
+	before := b.processes()
+	for _, args := range [][]string{{"--deadline-for", "0=0s"}, {"--hard-deadline", "1m"}, {"--min-available-memory", "101"}, {"--max-residual", "-1"}} {
+		j := b.start(command{args: append([]string{bedAgent, "reap", "--deadline", "5m", "--yes"}, args...)})
+		if code := j.wait(t); code != 2 {
+			t.Errorf("%q: exit status %d, want 2: %s", args, code, j.stderr.String())
+		}
+	}
+	b.stay(before...)
+}
