@@ -14,14 +14,16 @@ import (
 // Fields are added to version 1, never changed. A value that could not be read
 // is null, never 0.
 type Report struct {
-	Version              int       `json:"version"`
-	Host                 string    `json:"host"`
-	BootID               string    `json:"boot_id"`
-	Time                 time.Time `json:"time"`
-	DryRun               bool      `json:"dry_run"`
-	DeadlineSeconds      float64   `json:"deadline_seconds"`
-	MemoryAvailableBytes *uint64   `json:"memory_available_bytes"`
-	MemoryTotalBytes     *uint64   `json:"memory_total_bytes"`
+	Version int       `json:"version"`
+	Host    string    `json:"host"`
+	BootID  string    `json:"boot_id"`
+	Time    time.Time `json:"time"`
+	DryRun  bool      `json:"dry_run"`
+	// WhatIf is set in a saved report that was decided again.
+	WhatIf               bool    `json:"what_if"`
+	DeadlineSeconds      float64 `json:"deadline_seconds"`
+	MemoryAvailableBytes *uint64 `json:"memory_available_bytes"`
+	MemoryTotalBytes     *uint64 `json:"memory_total_bytes"`
 	// HostShare is where from 0 to below 1 this host stands in its fleet, always
 	// the same: what --deadline-jitter is multiplied by. Null when not known.
 	HostShare *float64   `json:"host_share"`

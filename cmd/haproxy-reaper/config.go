@@ -30,6 +30,7 @@ type config struct {
 	minAvailableMemory                       percentValue
 	instances, exes                          []string
 	configFile, output, textfile, stateDir   string
+	savedReport                              string
 	masterSocket, logLevel, logFormat        string
 
 	// Of serve.
@@ -90,6 +91,7 @@ func (c *config) flags() *pflag.FlagSet {
 	list(&c.exes, "exe", []string{"haproxy"}, "NAME", executable, "base name or absolute path of HAProxy's executable (repeatable)")
 	text(&c.configFile, "config", defaultConfigFile, "FILE", notEmpty, "NAME=value lines, the names being those of the variables")
 	boolean(&c.clients, "clients", "", "status lists who holds each residual process, by peer and local port")
+	text(&c.savedReport, "from", "", "FILE", notEmpty, "status decides again what -o json saved, under these flags; - = standard input")
 	choice(&c.output, "output", "o", "text", []string{"text", "json", "none"}, "what to print on standard output")
 	text(&c.textfile, "textfile", "", "FILE", textfilePath, "write metrics to this .prom file for node_exporter")
 	text(&c.stateDir, "state-dir", "", "DIR", notEmpty, "counters and first-seen times; unset = $STATE_DIRECTORY, else "+defaultStateDir)
@@ -190,6 +192,8 @@ func (c *config) validate() error {
 		return errors.New("--output: serve prints nothing, it serves")
 	case c.command.name != "status" && c.onCommandLine("clients"):
 		return fmt.Errorf("--clients: %s does not list them, status does", c.command.name)
+	case c.command.name != "status" && c.onCommandLine("from"):
+		return fmt.Errorf("--from: %s is about this host as it is, status decides again what was saved", c.command.name)
 	case c.command.name == "status" && c.onCommandLine("textfile"):
 		return errors.New("--textfile: status writes nothing, reap --dry-run does")
 	case c.command.name == "check" && slices.ContainsFunc(acts, c.onCommandLine):

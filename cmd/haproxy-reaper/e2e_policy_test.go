@@ -10,22 +10,21 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// withTwoPorts is a service with a frontend on port 8000 and one on 8001, whose
-// backend never ends a connection by itself: a client that has said its last
-// word leaves a half-closed one behind.
+// withTwoPorts is a service with a frontend on port 8000 and one on 8001. The
+// backend of the second never ends a connection by itself: a client that has
+// said its last word leaves a half-closed one behind.
 func (b *bed) withTwoPorts(model reaper.Model) *service {
-	return b.startService("web", setup{
-		model: model,
-		backend: b.serve(func(c net.Conn) {
-			io.Copy(c, c)
-			<-b.t.Context().Done()
-		}),
-		sections: `
+	stubborn := b.serve(func(c net.Conn) {
+		io.Copy(c, c)
+		<-b.t.Context().Done()
+	})
+	return b.startService("web", setup{model: model, sections: `
 frontend other
     bind 127.0.0.1:8001
-    default_backend be
-`,
-	})
+    default_backend stubborn
+backend stubborn
+    server s1 ` + stubborn + `
+`})
 }
 
 // residualBy makes a residual process with clients on a port.
@@ -81,7 +80,7 @@ func TestEveryRuleEndsWhomItIsAbout(t *testing.T) {
 		b.stay(without(all, https, ssh)...)
 
 		// The client of the next one is gone but for its half of the connection.
-		empty := s.residualBy("127.0.0.1:8000", 1)
+		empty := s.residualBy("127.0.0.1:8001", 1)
 		all = b.processes()
 		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(empty, isWaited)
 		if err := s.clients[empty.ProcID][0].(*net.TCPConn).CloseWrite(); err != nil {

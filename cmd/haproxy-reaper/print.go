@@ -75,9 +75,13 @@ func emptyLine(r *reaper.Report, c *config) string {
 }
 
 func headLine(r *reaper.Report, c *config) string {
-	line := fmt.Sprintf("host %s, deadline %s (%s)", escape(r.Host), &c.deadline, escape(c.source("deadline")))
+	line := ""
+	if r.WhatIf {
+		line = fmt.Sprintf("what if: as seen at %s (%s), decided again; ", r.Time.UTC().Format("2006-01-02 15:04:05 UTC"), escape(c.savedReport))
+	}
+	line += fmt.Sprintf("host %s, deadline %s (%s)", escape(r.Host), &c.deadline, escape(c.source("deadline")))
 	line += policyWords(c, r)
-	if r.DryRun {
+	if r.DryRun && !r.WhatIf {
 		line += fmt.Sprintf(", dry run (%s): nobody is signalled", escape(c.source("dry-run")))
 	}
 	if !r.CanSignal {

@@ -5,8 +5,11 @@ import (
 	"log/slog"
 )
 
-// status looks once and prints what it saw and decided.
+// status looks once, or reads what was seen, and prints that and what it decides.
 func (p *program) status(ctx context.Context, c *config, log *slog.Logger) int {
+	if c.savedReport != "" {
+		return p.whatIf(c, log)
+	}
 	f := &faults{log: log}
 	have, err := readPrivileges(p.kernel)
 	if err != nil {

@@ -38,6 +38,11 @@ _haproxy_reaper() {
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
+    --from)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
     -o | --output)
         mapfile -t COMPREPLY < <(compgen -W 'text json none' -- "$word")
         return
@@ -75,7 +80,7 @@ _haproxy_reaper() {
     esac
 
     if [[ $word == -* ]]; then
-        local options="-n --dry-run -y --yes --deadline --deadline-for --deadline-jitter --hard-deadline --active-within --empty-after --idle-after --max-residual --min-available-memory --kill-after --max-terminations --settle --pass-timeout --instance --exe --config --clients -o --output --textfile --state-dir --master-socket --log.level --log.format -h --help"
+        local options="-n --dry-run -y --yes --deadline --deadline-for --deadline-jitter --hard-deadline --active-within --empty-after --idle-after --max-residual --min-available-memory --kill-after --max-terminations --settle --pass-timeout --instance --exe --config --clients --from -o --output --textfile --state-dir --master-socket --log.level --log.format -h --help"
         if [[ $command == serve ]]; then
             options+=" --interval --web.listen-address --web.config.file --web.systemd-socket"
         fi

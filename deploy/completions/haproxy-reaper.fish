@@ -26,6 +26,7 @@ complete -c haproxy-reaper -l instance -x -d 'only this instance, by the name th
 complete -c haproxy-reaper -l exe -x -d 'base name or absolute path of HAProxy'\''s executable (repeatable)'
 complete -c haproxy-reaper -l config -r -F -d 'NAME=value lines, the names being those of the variables'
 complete -c haproxy-reaper -l clients -d 'status lists who holds each residual process, by peer and local port'
+complete -c haproxy-reaper -l from -r -F -d 'status decides again what -o json saved, under these flags; - = standard input'
 complete -c haproxy-reaper -s o -l output -x -a 'text json none' -d 'what to print on standard output'
 complete -c haproxy-reaper -l textfile -r -F -d 'write metrics to this .prom file for node_exporter'
 complete -c haproxy-reaper -l state-dir -x -a '(__fish_complete_directories)' -d 'counters and first-seen times; unset = $STATE_DIRECTORY, else /var/lib/haproxy-reaper'

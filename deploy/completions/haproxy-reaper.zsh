@@ -31,6 +31,7 @@ _haproxy_reaper() {
         '*'--exe='[base name or absolute path of HAProxy'\''s executable (repeatable)]:exe:'
         --config='[NAME=value lines, the names being those of the variables]:config:_files'
         --clients'[status lists who holds each residual process, by peer and local port]'
+        --from='[status decides again what -o json saved, under these flags; - = standard input]:from:_files'
         '(-o --output)'{-o+,--output=}'[what to print on standard output]:output:(text json none)'
         --textfile='[write metrics to this .prom file for node_exporter]:textfile:_files'
         --state-dir='[counters and first-seen times; unset = $STATE_DIRECTORY, else /var/lib/haproxy-reaper]:state-dir:_files -/'
