@@ -4,9 +4,11 @@
 //	observe    observe.go                          what package inspect shows, at one moment
 //	classify   group.go tree.go near.go            instances, roles, and what stands against
 //	           classify.go refusal.go describe.go  acting on an instance
-//	decide     decide.go policy.go                 one verdict, with one reason, for every process
+//	decide     decide.go policy.go judge.go        one verdict, with one reason, for every process;
+//	           rule_*.go                           each rule of a policy by itself
 //	act        execute.go terminate.go             two looks that agree, signals, waiting
-//	report     report.go reason.go                 the one document that all stages fill in
+//	report     report.go reason.go                 the one document that all stages fill in;
+//	           saved.go                            one that was saved, decided again
 //
 // Between passes memory.go remembers since when a process is known to be
 // residual, and state.go keeps that, and the counters of counters.go, on disk.

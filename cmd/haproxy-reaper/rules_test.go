@@ -141,7 +141,7 @@ func TestImportsRunOneWay(t *testing.T) {
 // What is decided depends on what was seen and on the policy: no clock, no
 // operating system, no log, nothing random.
 func TestDecisionIsPure(t *testing.T) {
-	pure := []string{"group.go", "near.go", "tree.go", "classify.go", "refusal.go", "describe.go", "decide.go", "policy.go", "memory.go", "report.go", "reason.go"}
+	pure := []string{"group.go", "near.go", "tree.go", "classify.go", "refusal.go", "describe.go", "decide.go", "policy.go", "judge.go", "rule_deadline.go", "rule_early.go", "rule_limits.go", "memory.go", "report.go", "reason.go"}
 	impure := []string{"os", "io", "log", "log/slog", "context", "syscall", "golang.org/x/sys/unix", "math/rand", "math/rand/v2", "sync", "net"}
 	seen := 0
 	for _, p := range sourceTree(t) {
