@@ -15,6 +15,9 @@ time string
 dry_run boolean
 deadline_seconds number
 memory_available_bytes number null
+memory_total_bytes number null
+host_share number null
+what_if boolean
 instances array
 instances.name string
 instances.model string
@@ -22,6 +25,8 @@ instances.confirmed boolean
 instances.refusal string
 instances.refusal_detail string
 instances.witnesses array
+instances.memory_limit_bytes number null
+instances.memory_limit_available_bytes number null
 instances.processes array
 instances.processes.pid number
 instances.processes.start_ticks number
@@ -31,6 +36,10 @@ instances.processes.args array
 instances.processes.started string
 instances.processes.superseded string null
 instances.processes.due string null
+instances.processes.due_reason string
+instances.processes.deadline string null
+instances.processes.deadline_port number
+instances.processes.idle_due string null
 instances.processes.age_seconds number
 instances.processes.residual_seconds number null
 instances.processes.listeners array null
@@ -38,6 +47,7 @@ instances.processes.connections object
 instances.processes.connections.client number null
 instances.processes.connections.server number null
 instances.processes.connections.other number null
+instances.processes.connections.former number null
 instances.processes.ports array
 instances.processes.ports.port number
 instances.processes.ports.clients number

@@ -34,7 +34,7 @@ func TestEachShellCompletesAsAnOperatorExpects(t *testing.T) {
 	tests := []completed{
 		{"a command", []string{"re"}, []string{"reap"}},
 		{"a flag after a command", []string{"reap", "--dry"}, []string{"--dry-run"}},
-		{"a flag without a command", []string{"--deadl"}, []string{"--deadline"}},
+		{"a flag without a command", []string{"--max-t"}, []string{"--max-terminations"}},
 		{"a flag with a dot in it", []string{"status", "--log.f"}, []string{"--log.format"}},
 		{"a choice", []string{"reap", "--log.level", "w"}, []string{"warn"}},
 		{"a choice of the short form", []string{"-o", "js"}, []string{"json"}},
