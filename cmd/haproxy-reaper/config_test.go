@@ -259,6 +259,21 @@ func TestOnlyARegularFileIsAConfiguration(t *testing.T) {
 	}
 }
 
+// A line that is not understood is the caller's; a file that could not be read for
+// want of descriptors is nobody's mistake.
+func TestAConfigurationThatTheMachineCannotReadIsNoUsageError(t *testing.T) {
+	for errno, want := range map[unix.Errno]int{unix.EMFILE: exitFailed, unix.ENOMEM: exitFailed, unix.EIO: exitFailed, unix.EACCES: exitUsage, unix.ENOENT: exitUsage} {
+		_, err := parseConfig([]string{"reap", "--config", "some.conf"}, func(string) (string, bool) { return "", false },
+			func(string, int) ([]byte, error) { return nil, errno })
+		if err == nil {
+			t.Fatalf("%v is no error", errno)
+		}
+		if got := settingsStatus(err); got != want {
+			t.Errorf("%v: exit status %d, want %d", err, got, want)
+		}
+	}
+}
+
 func TestVersionNeedsNoConfiguration(t *testing.T) {
 	if _, err := parse("version", nil, files{defaultConfigFile: "nonsense"}); err != nil {
 		t.Error(err)

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -95,6 +97,15 @@ func (f *faults) addLook(r reaper.Report, err error, have privileges, kernel ins
 	if unseen || len(args) > 0 && slices.ContainsFunc(r.Instances, isUnreadable) {
 		f.add(exitPrivilege, "not everything could be read", args...)
 	}
+}
+
+// settingsStatus is that of settings that could not be taken: the caller's fault,
+// but for a file that the machine was in no state to read.
+func settingsStatus(err error) int {
+	if slices.ContainsFunc([]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EIO}, func(e unix.Errno) bool { return errors.Is(err, e) }) {
+		return exitFailed
+	}
+	return exitUsage
 }
 
 // addApproval adds why a pass was not allowed to act.

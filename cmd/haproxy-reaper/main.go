@@ -91,7 +91,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitOK
 	case err != nil:
 		fmt.Fprintf(p.stderr, "haproxy-reaper: %s\n", escape(err.Error()))
-		return exitUsage
+		return settingsStatus(err)
 	}
 	return c.command.run(p, ctx, c, newLogger(p.stderr, p.lookupEnv, c.logLevel, c.logFormat))
 }
