@@ -53,6 +53,16 @@ func surviving(_ *pass, u *unit, out sink) {
 	out.value(float64(n), u.name)
 }
 
+func wedged(_ *pass, u *unit, out sink) {
+	n := 0
+	for _, process := range u.here {
+		if process.Wedge != reaper.WedgeNone {
+			n++
+		}
+	}
+	out.value(float64(n), u.name)
+}
+
 func oldestSince(_ *pass, u *unit, out sink) {
 	earliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Superseded }, out)
 }

@@ -14,7 +14,7 @@ func (c *classifier) process(m member, role Role) Process {
 	now := c.look.Snapshot
 	p := Process{
 		ProcID: m.ProcID, Role: role, User: m.User, UID: m.UID, Args: append([]string{}, m.Command.Args...),
-		State: string([]byte{cmp.Or(m.State, '?')}), PrivateBytes: m.PrivateBytes, Ports: []PortUse{}, Signals: []string{},
+		State: string([]byte{cmp.Or(m.State, '?')}), Wedge: wedgeOf(role, m.State), PrivateBytes: m.PrivateBytes, Ports: []PortUse{}, Signals: []string{},
 	}
 	if m.Err != nil {
 		p.Error = m.Err.Error()

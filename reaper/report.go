@@ -72,6 +72,7 @@ type Process struct {
 	UID   uint32   `json:"uid"`
 	Args  []string `json:"args"`
 	State string   `json:"state"` // letter of proc(5): T is stopped, D uninterruptible
+	Wedge Wedge    `json:"wedge"` // residual and stranded processes only
 
 	Started    *time.Time `json:"started"`
 	Superseded *time.Time `json:"superseded"` // residual processes only

@@ -37,6 +37,16 @@ func (b *bed) startAgent(c command) *job {
 	return b.start(c)
 }
 
+// advises wants a text of status, wherever the lines of it break.
+func (b *bed) advises(want string) {
+	b.t.Helper()
+	j := b.start(command{args: []string{bedAgent, "status"}})
+	j.wait(b.t)
+	if got := strings.Join(strings.Fields(j.stdout.String()), " "); !strings.Contains(got, want) {
+		b.t.Errorf("status does not say %q:\n%s", want, j.stdout.String())
+	}
+}
+
 // answer waits for an agent and reads its report, where there is one.
 func (b *bed) answer(j *job) *answer {
 	b.t.Helper()

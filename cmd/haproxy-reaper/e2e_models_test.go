@@ -264,5 +264,16 @@ func TestTwinOfAConcurrentReloadIsNeverSignalled(t *testing.T) {
 			return cmp.Or(s.listens(twin, true), s.listens(s.active(), true))
 		})
 		s.reapsExactly(old).finds(twin, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""})
+
+		// What it advises helps: told by the next reload, the twin leaves.
+		pid := strconv.Itoa(twin.PID)
+		b.advises("name it in the next reload (-sf " + pid + ")")
+		s.launch("-sf", pid, strconv.Itoa(s.active().PID))
+		b.until(func() error {
+			if slices.Contains(ids(b.processes()), twin.ProcID) {
+				return s.listens(twin, false)
+			}
+			return nil
+		})
 	})
 }

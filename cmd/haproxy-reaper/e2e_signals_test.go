@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,6 +29,14 @@ func TestWedgedResidualIsReportedAsASurvivor(t *testing.T) {
 		if a.took < 10*time.Second {
 			t.Errorf("given up after %v", a.took)
 		}
+		if got := a.process(wedged).Wedge; got != reaper.WedgeStopped {
+			t.Errorf("the wedged process is %q, want stopped", got)
+		}
+		b.advises("kill -CONT " + strconv.Itoa(wedged.PID))
+
+		// What it advises helps: the SIGTERM has waited.
+		b.signal(wedged, "CONT")
+		b.until(func() error { return b.gone(wedged) })
 	})
 }
 

@@ -44,7 +44,7 @@ func TestReportsPrintAsPublished(t *testing.T) {
 	in.Name, in.Model, in.Witnesses = "/etc/haproxy/edge.cfg", reaper.ModelDaemon, []string{"sockets"}
 	in.Processes[0].PID, in.Processes[0].Role, in.Processes[0].Reason = 7001, reaper.RoleStranded, reaper.ReasonStranded
 	in.Processes[0].Listeners = []string{"tcp 0.0.0.0:8443"}
-	in.Processes[1].State = "T"
+	in.Processes[1].State, in.Processes[1].Wedge = "T", reaper.WedgeStopped
 	in.Processes[1].Connections = reaper.Connections{}
 	in.Processes[1].IdleSeconds, in.Processes[1].PrivateBytes = nil, nil
 	in.Processes[2].PID, in.Processes[2].Role, in.Processes[2].Reason, in.Processes[2].Listeners = 7100, reaper.RolePaused, reaper.ReasonPaused, nil

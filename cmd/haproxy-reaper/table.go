@@ -96,13 +96,10 @@ func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 	if idle := idleWords(p, now); idle != "" {
 		text += "; " + idle
 	}
-	switch p.State {
-	case "T", "t":
-		text += "; it is stopped"
-	case "D":
-		text += "; it sleeps uninterruptibly"
-	}
 	texts = append(texts, text)
+	if text := advice(i, p); text != "" {
+		texts = append(texts, text)
+	}
 	if p.Error != "" {
 		texts = append(texts, "error: "+escape(p.Error))
 	}
