@@ -101,6 +101,17 @@ func TestRoles(t *testing.T) {
 		{"bound UDP of a service whose configuration cannot be read may be a listener", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
 		}, 101, stranded, ""},
+		{"bound UDP of an address that another generation holds a socket of its own on is a listener", func(w *fakehost.World, s *fakehost.Service) {
+			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
+			second := fakehost.UDP(40000)
+			second.Inode = 987654
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), second)
+		}, 101, stranded, ""},
+		{"a worker's lookalike without a master, in another network namespace, stands in nobody's way", func(w *fakehost.World, s *fakehost.Service) {
+			p := s.Worker(104, ticks(time.Minute), []int{103}, fakehost.Listen(443))
+			p.PPID, p.NetNS = 1, 77
+		}, 104, active, ""},
 		{"the list of a process of another user is no evidence", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).UID = 5001
 		}, 101, stranded, ""},

@@ -89,6 +89,9 @@ func TestRefusals(t *testing.T) {
 		{"an old worker lives in another network namespace", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil).NetNS = 77
 		}, reaper.ReasonNamespace, "101"},
+		{"the master lives in another PID namespace than its workers", func(w *fakehost.World, s *fakehost.Service) {
+			s.Master.PIDNS = 77
+		}, reaper.ReasonNamespace, "100"},
 		{"the master CLI says that an old worker is not stopping", func(w *fakehost.World, s *fakehost.Service) {
 			s.Answer(map[int]bool{101: true, 102: false, 103: false})
 		}, reaper.ReasonWitness, "102 is not stopping"},
