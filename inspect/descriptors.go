@@ -73,6 +73,19 @@ const holesInARow = 8
 // examine judges the sockets among the descriptors of the process behind a pidfd.
 func (h *Host) examine(ctx context.Context, pidfd int, p *Process, s *Sockets) error {
 	var info unix.TCPInfo
+	return h.eachDescriptor(ctx, pidfd, p, func(fd, dup int) error {
+		k, err := readSocket(h.kernel, dup, s.detail, &info)
+		if err == nil {
+			s.judge(k)
+		}
+		return err
+	})
+}
+
+// eachDescriptor shows every descriptor of the process behind a pidfd, by a
+// duplicate that is closed again at once. One that is no socket (ENOTSOCK) is
+// passed over; any other error ends it.
+func (h *Host) eachDescriptor(ctx context.Context, pidfd int, p *Process, show func(fd, dup int) error) error {
 	holes := 0
 	for fd := 0; fd < p.FDSize; fd++ {
 		if fd%1024 == 0 && ctx.Err() != nil {
@@ -95,17 +108,13 @@ func (h *Host) examine(ctx context.Context, pidfd int, p *Process, s *Sockets) e
 			return fmt.Errorf("pidfd_getfd of descriptor %d: %w", fd, err)
 		}
 		holes = 0
-		k, err := readSocket(h.kernel, dup, s.detail, &info)
+		err = show(fd, dup)
 		if closeErr := h.kernel.Close(dup); err == nil {
 			err = closeErr
 		}
-		if errors.Is(err, unix.ENOTSOCK) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, unix.ENOTSOCK) {
 			return fmt.Errorf("descriptor %d: %w", fd, err)
 		}
-		s.judge(k)
 	}
 	return nil
 }

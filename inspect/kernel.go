@@ -65,6 +65,9 @@ type Kernel interface {
 	PeerName(fd int) (SockAddr, error)
 	// Inode is the inode number of an open descriptor, by fstat(2).
 	Inode(fd int) (uint64, error)
+	// Shutdown is shutdown(2) of a socket: how is unix.SHUT_RD or unix.SHUT_RDWR.
+	// It reaches the socket itself, through whichever descriptor.
+	Shutdown(fd, how int) error
 
 	// NetlinkOpen opens a NETLINK_SOCK_DIAG socket (sock_diag(7)) in the network
 	// namespace of this process, with a receive timeout of one second.

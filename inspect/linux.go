@@ -243,6 +243,8 @@ func (Linux) Inode(fd int) (uint64, error) {
 	return st.Ino, err
 }
 
+func (Linux) Shutdown(fd, how int) error { return unix.Shutdown(fd, how) }
+
 // NetlinkOpen asks for a large receive buffer and a timeout: a dump must
 // neither be cut short nor hang a pass.
 func (Linux) NetlinkOpen() (int, error) {

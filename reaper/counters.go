@@ -21,7 +21,8 @@ type UnitCounters struct {
 	Signals        map[string]uint64 `json:"signals,omitempty"`         // sent, by name
 	SignalFailures map[string]uint64 `json:"signal_failures,omitempty"` // not sent, by name
 	// TerminatedProcesses left after a signal or after draining,
-	// TerminatedConnections are those they still had open.
+	// TerminatedConnections are those they still had open, and those that were
+	// drained from others.
 	TerminatedProcesses   uint64 `json:"terminated_processes"`
 	TerminatedConnections uint64 `json:"terminated_connections"`
 	// Refusals counts the passes in which a refusal withheld a termination that
@@ -142,6 +143,8 @@ func (u *UnitCounters) addOutcome(p *Process) {
 	case OutcomeTerminated, OutcomeKilled, OutcomeDrained:
 		u.TerminatedProcesses++
 		u.TerminatedConnections += connections(p.Connections.Client) + connections(p.Connections.Server)
+	default: // it is still there, less these
+		u.TerminatedConnections += uint64(p.DrainedConnections)
 	}
 }
 

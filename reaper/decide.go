@@ -67,7 +67,7 @@ func Summarize(r Report) Summary {
 			p := &r.Instances[i].Processes[j]
 			due := p.IsDue(r.Time)
 			switch {
-			case p.Outcome == OutcomeTerminated || p.Outcome == OutcomeKilled:
+			case p.Outcome == OutcomeTerminated || p.Outcome == OutcomeKilled || p.Outcome == OutcomeDrained:
 				s.Terminated++
 			case p.Left():
 			case p.Role == RoleActive:

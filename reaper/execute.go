@@ -38,7 +38,7 @@ type execution struct {
 
 // run brings an instance from its first look to its outcomes.
 func (x *execution) run(ctx context.Context) Instance {
-	in, ok := x.signalPhase(ctx, x.firstLook, x.budget, syscall.SIGTERM)
+	in, ok := x.begin(ctx)
 	if !ok {
 		return in
 	}
@@ -55,17 +55,21 @@ func (x *execution) run(ctx context.Context) Instance {
 // signalPhase looks, decides and signals within the budget; what is left then
 // goes to the next pass. False when nothing was signalled.
 func (x *execution) signalPhase(ctx context.Context, first Instance, budget time.Duration, signal syscall.Signal) (Instance, bool) {
-	if budget > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, budget)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx, budget)
+	defer cancel()
 	in, ok := x.agree(ctx, first)
 	if !ok {
 		x.logRefusal(in)
 		return in, false
 	}
 	return x.signalAll(ctx, in, signal), true
+}
+
+// agreeWithin agrees within a limit; 0 is none.
+func (x *execution) agreeWithin(ctx context.Context, first Instance, limit time.Duration) (Instance, bool) {
+	ctx, cancel := bounded(ctx, limit)
+	defer cancel()
+	return x.agree(ctx, first)
 }
 
 // escalate sends SIGKILL to those that a SIGTERM of this run did not end, after
@@ -149,12 +153,17 @@ func (x *execution) agree(ctx context.Context, first Instance) (Instance, bool) 
 
 // lookWithin looks again within a limit; 0 is none.
 func (x *execution) lookWithin(ctx context.Context, limit time.Duration) (Instance, error) {
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx, limit)
+	defer cancel()
 	return x.lookAt(ctx)
+}
+
+// bounded is a context that ends after a limit; 0 is none.
+func bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // lookAt looks again at this instance alone.

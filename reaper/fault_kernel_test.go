@@ -253,6 +253,10 @@ func (f *faulty) Inode(fd int) (uint64, error) {
 	return through(f, kind{name: "Inode"}, func() (uint64, error) { return f.kernel.Inode(fd) }, nil)
 }
 
+func (f *faulty) Shutdown(fd, how int) error {
+	return f.errorOf(kind{name: "Shutdown"}, func() error { return f.kernel.Shutdown(fd, how) })
+}
+
 func (f *faulty) NetlinkOpen() (int, error) {
 	return through(f, kind{name: "NetlinkOpen", descriptor: true}, f.kernel.NetlinkOpen, nil)
 }

@@ -35,6 +35,8 @@ type kernel struct {
 
 	behind   map[int]int // pidfd to pid
 	serialOf map[int]int // pidfd to serial
+	whose    map[int]int // duplicate to the serial of whose it is
+	pidOf    map[int]int // duplicate to that one's pid
 	first    map[string][]byte
 	looks    int
 
@@ -51,7 +53,7 @@ type kernel struct {
 func newKernel(h host, lies []guard) *kernel {
 	w := fakehost.New()
 	ordinary(w)
-	k := &kernel{World: w, alive: map[int]int{}, lies: lies, behind: map[int]int{}, serialOf: map[int]int{}, first: map[string][]byte{}, termed: map[int]bool{}}
+	k := &kernel{World: w, alive: map[int]int{}, lies: lies, behind: map[int]int{}, serialOf: map[int]int{}, whose: map[int]int{}, pidOf: map[int]int{}, first: map[string][]byte{}, termed: map[int]bool{}}
 	k.trace.SetSeed(seed)
 	if k.lie(byActive) { // somebody always holds the socket
 		w.Start(fakehost.Proc{PID: 1, Exe: "/sbin/init", Comm: "init", Ticks: 1, Sockets: []fakehost.Socket{fakehost.Listen(443)}})
@@ -204,6 +206,16 @@ func (k *kernel) PidfdGetfd(pidfd, fd int) (int, error) {
 		dup, err = k.World.PidfdGetfd(target, fd)
 		done()
 	}
+	if err == nil {
+		k.whose[dup] = k.serialOf[pidfd]
+		if k.lie(byPidfd) {
+			k.whose[dup] = 0
+			if b := k.body(pid); b != nil {
+				k.whose[dup] = b.serial
+			}
+		}
+		k.pidOf[dup] = pid
+	}
 	if err == nil && fd >= 3 {
 		b := k.body(pid)
 		hidden := b != nil && (b.listens && k.lie(byListener) || b.paused && k.lie(byPaused) || k.lie(bySecond) && k.looks > 1)
@@ -316,5 +328,35 @@ func (k *kernel) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 		}
 	}
 	k.saw("signal", fmt.Sprint(k.behind[pidfd], signal), nil, err)
+	return err
+}
+
+// Shutdown of a connection is right by the same truth: it is a client's, and of
+// a worker that was told to leave. The worker leaves when it was the last.
+func (k *kernel) Shutdown(fd, how int) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.boundary(nil)
+	serial, pid := k.whose[fd], k.pidOf[fd]
+	before := len(k.World.HangUps())
+	err := k.World.Shutdown(fd, how)
+	if all := k.World.HangUps(); len(all) > before {
+		client := all[before].Socket.Peer != "" && strings.HasSuffix(all[before].Socket.Local, ":443")
+		i := k.host.find(serial)
+		switch {
+		case i < 0 && k.beside[pid], client && i >= 0 && k.host.bodies[i].sort == worker && k.host.bodies[i].told:
+			k.right++
+		default:
+			k.wrong++
+		}
+		k.history = append(k.history, fmt.Sprintf("a client of %d hung up", pid))
+		if i >= 0 && !k.host.bodies[i].wedged {
+			delete(k.alive, serial)
+			k.World.Exit(pid)
+			k.host = k.host.without(serial)
+			k.become(k.host)
+		}
+	}
+	k.saw("shutdown", fmt.Sprint(pid, how), nil, err)
 	return err
 }

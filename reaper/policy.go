@@ -78,6 +78,11 @@ type Timing struct {
 	Settle time.Duration
 	// KillAfter is the time from SIGTERM to SIGKILL; 0 is never.
 	KillAfter time.Duration
+	// DrainRate is how many client connections of an instance's targets are closed
+	// in a second before any of them is signalled; 0 is none.
+	DrainRate float64
+	// DrainTimeout bounds that.
+	DrainTimeout time.Duration
 	// PassTimeout bounds looking, deciding and signalling.
 	PassTimeout time.Duration
 }

@@ -109,7 +109,10 @@ type Process struct {
 	Reason  Reason   `json:"reason"`
 	Outcome Outcome  `json:"outcome"`
 	Signals []string `json:"signals"` // names, in the order they were sent
-	Error   string   `json:"error"`
+	// DrainedConnections are the client connections that were closed one by one
+	// before any signal.
+	DrainedConnections int    `json:"drained_connections"`
+	Error              string `json:"error"`
 }
 
 // Connections counts established connections by side; null when not known.
@@ -155,7 +158,7 @@ type Summary struct {
 	Active     int `json:"active"`
 	Residual   int `json:"residual"`
 	Due        int `json:"due"`        // residual processes whose time has come, by any rule
-	Terminated int `json:"terminated"` // left after a signal of this pass
+	Terminated int `json:"terminated"` // left after a signal of this pass, or drained by it
 	Refused    int `json:"refused"`    // due, and withheld by a refusal
 }
 

@@ -69,6 +69,13 @@ func (policy *Policy) deadlineOf(p *Process) (time.Duration, uint16) {
 	return longest, port
 }
 
+// sparesPort tells whether the own deadline of a port still spares its client
+// connections of a process that is due by another rule.
+func (j *judge) sparesPort(p *Process, port uint16) bool {
+	after, own := j.policy.DeadlineFor[port]
+	return own && span(*p.ResidualSeconds) < later(after, j.jitter())
+}
+
 // jitter is this host's part of --deadline-jitter, and all of it where the
 // host's share is not known.
 func (j *judge) jitter() time.Duration {

@@ -11,6 +11,10 @@ type Terminator interface {
 	// Signal sends a signal to a process that was found residual, and tells
 	// whether it did. inspect.ErrGone when the process has left.
 	Signal(id inspect.ProcID, signal syscall.Signal) (sent bool, err error)
+	// HangUp closes a client connection of such a process, and tells whether it
+	// did. inspect.ErrOther when the connection has ended, inspect.ErrGone when
+	// the process has left.
+	HangUp(id inspect.ProcID, c inspect.ClientSocket, how inspect.Hangup) (done bool, err error)
 }
 
 // Signaller sends signals, through the pidfds of its host and in no other way.
@@ -28,8 +32,19 @@ func (s Signaller) Signal(id inspect.ProcID, signal syscall.Signal) (bool, error
 	return true, nil
 }
 
-// DryRun sends nothing.
+// HangUp implements Terminator.
+func (s Signaller) HangUp(id inspect.ProcID, c inspect.ClientSocket, how inspect.Hangup) (bool, error) {
+	err := s.Host.HangUp(id, c, how)
+	return err == nil, err
+}
+
+// DryRun sends nothing, and closes nothing.
 type DryRun struct{}
 
 // Signal implements Terminator.
 func (DryRun) Signal(inspect.ProcID, syscall.Signal) (bool, error) { return false, nil }
+
+// HangUp implements Terminator.
+func (DryRun) HangUp(inspect.ProcID, inspect.ClientSocket, inspect.Hangup) (bool, error) {
+	return false, nil
+}

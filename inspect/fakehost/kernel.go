@@ -241,7 +241,7 @@ func (w *World) PidfdGetfd(pidfd, fd int) (int, error) {
 		return -1, unix.EBADF
 	}
 	socket := d.proc.Sockets[fd-3]
-	return w.open(&descriptor{socket: &socket}), nil
+	return w.open(&descriptor{socket: &socket, owner: d.proc, place: fd - 3}), nil
 }
 
 // PidfdInfo implements inspect.Kernel.
@@ -389,6 +389,22 @@ func (w *World) Inode(fd int) (uint64, error) {
 		return 0, err
 	}
 	return s.Inode, nil
+}
+
+// Shutdown implements inspect.Kernel.
+func (w *World) Shutdown(fd, how int) error {
+	if err := w.enter("Shutdown", strconv.Itoa(fd)); err != nil {
+		return err
+	}
+	defer w.mu.Unlock()
+	d := w.fds[fd]
+	switch {
+	case d == nil:
+		return unix.EBADF
+	case d.socket == nil:
+		return unix.ENOTSOCK
+	}
+	return w.hangUp(d, how)
 }
 
 // Dial implements inspect.Kernel: the master CLI of the process whose root

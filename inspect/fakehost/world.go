@@ -34,6 +34,7 @@ type World struct {
 	nextFD  int
 	clock   time.Duration
 	signals []Sent
+	hangups []HungUp
 	calls   int
 	answers [][]byte // of the netlink request under way
 
@@ -47,6 +48,13 @@ type World struct {
 type Sent struct {
 	ID     inspect.ProcID
 	Signal syscall.Signal
+}
+
+// HungUp is one shutdown of a socket.
+type HungUp struct {
+	ID     inspect.ProcID
+	Socket Socket // as it was
+	How    int    // of shutdown(2)
 }
 
 // Proc is one process. Namespaces, State, NSPID, Session and Exe have defaults.
@@ -69,6 +77,8 @@ type Proc struct {
 	CLI map[string]string
 	// Ignores are the signals that do not end it.
 	Ignores []syscall.Signal
+	// Leaves tells that it exits when its last established connection has ended.
+	Leaves bool
 
 	// Exiting has begun its exit: it has no executable any more, and is not gone
 	// yet. Threads are those it has, itself included; 2 unless it says otherwise.
@@ -87,11 +97,16 @@ type Socket struct {
 	Segments        uint32 // received, and sent
 	IdleMillisecond uint32
 	Inode           uint64
+	// Stubborn stays established when only its reading side is shut down, as
+	// where a server does not close.
+	Stubborn bool
 }
 
 type descriptor struct {
 	proc   *Proc   // of a pidfd
 	socket *Socket // of a duplicate
+	owner  *Proc   // whose descriptor that is, and its place there
+	place  int
 }
 
 // New is a host on which nothing runs, an hour after boot.
@@ -170,6 +185,13 @@ func (w *World) Signals() []Sent {
 	return slices.Clone(w.signals)
 }
 
+// HangUps are the shutdowns so far.
+func (w *World) HangUps() []HungUp {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.hangups)
+}
+
 // Calls is the number of calls made so far.
 func (w *World) Calls() int {
 	w.mu.Lock()
@@ -204,6 +226,25 @@ func (w *World) open(d *descriptor) int {
 	w.nextFD++
 	w.fds[w.nextFD] = d
 	return w.nextFD
+}
+
+// hangUp is what a shutdown does: HAProxy closes the connection, and leaves with
+// the last one where it does so.
+func (w *World) hangUp(d *descriptor, how int) error {
+	if d.socket.state() != unix.BPF_TCP_ESTABLISHED {
+		return unix.ENOTCONN
+	}
+	p := d.owner
+	w.hangups = append(w.hangups, HungUp{inspect.ProcID{PID: p.PID, StartTicks: p.Ticks}, *d.socket, how})
+	if p.exited || d.place >= len(p.Sockets) || p.Sockets[d.place].Inode != d.socket.Inode || d.socket.Stubborn && how == unix.SHUT_RD {
+		return nil
+	}
+	p.Sockets = slices.Clone(p.Sockets)
+	p.Sockets[d.place].State = unix.BPF_TCP_FIN_WAIT2
+	if p.Leaves && !slices.ContainsFunc(p.Sockets, func(s Socket) bool { return s.state() == unix.BPF_TCP_ESTABLISHED }) {
+		w.exit(p.PID)
+	}
+	return nil
 }
 
 // deliver is what a signal does.

@@ -1,0 +1,141 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ClientSocket is one established TCP connection of a client, as it was found
+// among the descriptors of a process, with what tells it from the next socket
+// that has its descriptor.
+type ClientSocket struct {
+	FD          int // in that process
+	Local, Peer netip.AddrPort
+	Idle        time.Duration // since the last byte moved, as in PortUse
+	Inode       uint64
+}
+
+// ErrOther says that a descriptor is no longer that of the connection that it
+// was, or that this is no longer established.
+var ErrOther = errors.New("the connection is no longer there")
+
+// Hangup is how a client connection is closed from outside, by shutdown(2) on a
+// duplicate of its descriptor.
+type Hangup int
+
+const (
+	// HangupGently lets HAProxy believe that the client has said its last word
+	// (SHUT_RD). It answers what it was asked, says goodbye as its protocol has it
+	// (Connection: close, GOAWAY, close_notify), and closes with a FIN. Seen on
+	// 2.6: plain TCP, HTTP/1 keep-alive, a request under way, websocket, TLS and
+	// h2. Where the server does not close when it is told that the client has
+	// ended, HAProxy waits for it, and the client is told nothing.
+	HangupGently Hangup = unix.SHUT_RD
+	// HangupNow sends the FIN at once (SHUT_RDWR), and cuts what is under way.
+	HangupNow Hangup = unix.SHUT_RDWR
+)
+
+// ClientSockets lists the established TCP connections that a process has on some
+// local ports, those idle for the longest first. Left out is what may be
+// a connection towards a server although its port is one of these: its local
+// address is another one's peer (HAProxy connected to itself, or to a server from
+// its client's own address, as usesrc does). ErrGone when the process has left.
+func (h *Host) ClientSockets(ctx context.Context, id ProcID, ports map[uint16]bool) ([]ClientSocket, error) {
+	handle := h.Handle(id)
+	if handle == nil {
+		return nil, readError("connections", "pidfd_getfd", ErrGone)
+	}
+	p, err := h.Again(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var all []ClientSocket
+	err = handle.with(func(pidfd int) error {
+		return h.eachDescriptor(ctx, pidfd, p, func(fd, dup int) error {
+			c, established, err := h.clientSocket(dup)
+			if err == nil && established {
+				c.FD = fd
+				all = append(all, c)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, readError("connections", procPath(p.PID, "fd"), err)
+	}
+	return onPorts(all, ports), nil
+}
+
+// onPorts are the sockets on some local ports that are a client's for sure.
+func onPorts(all []ClientSocket, ports map[uint16]bool) []ClientSocket {
+	peers := map[netip.AddrPort]bool{}
+	for _, c := range all {
+		peers[c.Peer] = true
+	}
+	all = slices.DeleteFunc(all, func(c ClientSocket) bool { return !ports[c.Local.Port()] || peers[c.Local] })
+	slices.SortStableFunc(all, func(a, b ClientSocket) int { return cmp.Compare(b.Idle, a.Idle) })
+	return all
+}
+
+// clientSocket reads a descriptor of our own; false for all but an established
+// TCP connection.
+func (h *Host) clientSocket(fd int) (ClientSocket, bool, error) {
+	var info unix.TCPInfo
+	k, err := readSocket(h.kernel, fd, connectionPeers, &info)
+	if err != nil || !k.tcp || k.listening || k.state != unix.BPF_TCP_ESTABLISHED {
+		return ClientSocket{}, false, err
+	}
+	inode, err := h.kernel.Inode(fd)
+	return ClientSocket{Local: unmap(k.local.IP), Peer: unmap(k.peer.IP), Idle: k.idle, Inode: inode}, err == nil, err
+}
+
+// HangUp closes a client connection of a process, if the descriptor is still that
+// very connection: the socket is held by a duplicate while it is looked at and
+// closed, so nothing can take its place in between. ErrOther when it is not,
+// ErrGone when the process has left.
+func (h *Host) HangUp(id ProcID, c ClientSocket, how Hangup) error {
+	handle := h.Handle(id)
+	if handle == nil {
+		return ErrGone
+	}
+	return handle.with(func(pidfd int) error {
+		dup, err := h.kernel.PidfdGetfd(pidfd, c.FD)
+		switch {
+		case errors.Is(err, unix.EBADF):
+			return ErrOther
+		case errors.Is(err, unix.ESRCH):
+			return ErrGone
+		case err != nil:
+			return fmt.Errorf("pidfd_getfd of descriptor %d: %w", c.FD, err)
+		}
+		err = h.hangUp(dup, c, how)
+		return errors.Join(err, h.kernel.Close(dup))
+	})
+}
+
+func (h *Host) hangUp(dup int, c ClientSocket, how Hangup) error {
+	now, established, err := h.clientSocket(dup)
+	switch {
+	case errors.Is(err, unix.ENOTSOCK):
+		return ErrOther
+	case err != nil:
+		return fmt.Errorf("descriptor %d: %w", c.FD, err)
+	case !established || now.Inode != c.Inode || now.Local != c.Local || now.Peer != c.Peer:
+		return ErrOther
+	}
+	if err := h.kernel.Shutdown(dup, int(how)); errors.Is(err, unix.ENOTCONN) {
+		return ErrOther
+	} else if err != nil {
+		return fmt.Errorf("shutdown of descriptor %d: %w", c.FD, err)
+	}
+	return nil
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
