@@ -35,7 +35,9 @@ const (
 	// (SHUT_RD). It answers what it was asked, says goodbye as its protocol has it
 	// (Connection: close, GOAWAY, close_notify), and closes with a FIN. Seen on
 	// 2.6: plain TCP, HTTP/1 keep-alive, a request under way, websocket, TLS and
-	// h2. Where the server does not close when it is told that the client has
+	// h2 (from 3.3 on a
+	// request under way is given up with a 400, unless "no option abortonclose" is
+	// set). Where the server does not close when it is told that the client has
 	// ended, HAProxy waits for it, and the client is told nothing.
 	HangupGently Hangup = unix.SHUT_RD
 	// HangupNow sends the FIN at once (SHUT_RDWR), and cuts what is under way.
@@ -45,8 +47,9 @@ const (
 // ClientSockets lists the established TCP connections that a process has on some
 // local ports, those idle for the longest first. Left out is what may be
 // a connection towards a server although its port is one of these: its local
-// address is another one's peer (HAProxy connected to itself, or to a server from
-// its client's own address, as usesrc does). ErrGone when the process has left.
+// address is the peer of one of them (HAProxy connected to itself, or to a server
+// from its client's own address, as usesrc does). ErrGone when the process has
+// left.
 func (h *Host) ClientSockets(ctx context.Context, id ProcID, ports map[uint16]bool) ([]ClientSocket, error) {
 	handle := h.Handle(id)
 	if handle == nil {
@@ -76,10 +79,11 @@ func (h *Host) ClientSockets(ctx context.Context, id ProcID, ports map[uint16]bo
 // onPorts are the sockets on some local ports that are a client's for sure.
 func onPorts(all []ClientSocket, ports map[uint16]bool) []ClientSocket {
 	peers := map[netip.AddrPort]bool{}
+	all = slices.DeleteFunc(all, func(c ClientSocket) bool { return !ports[c.Local.Port()] })
 	for _, c := range all {
 		peers[c.Peer] = true
 	}
-	all = slices.DeleteFunc(all, func(c ClientSocket) bool { return !ports[c.Local.Port()] || peers[c.Local] })
+	all = slices.DeleteFunc(all, func(c ClientSocket) bool { return peers[c.Local] })
 	slices.SortStableFunc(all, func(a, b ClientSocket) int { return cmp.Compare(b.Idle, a.Idle) })
 	return all
 }

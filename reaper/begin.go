@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
@@ -71,7 +72,7 @@ func (x *execution) stillTargets(ctx context.Context, in Instance) (Instance, bo
 	for {
 		again, err := x.lookWithin(ctx, x.Timing.PassTimeout)
 		if err == nil && again.Refusal == "" && sameActive(in, again) {
-			if err = x.confirmSettled(ctx, in); err == nil {
+			if err = x.confirmWithin(ctx, in, x.Timing.PassTimeout); err == nil {
 				return x.bornOut(in, again), true
 			}
 		}
@@ -90,6 +91,13 @@ func (x *execution) stillTargets(ctx context.Context, in Instance) (Instance, bo
 			return leave(in, x.stopReason(ctx)), false
 		}
 	}
+}
+
+// confirmWithin confirms the active within a limit; 0 is none.
+func (x *execution) confirmWithin(ctx context.Context, in Instance, limit time.Duration) error {
+	ctx, cancel := bounded(ctx, limit)
+	defer cancel()
+	return x.confirmSettled(ctx, in)
 }
 
 // bornOut is an instance less the targets that another look does not bear out.

@@ -24,7 +24,11 @@ const (
 // first, whichever process has it.
 type drain struct {
 	*execution
-	queue  []hangup                       // to be closed, in this order
+	queue []hangup // to be closed, in this order
+	// known are those that were there at the start. An old worker gets no new
+	// clients; and a connection towards a server that was told by its client's can
+	// no longer be told when that one is closed.
+	known  map[connectionID]bool
 	asked  map[connectionID]time.Duration // closed gently at this CLOCK_BOOTTIME
 	over   map[connectionID]bool          // closed for good, or not to be closed at all
 	barred map[inspect.ProcID]bool        // whose connections we may not reach
@@ -60,9 +64,6 @@ func (x *execution) drain(ctx context.Context, in Instance) Instance {
 	}
 	ends := d.last + x.Timing.DrainTimeout
 	d.find(ctx, in)
-	if len(d.queue) > 0 {
-		x.Log.Info("draining", "instance", in.Name, "clients", len(d.queue), "rate", x.Timing.DrainRate)
-	}
 	for {
 		x.Step()
 		in = d.noteDepartures(ctx, in)
@@ -94,7 +95,10 @@ func (x *execution) drain(ctx context.Context, in Instance) Instance {
 func (d *drain) find(ctx context.Context, in Instance) {
 	now := d.Host.Kernel().Boottime()
 	j := judge{&d.Policy, &d.host, &in, nil}
-	waiting := false
+	waiting, first := false, d.known == nil
+	if first {
+		d.known = map[connectionID]bool{}
+	}
 	for i := range in.Processes {
 		p := &in.Processes[i]
 		ports := map[uint16]bool{}
@@ -104,16 +108,19 @@ func (d *drain) find(ctx context.Context, in Instance) {
 		if !isTarget(*p) || d.barred[p.ProcID] {
 			continue
 		}
-		sockets, err := within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, p.ProcID, ports) })
+		sockets, err := d.sockets(ctx, p.ProcID, ports)
 		if err != nil && !errors.Is(err, inspect.ErrGone) && ctx.Err() == nil {
 			d.barred[p.ProcID] = true
 			d.Log.Warn("cannot drain residual process", "instance", in.Name, "pid", p.PID, "error", err)
 		}
 		for _, s := range sockets {
 			h := hangup{p.ProcID, s, inspect.HangupGently}
+			if first {
+				d.known[h.connection()] = true
+			}
 			at, asked := d.asked[h.connection()]
 			switch {
-			case d.over[h.connection()]:
+			case d.over[h.connection()], !d.known[h.connection()]:
 				continue
 			case asked && now-at < drainPatience:
 				waiting = true
@@ -131,6 +138,13 @@ func (d *drain) find(ctx context.Context, in Instance) {
 	case d.empty == 0:
 		d.empty = now
 	}
+}
+
+// sockets lists a process's clients, within the time that a pass has for a look.
+func (d *drain) sockets(ctx context.Context, id inspect.ProcID, ports map[uint16]bool) ([]inspect.ClientSocket, error) {
+	ctx, cancel := bounded(ctx, d.Timing.PassTimeout)
+	defer cancel()
+	return within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, id, ports) })
 }
 
 // batch takes from the queue what is due by now: never more than a second's, so
@@ -164,6 +178,9 @@ func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
 		case !done:
 			return false
 		case h.how == inspect.HangupGently:
+			if len(d.asked) == 0 {
+				d.Log.Info("draining", "instance", in.Name, "clients", len(d.known), "rate", d.Timing.DrainRate)
+			}
 			d.asked[h.connection()] = d.Host.Kernel().Boottime()
 			in.Processes[i].DrainedConnections++
 			log.Debug("closed the connection of a client", slog.Duration("idle", h.socket.Idle))
@@ -193,4 +210,3 @@ func (x *execution) depart(instance string, p *Process) {
 	}
 	x.Log.Info("residual process has left", append(attributes(p), "instance", instance, "pid", p.PID, "outcome", p.Outcome)...)
 }
-

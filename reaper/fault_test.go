@@ -73,7 +73,7 @@ func passUnder(w faultWorld, f fault, at int, change host) faultRun {
 	if err != nil {
 		run.ending = refused
 	}
-	if len(k.World.Signals()) > 0 {
+	if len(k.World.Signals())+len(k.World.HangUps()) > 0 {
 		run.ending = acted
 	}
 	blame := func(format string, args ...any) { run.faults = append(run.faults, fmt.Sprintf(format, args...)) }
@@ -87,7 +87,7 @@ func passUnder(w faultWorld, f fault, at int, change host) faultRun {
 		blame("%d descriptors were left open", open)
 	}
 	// A look that the kernel holds up is given a second more.
-	if budget := time.Minute + time.Second + w.timing.KillAfter + 2*10*time.Second; took > budget {
+	if budget := time.Minute + time.Second + w.timing.KillAfter + w.timing.DrainTimeout + 2*10*time.Second; took > budget {
 		blame("it took %v, more than %v", took, budget)
 	}
 	return run

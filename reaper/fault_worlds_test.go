@@ -55,7 +55,17 @@ func faultWorlds() []faultWorld {
 	add(faultWorld{socket: "none", dress: contained}, "master-worker, in a container", ordinaryHost(false))
 	add(faultWorld{socket: "none", noGetfd: true}, "master-worker, pidfd_getfd is refused", ordinaryHost(false))
 	add(faultWorld{socket: "none", furnish: another}, "two instances", ordinaryHost(false))
+	timing.DrainRate, timing.DrainTimeout = 10, 3*time.Second
+	add(plain, "master-worker, drained", ordinaryHost(false).after(reload(103)...))
+	add(faultWorld{socket: "none", dress: stubborn}, "daemon, drained in vain", ordinaryHost(true))
 	return list
+}
+
+// stubborn are clients whose server does not close.
+func stubborn(_ host, b body, p *fakehost.Proc) {
+	for i := range p.Sockets {
+		p.Sockets[i].Stubborn = true
+	}
 }
 
 func amidExit(_ host, b body, p *fakehost.Proc) {

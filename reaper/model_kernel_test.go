@@ -33,10 +33,11 @@ type kernel struct {
 	lies     []guard
 	kills    bool // the pass may send SIGKILL after its wait
 
-	behind   map[int]int // pidfd to pid
-	serialOf map[int]int // pidfd to serial
-	whose    map[int]int // duplicate to the serial of whose it is
-	pidOf    map[int]int // duplicate to that one's pid
+	behind   map[int]int  // pidfd to pid
+	serialOf map[int]int  // pidfd to serial
+	whose    map[int]int  // duplicate to the serial of whose it is
+	pidOf    map[int]int  // duplicate to that one's pid
+	was      map[int]bool // duplicate to whether that one was told to leave: who has exited since holds nothing else
 	first    map[string][]byte
 	looks    int
 
@@ -53,7 +54,7 @@ type kernel struct {
 func newKernel(h host, lies []guard) *kernel {
 	w := fakehost.New()
 	ordinary(w)
-	k := &kernel{World: w, alive: map[int]int{}, lies: lies, behind: map[int]int{}, serialOf: map[int]int{}, whose: map[int]int{}, pidOf: map[int]int{}, first: map[string][]byte{}, termed: map[int]bool{}}
+	k := &kernel{World: w, alive: map[int]int{}, lies: lies, behind: map[int]int{}, serialOf: map[int]int{}, whose: map[int]int{}, pidOf: map[int]int{}, was: map[int]bool{}, first: map[string][]byte{}, termed: map[int]bool{}}
 	k.trace.SetSeed(seed)
 	if k.lie(byActive) { // somebody always holds the socket
 		w.Start(fakehost.Proc{PID: 1, Exe: "/sbin/init", Comm: "init", Ticks: 1, Sockets: []fakehost.Socket{fakehost.Listen(443)}})
@@ -215,6 +216,8 @@ func (k *kernel) PidfdGetfd(pidfd, fd int) (int, error) {
 			}
 		}
 		k.pidOf[dup] = pid
+		i := k.host.find(k.whose[dup])
+		k.was[dup] = i >= 0 && k.host.bodies[i].sort == worker && k.host.bodies[i].told
 	}
 	if err == nil && fd >= 3 {
 		b := k.body(pid)
@@ -344,7 +347,7 @@ func (k *kernel) Shutdown(fd, how int) error {
 		client := all[before].Socket.Peer != "" && strings.HasSuffix(all[before].Socket.Local, ":443")
 		i := k.host.find(serial)
 		switch {
-		case i < 0 && k.beside[pid], client && i >= 0 && k.host.bodies[i].sort == worker && k.host.bodies[i].told:
+		case i < 0 && (k.beside[pid] || client && k.was[fd]), client && i >= 0 && k.host.bodies[i].sort == worker && k.host.bodies[i].told:
 			k.right++
 		default:
 			k.wrong++

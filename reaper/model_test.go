@@ -91,7 +91,11 @@ func scenarios() []scenario {
 	wedged := ordinaryHost(false)
 	wedged.bodies[1].wedged = true
 	timing.KillAfter = 300 * time.Millisecond
-	return append(list, scenario{"master-worker, wedged", wedged, timing})
+	drained := reaper.Timing{Settle: 150 * time.Millisecond, PassTimeout: time.Minute, DrainRate: 1, DrainTimeout: 3 * time.Second}
+	return append(list,
+		scenario{"master-worker, wedged", wedged, timing},
+		scenario{"master-worker, drained", ordinaryHost(false), drained},
+		scenario{"daemon, drained", ordinaryHost(true), drained})
 }
 
 // turn is when the host becomes another one.

@@ -91,7 +91,7 @@ func Reconsider(r Report, policy Policy) Report {
 			if p.Outcome == OutcomeFailed || p.Outcome == OutcomeSurvived {
 				p.Error = "" // of its signal
 			}
-			p.Outcome, p.Signals = "", []string{}
+			p.Outcome, p.Signals, p.DrainedConnections = "", []string{}, 0
 			if p.Verdict == VerdictTerminate {
 				p.Outcome = OutcomeDryRun
 			}

@@ -28,6 +28,8 @@ type config struct {
 	hardDeadline, emptyAfter, idleAfter      optionalValue
 	maxResidual                              countValue
 	minAvailableMemory                       percentValue
+	drainRate                                rateValue
+	drainTimeout                             durationValue
 	instances, exes                          []string
 	configFile, output, textfile, stateDir   string
 	savedReport                              string
@@ -83,6 +85,8 @@ func (c *config) flags() *pflag.FlagSet {
 	fs.Var(&c.idleAfter, "idle-after", "time without a byte on any client connection at which one is terminated; off = never early")
 	fs.Var(&c.maxResidual, "max-residual", "terminate the oldest residual processes of an instance beyond so many; 0 = no limit")
 	fs.Var(&c.minAvailableMemory, "min-available-memory", "with less, terminate the one that frees most for each client, one a pass; 0 = never")
+	fs.Var(&c.drainRate, "drain-rate", "before SIGTERM close the clients' connections one by one, so many a second; off = do not")
+	duration(&c.drainTimeout, "drain-timeout", 5*time.Minute, "drain for at most this long; then SIGTERM")
 	duration(&c.killAfter, "kill-after", 0, "SIGKILL this long after SIGTERM; 0s = never")
 	fs.Var(&c.maxTerminations, "max-terminations", "terminate at most so many per instance and pass; 0 = no cap")
 	duration(&c.settle, "settle", 5*time.Second, "how long an unclear picture may take to clear before its instance is refused")
@@ -178,7 +182,7 @@ func selectCommand(words []string) (subcommand, error) {
 
 // validate refuses what no single value shows.
 func (c *config) validate() error {
-	acts := slices.Concat(actFlags, policyFlags)
+	acts := slices.Concat(actFlags, policyFlags, drainFlags)
 	switch {
 	case c.passTimeout == 0:
 		return fmt.Errorf("%s: must be longer than 0s", c.source("pass-timeout"))
@@ -198,6 +202,9 @@ func (c *config) validate() error {
 		return errors.New("--textfile: status writes nothing, reap --dry-run does")
 	case c.command.name == "check" && slices.ContainsFunc(acts, c.onCommandLine):
 		return fmt.Errorf("--%s: check changes nothing, and reap alone has a use for it", acts[slices.IndexFunc(acts, c.onCommandLine)])
+	}
+	if err := c.validateDrain(); err != nil {
+		return err
 	}
 	return c.validatePolicy()
 }

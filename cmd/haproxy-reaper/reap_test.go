@@ -349,13 +349,13 @@ func TestHelpGoesToStandardOutput(t *testing.T) {
 }
 
 func TestTheSettingsReachTheEngine(t *testing.T) {
-	args := "reap -y --deadline 2h --kill-after 20s --max-terminations 3 --settle 1s --pass-timeout 30s --instance a --instance b --exe /x --master-socket none"
+	args := "reap -y --deadline 2h --drain-rate 0.5 --drain-timeout 2m --kill-after 20s --max-terminations 3 --settle 1s --pass-timeout 30s --instance a --instance b --exe /x --master-socket none"
 	w := newWorld(t, emptyReport())
 	w.run(strings.Fields(args)...)
 	e := newHostEngine(w.engine.settings).(hostEngine)
 	defer e.Close()
-	got := fmt.Sprintf("%+v %+v %s", e.Policy, e.Timing, e.MasterSocket)
-	want := "{Deadline:2h0m0s MaxTerminations:3 Instances:[a b]} {Settle:1s KillAfter:20s PassTimeout:30s} none"
+	got := fmt.Sprintf("%s %d %v %+v %s", e.Policy.Deadline, e.Policy.MaxTerminations, e.Policy.Instances, e.Timing, e.MasterSocket)
+	want := "2h0m0s 3 [a b] {Settle:1s KillAfter:20s DrainRate:0.5 DrainTimeout:2m0s PassTimeout:30s} none"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

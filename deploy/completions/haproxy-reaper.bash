@@ -27,6 +27,8 @@ _haproxy_reaper() {
     --idle-after) return ;;
     --max-residual) return ;;
     --min-available-memory) return ;;
+    --drain-rate) return ;;
+    --drain-timeout) return ;;
     --kill-after) return ;;
     --max-terminations) return ;;
     --settle) return ;;
@@ -80,7 +82,7 @@ _haproxy_reaper() {
     esac
 
     if [[ $word == -* ]]; then
-        local options="-n --dry-run -y --yes --deadline --deadline-for --deadline-jitter --hard-deadline --active-within --empty-after --idle-after --max-residual --min-available-memory --kill-after --max-terminations --settle --pass-timeout --instance --exe --config --clients --from -o --output --textfile --state-dir --master-socket --log.level --log.format -h --help"
+        local options="-n --dry-run -y --yes --deadline --deadline-for --deadline-jitter --hard-deadline --active-within --empty-after --idle-after --max-residual --min-available-memory --drain-rate --drain-timeout --kill-after --max-terminations --settle --pass-timeout --instance --exe --config --clients --from -o --output --textfile --state-dir --master-socket --log.level --log.format -h --help"
         if [[ $command == serve ]]; then
             options+=" --interval --web.listen-address --web.config.file --web.systemd-socket"
         fi

@@ -18,6 +18,8 @@ complete -c haproxy-reaper -l empty-after -x -d 'time since superseded at which 
 complete -c haproxy-reaper -l idle-after -x -d 'time without a byte on any client connection at which one is terminated; off = never early'
 complete -c haproxy-reaper -l max-residual -x -d 'terminate the oldest residual processes of an instance beyond so many; 0 = no limit'
 complete -c haproxy-reaper -l min-available-memory -x -d 'with less, terminate the one that frees most for each client, one a pass; 0 = never'
+complete -c haproxy-reaper -l drain-rate -x -d 'before SIGTERM close the clients'\'' connections one by one, so many a second; off = do not'
+complete -c haproxy-reaper -l drain-timeout -x -d 'drain for at most this long; then SIGTERM'
 complete -c haproxy-reaper -l kill-after -x -d 'SIGKILL this long after SIGTERM; 0s = never'
 complete -c haproxy-reaper -l max-terminations -x -d 'terminate at most so many per instance and pass; 0 = no cap'
 complete -c haproxy-reaper -l settle -x -d 'how long an unclear picture may take to clear before its instance is refused'

@@ -23,6 +23,8 @@ _haproxy_reaper() {
         --idle-after='[time without a byte on any client connection at which one is terminated; off = never early]:idle-after:'
         --max-residual='[terminate the oldest residual processes of an instance beyond so many; 0 = no limit]:max-residual:'
         --min-available-memory='[with less, terminate the one that frees most for each client, one a pass; 0 = never]:min-available-memory:'
+        --drain-rate='[before SIGTERM close the clients'\'' connections one by one, so many a second; off = do not]:drain-rate:'
+        --drain-timeout='[drain for at most this long; then SIGTERM]:drain-timeout:'
         --kill-after='[SIGKILL this long after SIGTERM; 0s = never]:kill-after:'
         --max-terminations='[terminate at most so many per instance and pass; 0 = no cap]:max-terminations:'
         --settle='[how long an unclear picture may take to clear before its instance is refused]:settle:'
