@@ -35,10 +35,10 @@ const (
 	// (SHUT_RD). It answers what it was asked, says goodbye as its protocol has it
 	// (Connection: close, GOAWAY, close_notify), and closes with a FIN. Seen on
 	// 2.6: plain TCP, HTTP/1 keep-alive, a request under way, websocket, TLS and
-	// h2 (from 3.3 on a
-	// request under way is given up with a 400, unless "no option abortonclose" is
-	// set). Where the server does not close when it is told that the client has
-	// ended, HAProxy waits for it, and the client is told nothing.
+	// h2. On 3.4 a request under way was given up with a 400: "option abortonclose"
+	// of its configuration.txt is about such clients. Where the server does not
+	// close when it is told that the client has ended, HAProxy waits for it, and
+	// the client is told nothing.
 	HangupGently Hangup = unix.SHUT_RD
 	// HangupNow sends the FIN at once (SHUT_RDWR), and cuts what is under way.
 	HangupNow Hangup = unix.SHUT_RDWR

@@ -264,8 +264,8 @@ backend web
 		for range 3 {
 			select {
 			case err := <-answers:
-				// From 3.3 on HAProxy gives a request up whose client has ended its side,
-				// with 400 Bad request, unless "no option abortonclose" is set.
+				// Seen on 3.4: a request whose client has ended its side is given up with
+				// 400 Bad request ("option abortonclose").
 				if err != nil && !(b.since(3, 3) && strings.Contains(err.Error(), "400 Bad request")) {
 					t.Errorf("a request under way: %v", err)
 				}
