@@ -6,7 +6,8 @@
 //	           classify.go refusal.go describe.go  acting on an instance
 //	decide     decide.go policy.go judge.go        one verdict, with one reason, for every process;
 //	           rule_*.go                           each rule of a policy by itself
-//	act        execute.go terminate.go             two looks that agree, signals, waiting
+//	act        execute.go agree.go confirm.go      two looks that agree, the active confirmed, signals
+//	           drain.go terminate.go wait.go
 //	report     report.go reason.go                 the one document that all stages fill in;
 //	           saved.go                            one that was saved, decided again
 //
