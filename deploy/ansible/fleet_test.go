@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -55,15 +56,25 @@ var recapLine = regexp.MustCompile(`(?m)^(h\d) +: ok=(\d+) +changed=(\d+) +unrea
 
 // ansible runs a playbook with these variables. A host that the run did not get
 // to has no recap.
-func ansible(f *machine.Fleet, playbook, variables string) (said string, hosts map[string]recap) {
+func ansible(f *machine.Fleet, playbook, variables string) (text string, hosts map[string]recap) {
 	t := f.Control.T
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
+	// To a file: ssh's master outlives the run, and would keep a pipe open.
+	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
 	run := f.Control.Command(ctx, "env", "--chdir="+play, "HOME=/root", "ANSIBLE_NOCOWS=1", "ANSIBLE_PIPELINING=1", "ANSIBLE_TIMEOUT=30",
-		"ANSIBLE_SSH_ARGS=-o ControlMaster=no", // which would outlive the run, and hide that a host has gone
 		"ansible-playbook", "--inventory=inventory", "--extra-vars="+variables, playbook)
-	out, err := run.CombinedOutput()
+	run.Stdout, run.Stderr = said, said
+	failure := run.Run()
+	out, err := os.ReadFile(said.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
 	hosts = map[string]recap{}
 	for _, m := range recapLine.FindAllStringSubmatch(string(out), -1) {
 		var r recap
@@ -72,17 +83,18 @@ func ansible(f *machine.Fleet, playbook, variables string) (said string, hosts m
 		}
 		hosts[m[1]] = r
 	}
-	t.Logf("%s %s: %v\n%s", playbook, variables, err, out)
+	t.Logf("%s %s: %v\n%s", playbook, variables, failure, out)
 	if len(hosts) == 0 {
 		t.Fatal("Ansible has no recap")
 	}
 	return string(out), hosts
 }
 
-// install runs the role with these settings, and wants every host to be fine.
+// install runs the role with these settings on all hosts at once, and wants every
+// host to be fine.
 func install(f *machine.Fleet, settings string) map[string]recap {
 	f.Control.T.Helper()
-	_, hosts := ansible(f, "install.yml", `{"haproxy_reaper_package": "`+play+`haproxy-reaper.deb", `+settings+`}`)
+	_, hosts := ansible(f, "install.yml", `{"haproxy_reaper_package": "`+play+`haproxy-reaper.deb", "haproxy_reaper_serial": ["100%"], `+settings+`}`)
 	for _, host := range []string{"h1", "h2", "h3"} {
 		if r := hosts[host]; r.ok == 0 || r.unreachable+r.failed > 0 {
 			f.Control.T.Fatalf("%s: %+v", host, r)

@@ -10,7 +10,8 @@ import (
 func TestTheRoleInstallsConfiguresAndEnables(t *testing.T) {
 	t.Parallel()
 	f := bootFleet(t)
-	install(f, `"haproxy_reaper_spread": "10min"`)
+	const first = `"haproxy_reaper_spread": "10min", "haproxy_reaper_drop_ins": ["several-users"]`
+	install(f, first)
 	for i, m := range f.Hosts {
 		enabled, _ := m.Run("systemctl", "is-enabled", "haproxy-reaper.timer")
 		active, _ := m.Run("systemctl", "is-active", "haproxy-reaper.timer")
@@ -20,6 +21,9 @@ func TestTheRoleInstallsConfiguresAndEnables(t *testing.T) {
 		if got := m.Show("haproxy-reaper.timer", "RandomizedDelayUSec"); got != "10min" {
 			t.Errorf("host %d: the timer is spread over %s", i+1, got)
 		}
+		if got := m.Show("haproxy-reaper.service", "User"); got != "root" {
+			t.Errorf("host %d: with the drop-in several-users, the service is %s's", i+1, got)
+		}
 		if got, want := settingsOf(m.Read(machine.ConfigFile)), "HAPROXY_REAPER_DRY_RUN=true\nHAPROXY_REAPER_MAX_TERMINATIONS=5\n"; got != want {
 			t.Errorf("host %d is configured\n%swant\n%s", i+1, got, want)
 		}
@@ -27,14 +31,15 @@ func TestTheRoleInstallsConfiguresAndEnables(t *testing.T) {
 		m.UntilMetrics(map[string]string{"dry_run": "1", "instances": "1"})
 	}
 
-	for host, r := range install(f, `"haproxy_reaper_spread": "10min"`) {
+	for host, r := range install(f, first) {
 		if r.changed != 0 {
 			t.Errorf("the second time, %s has %d changes", host, r.changed)
 		}
 	}
 
 	t.Run("goes live with one setting", func(t *testing.T) {
-		install(f, `"haproxy_reaper_settings": {"dry-run": false, "max-terminations": 1, "deadline": "1h"}`)
+		install(f, `"haproxy_reaper_settings": {"dry-run": false, "max-terminations": 1, "deadline": "1h"},
+			"haproxy_reaper_service": "[Service]\nNice=5"`)
 		for i, m := range f.Hosts {
 			want := "HAPROXY_REAPER_DEADLINE=1h\nHAPROXY_REAPER_DRY_RUN=false\nHAPROXY_REAPER_MAX_TERMINATIONS=1\n"
 			if got := settingsOf(m.Read(machine.ConfigFile)); got != want {
@@ -44,6 +49,9 @@ func TestTheRoleInstallsConfiguresAndEnables(t *testing.T) {
 			m.UntilMetrics(map[string]string{"dry_run": "0"})
 			if got := m.Show("haproxy-reaper.timer", "RandomizedDelayUSec"); got != "15s" {
 				t.Errorf("host %d: without a spread of its own the timer is spread over %s", i+1, got)
+			}
+			if user, nice := m.Show("haproxy-reaper.service", "User"), m.Show("haproxy-reaper.service", "Nice"); user != "haproxy" || nice != "5" {
+				t.Errorf("host %d: with a drop-in of one's own and no other, the service is %s's and has nice %s", i+1, user, nice)
 			}
 		}
 	})
@@ -58,17 +66,6 @@ func TestTheRoleInstallsConfiguresAndEnables(t *testing.T) {
 		}
 		if got := f.Hosts[0].Read(machine.ConfigFile); got != before {
 			t.Errorf("the configuration is now\n%s", got)
-		}
-	})
-	t.Run("takes drop-ins of the package, and back", func(t *testing.T) {
-		service := func() string { return f.Hosts[0].Show("haproxy-reaper.service", "User") }
-		install(f, `"haproxy_reaper_drop_ins": ["several-users"]`)
-		if got := service(); got != "root" {
-			t.Errorf("with several-users, the service is %s's", got)
-		}
-		install(f, `"haproxy_reaper_service": "[Service]\nUser=daemon"`)
-		if got := service(); got != "daemon" {
-			t.Errorf("with a drop-in of one's own, the service is %s's", got)
 		}
 	})
 }
