@@ -29,7 +29,7 @@ func newPace() pace {
 	if os.Getenv(pictureVariable) != "" {
 		return pace{deadline: 70 * time.Second, interval: 2 * time.Second, pause: 15 * time.Second, step: 2 * time.Second}
 	}
-	return pace{deadline: 3 * time.Second, interval: 200 * time.Millisecond, step: 500 * time.Millisecond}
+	return pace{deadline: 6 * time.Second, interval: 200 * time.Millisecond, step: 500 * time.Millisecond}
 }
 
 // quiet is what shows nothing but zeros while nothing is wrong with the host and
