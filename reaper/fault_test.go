@@ -56,6 +56,9 @@ func passUnder(w faultWorld, f fault, at int, change host) faultRun {
 	h.Close()
 	open := k.World.Open()
 	close(faulty.release)
+	if f.what == hangs {
+		synctest.Wait() // the look that was left behind ends now
+	}
 
 	run := faultRun{hit: faulty.hit, wrong: k.wrong, calls: faulty.calls, ending: nothing}
 	sent := 0

@@ -1,6 +1,7 @@
 package reaper_test
 
 import (
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -26,10 +27,10 @@ func TestALookThatTheKernelHoldsUpEndsWithThePass(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, _ := reloaded()
 				ended := make(chan struct{})
-				readings := 0
+				var readings atomic.Int64
 				w.Before = func(_ int, _, about string) error {
 					if about == "/proc/103/cmdline" {
-						if readings++; readings == tt.held {
+						if readings.Add(1) == int64(tt.held) {
 							<-ended
 						}
 					}
@@ -62,10 +63,9 @@ func TestALookThatTheKernelHoldsUpEndsWithThePass(t *testing.T) {
 			w, s := reloaded()
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).Ignores = []syscall.Signal{syscall.SIGTERM}
 			ended := make(chan struct{})
-			held := false
+			var held atomic.Bool
 			w.Before = func(_ int, _, about string) error {
-				if about == "/proc/103/cmdline" && len(w.Signals()) == 2 && !held {
-					held = true
+				if about == "/proc/103/cmdline" && len(w.Signals()) == 2 && held.CompareAndSwap(false, true) {
 					<-ended
 				}
 				return nil
@@ -74,8 +74,8 @@ func TestALookThatTheKernelHoldsUpEndsWithThePass(t *testing.T) {
 			p.Timing.KillAfter = time.Second
 			began := time.Now()
 			r := run(t, p)
-			if took := time.Since(began); !held || took > p.Timing.PassTimeout+time.Second {
-				t.Errorf("took %v of %v, held up: %v", took, p.Timing.PassTimeout, held)
+			if took := time.Since(began); !held.Load() || took > p.Timing.PassTimeout+time.Second {
+				t.Errorf("took %v of %v, held up: %v", took, p.Timing.PassTimeout, held.Load())
 			}
 			if got := process(t, r, 101).Outcome; got != reaper.OutcomeSurvived {
 				t.Errorf("outcome %q", got)
@@ -96,10 +96,9 @@ func TestALookThatWasLeftBehindOpensNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := reloaded()
 		ended := make(chan struct{})
-		held := false
+		var held atomic.Bool
 		w.Before = func(_ int, _, about string) error {
-			if about == "/proc/100/cmdline" && !held { // the first of four
-				held = true
+			if about == "/proc/100/cmdline" && held.CompareAndSwap(false, true) { // the first of four
 				<-ended
 			}
 			return nil

@@ -69,9 +69,13 @@ func TestWithASlotInEtcdOneHostReapsAtATime(t *testing.T) {
 	var order []int
 	atMostOne := func() {
 		t.Helper()
-		switch now := reaping(); {
-		case len(now) > 1:
-			t.Fatalf("hosts %v reap at once", now)
+		// One may have ended, and the next begun, while they were asked in turn; both
+		// a second time it cannot be, since a run lasts.
+		now := reaping()
+		if again := reaping(); len(now) > 1 && len(again) > 1 {
+			t.Fatalf("hosts %v reap at once, and so do %v", now, again)
+		}
+		switch {
 		case len(now) == 1 && !slices.Contains(order, now[0]):
 			order = append(order, now[0])
 		}
