@@ -42,6 +42,13 @@ func (m SignalMasks) Reloading() bool {
 	return m.blocks(unix.SIGHUP) || m.blocks(unix.SIGUSR1) || m.Master() && m.blocks(unix.SIGUSR2)
 }
 
+// HandedBack says that a process has neither handlers of HAProxy's nor holds
+// signals back: a worker on its way out (2.6: deinit_signals), and one that has
+// just begun to start, up to 3.0.
+func (m SignalMasks) HandedBack() bool {
+	return !m.catches(unix.SIGUSR1) && !m.Master() && !m.Reloading()
+}
+
 // Momentary says that these masks are those of an instant: HAProxy blocks nearly
 // everything, SIGTERM included, while it works off the signals that have come
 // (signal.c, all versions), and glibc does so around fork(2), from 2.41 at the

@@ -174,11 +174,10 @@ func (c *classifier) wasTold(p *inspect.Process, mustListen bool) bool {
 
 // told finds positive evidence that a worker was told to leave: its pid stands
 // in the list of a younger, ready, listening worker of its instance, whose owner
-// could have told it. A process writes its own arguments, so nobody else's count.
+// could have told it.
 func (c *classifier) told(p *inspect.Process, mustListen bool) bool {
 	return slices.ContainsFunc(c.group.workers(), func(n *inspect.Process) bool {
-		return Names(n, p) && (n.UID == p.UID || n.UID == 0) &&
-			(!mustListen || n.Sockets != nil && len(n.Sockets.Listening) > 0)
+		return tells(n, p) && (!mustListen || n.Sockets != nil && len(n.Sockets.Listening) > 0)
 	})
 }
 

@@ -110,6 +110,7 @@ func Group(s inspect.Snapshot) []group {
 	out := make([]group, len(groups))
 	for i, g := range groups {
 		slices.SortStableFunc(g.members, func(a, b member) int { return compareStart(a.Process, b.Process) })
+		g.findLeaving()
 		out[i] = *g
 	}
 	return out

@@ -53,8 +53,13 @@ func (o oracle) kind(p *inspect.Process) string {
 	if q := o.parent(p); q != nil {
 		above = o.kind(q)
 		if above == "master" && p.HAProxy && p.Command.Identity() == q.Command.Identity() {
-			if ready(p) {
-				return "worker"
+			told := slices.ContainsFunc(o.procs, func(n *inspect.Process) bool {
+				sibling := n.PPID == p.PPID && ready(n) && n.HAProxy && n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && n.Command.Identity() == q.Command.Identity()
+				return sibling && slices.Contains(n.Command.Finish, p.NSPID) && (n.UID == 0 || n.UID == p.UID)
+			})
+			bare := !bit(p.Signals.Caught, unix.SIGUSR1) && !hasMasterHandlers(p) && !holdsSignalsBack(p)
+			if ready(p) || told && bare {
+				return "worker" // told, and without handlers: amid its exit
 			}
 			return "starting"
 		}

@@ -34,7 +34,7 @@ func TestAMilderPolicyAddsNoTarget(t *testing.T) {
 		}
 	})
 	t.Logf("%d worlds, %d of them with fewer targets", worlds, changed)
-	if changed*100 < worlds {
+	if worlds >= 1000 && changed*100 < worlds { // of fewer it may be chance
 		t.Errorf("only %d of %d changes took a target away: they prove little", changed, worlds)
 	}
 }

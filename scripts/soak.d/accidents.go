@@ -40,7 +40,8 @@ func (l *ledger) killAgent() bool {
 
 // wedge stops an old worker that has let go of its listeners, as a debugger or a
 // bug would: SIGTERM does not end it. None is stopped that might not have heard
-// yet that it is to leave.
+// yet that it is to leave, nor amid its exit: a daemon's process then looks like
+// one that is starting, and refuses its instance for as long as it is held.
 func (l *ledger) wedge() bool {
 	l.mu.Lock()
 	var old []int
@@ -58,7 +59,7 @@ func (l *ledger) wedge() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		m := l.alive[pid]
-		return m != nil && m.worker != nil && unitOf(pid, l.machine) == m.unit
+		return m != nil && m.worker != nil && unitOf(pid, l.machine) == m.unit && hearsSoftStop(pid)
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // unitOf is the unit that a process is in, empty when it is in none of this
@@ -37,6 +39,16 @@ func innerPid(pid int) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("process %d has no NSpid", pid)
+}
+
+// hearsSoftStop tells a process that catches SIGUSR1: a worker from when it is
+// ready until it gives its handlers back to end.
+func hearsSoftStop(pid int) bool {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(status), "\nSigCgt:\t")
+	mask, _, _ := strings.Cut(rest, "\n")
+	caught, err := strconv.ParseUint(mask, 16, 64)
+	return err == nil && caught&(1<<(unix.SIGUSR1-1)) != 0
 }
 
 // comm is the name of a process, empty when it is gone.
