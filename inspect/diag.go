@@ -63,6 +63,21 @@ func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	return found, nil
 }
 
+// eachEstablished visits the established TCP connections of our network namespace
+// with one of some local ports, and perhaps some of other ports, which the
+// kernel's filter let through.
+func eachEstablished(k Kernel, ports []uint16, visit func(inetSocket)) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	d, err := openDiag(k)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.inet(inetDump{protocol: unix.IPPROTO_TCP, states: 1 << stateEstablished, filter: localPortFilter(ports)}, visit)
+}
+
 // countEstablished counts the established TCP connections of our network
 // namespace by local port, for the given ports. The kernel filters them, and
 // memory stays the same however many there are.
@@ -71,16 +86,7 @@ func countEstablished(k Kernel, ports []uint16) (map[uint16]int, error) {
 	for _, port := range ports {
 		counts[port] = 0
 	}
-	if len(counts) == 0 {
-		return counts, nil
-	}
-	d, err := openDiag(k)
-	if err != nil {
-		return nil, err
-	}
-	defer d.close()
-	err = d.inet(inetDump{protocol: unix.IPPROTO_TCP, states: 1 << stateEstablished, filter: localPortFilter(ports)}, func(s inetSocket) {
-		// The filter may let more through than was asked for.
+	err := eachEstablished(k, ports, func(s inetSocket) {
 		if n, wanted := counts[s.local.Port()]; wanted {
 			counts[s.local.Port()] = n + 1
 		}

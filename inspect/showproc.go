@@ -76,7 +76,7 @@ func parseShowInfo(b []byte) (pid int, answer CLIAnswer, err error) {
 	values := map[string]int{}
 	for line := range bytes.Lines(b) {
 		key, value, ok := strings.Cut(string(line), ": ")
-		if !ok || key != "Pid" && key != "Stopping" && key != "CurrConns" {
+		if !ok || key != "Pid" && key != "Stopping" && key != "CurrConns" && key != "ConnRate" {
 			continue
 		}
 		if _, seen := values[key]; seen {
@@ -97,7 +97,11 @@ func parseShowInfo(b []byte) (pid int, answer CLIAnswer, err error) {
 	if values["Stopping"] > 1 {
 		return 0, CLIAnswer{}, fmt.Errorf("parse show info: Stopping is %d", values["Stopping"])
 	}
-	return values["Pid"], CLIAnswer{Stopping: values["Stopping"] == 1, CurrConns: values["CurrConns"]}, nil
+	answer = CLIAnswer{Stopping: values["Stopping"] == 1, CurrConns: values["CurrConns"], ConnRate: -1}
+	if rate, told := values["ConnRate"]; told {
+		answer.ConnRate = rate
+	}
+	return values["Pid"], answer, nil
 }
 
 // firstLine is where the CLI puts its error messages; at most 100 bytes of it.

@@ -119,14 +119,15 @@ func TestParseShowProcRefuses(t *testing.T) {
 
 func TestParseShowInfo(t *testing.T) {
 	const text = "Name: HAProxy\nVersion: 2.6.12\nNbproc: 1\nProcess_num: 1\nPid: 8346\nUptime: 0d 0h00m02s\n" +
-		"CurrConns: 17\nCumConns: 20\nStopping: 1\nJobs: 2\nnode: fe-01\ndescription: Stopping: 0\nStopping: 0\n\n"
+		"CurrConns: 17\nCumConns: 20\nConnRate: 3\nStopping: 1\nJobs: 2\nnode: fe-01\ndescription: Stopping: 0\nStopping: 0\n\n"
 	for _, c := range []struct {
 		name string
 		text string
 		want CLIAnswer
 	}{
-		{"an old worker, whose description plays something else", text, CLIAnswer{Stopping: true, CurrConns: 17}},
-		{"a current worker", strings.Replace(text, "Stopping: 1", "Stopping: 0", 1), CLIAnswer{CurrConns: 17}},
+		{"an old worker, whose description plays something else", text, CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: 3}},
+		{"a current worker", strings.Replace(text, "Stopping: 1", "Stopping: 0", 1), CLIAnswer{CurrConns: 17, ConnRate: 3}},
+		{"one that does not tell its rate", strings.Replace(text, "ConnRate: 3\n", "", 1), CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: -1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pid, got, err := parseShowInfo([]byte(c.text))
@@ -193,6 +194,9 @@ func FuzzParseShowInfo(f *testing.F) {
 			stopping = 1
 		}
 		again := fmt.Sprintf("Pid: %d\nCurrConns: %d\nStopping: %d\n", pid, got.CurrConns, stopping)
+		if got.ConnRate >= 0 {
+			again += fmt.Sprintf("ConnRate: %d\n", got.ConnRate)
+		}
 		samePID, same, err := parseShowInfo([]byte(again))
 		if err != nil || samePID != pid || same != got {
 			t.Errorf("written and read again: %d, %+v, %v", samePID, same, err)

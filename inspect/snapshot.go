@@ -152,8 +152,9 @@ type PortUse struct {
 }
 
 // CLIAnswer is the part of `show info` that tells an old worker from a current
-// one (management.txt, "show info"; 1.9 and later).
+// one, and how busy it is (management.txt, "show info"; 1.9 and later).
 type CLIAnswer struct {
 	Stopping  bool
 	CurrConns int
+	ConnRate  int // new client connections in the second before; -1 when not told
 }

@@ -76,7 +76,7 @@ type classifier struct {
 }
 
 func (c *classifier) instance() Instance {
-	in := Instance{Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
+	in := Instance{Model: c.group.model, key: c.group.key, Witnesses: []string{}, Returns: []Return{}, Processes: []Process{}}
 	if limit := c.look.MemoryLimits[c.group.key]; limit != nil {
 		in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = &limit.Limit, &limit.Available
 	}
@@ -87,6 +87,7 @@ func (c *classifier) instance() Instance {
 		in.Refusal, in.RefusalDetail = c.refusal()
 		in.Witnesses = c.witnesses()
 		in.CLIError = c.cliError()
+		in.ConnectionRate = connectionRate(c.active)
 	}
 	refused := in.Refusal != ""
 	for _, m := range c.group.members {

@@ -81,6 +81,21 @@ func (c *classifier) connections(p *Process, s *inspect.Sockets) {
 	p.IdleSeconds = idle
 }
 
+// connectionRate is that of a generation, if all of it has told.
+func connectionRate(generation []*inspect.Process) *int {
+	sum := 0
+	for _, p := range generation {
+		if p.CLI == nil || p.CLI.ConnRate < 0 {
+			return nil
+		}
+		sum += p.CLI.ConnRate
+	}
+	if len(generation) == 0 {
+		return nil
+	}
+	return &sum
+}
+
 // givenOut tells whether a port is one of those that the kernel gives to sockets
 // that ask for none, as one that connects does.
 func (c *classifier) givenOut(port uint16) bool {

@@ -140,13 +140,6 @@ func (d *drain) find(ctx context.Context, in Instance) {
 	}
 }
 
-// sockets lists a process's clients, within the time that a pass has for a look.
-func (d *drain) sockets(ctx context.Context, id inspect.ProcID, ports map[uint16]bool) ([]inspect.ClientSocket, error) {
-	ctx, cancel := bounded(ctx, d.Timing.PassTimeout)
-	defer cancel()
-	return within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, id, ports) })
-}
-
 // batch takes from the queue what is due by now: never more than a second's, so
 // that a look that took its time is not made up for at once.
 func (d *drain) batch(now time.Duration) []hangup {
@@ -183,9 +176,11 @@ func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
 			}
 			d.asked[h.connection()] = d.Host.Kernel().Boottime()
 			in.Processes[i].DrainedConnections++
+			d.clients.hungUp[h.id] = append(d.clients.hungUp[h.id], h.socket.PeerPort())
 			log.Debug("closed the connection of a client", slog.Duration("idle", h.socket.Idle))
 		}
 	}
+	d.Drained(in.Name, len(d.asked), len(d.known))
 	return true
 }
 

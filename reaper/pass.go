@@ -25,12 +25,18 @@ type Pass struct {
 	// Memory is what earlier passes remember; Status and Run leave in it what the
 	// next one should.
 	Memory Memory
+	// CutOffs are those of earlier passes, whose return is looked for.
+	CutOffs []CutOff
 	// Approve, when set, is shown the decided report before anything is
 	// signalled, if something is due. What it is not shown is not signalled.
 	Approve func(Report) (bool, error)
 	// Step, when set, is called whenever the pass gets on: at each look, signal
 	// and turn of a wait, by several goroutines at once.
 	Step func()
+	// Drained, when set, is called after each batch of an instance's client
+	// connections that was closed, with how many are by now and how many there
+	// were to close; by several goroutines at once.
+	Drained func(instance string, closed, of int)
 	// Signalled, when set, is called after each signal that was sent, so that it
 	// can be put on record, with the memory, before anything is waited for; by
 	// several goroutines at once.
@@ -56,7 +62,8 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 	if len(p.Policy.Instances) > 0 {
 		r.Instances = slices.DeleteFunc(r.Instances, func(in Instance) bool { return !slices.Contains(p.Policy.Instances, in.Name) })
 	}
-	return Decide(r, p.Policy), err
+	p.lookForReturns(ctx, &r)
+	return Foresee(Decide(r, p.Policy), p.Policy, p.Timing), err
 }
 
 // Run is a whole pass. The report holds what became of everything; the error
@@ -68,6 +75,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	if err != nil {
 		return r, err
 	}
+	p.logReturns(r)
 	budget := p.Timing.PassTimeout
 	if budget > 0 {
 		budget = max(time.Millisecond, budget-(p.Host.Kernel().Boottime()-began))
@@ -82,8 +90,11 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 		if !hasDue(*in, r.Time) {
 			continue
 		}
-		x := execution{Pass: p, approved: approved, host: r, firstLook: *in, budget: budget}
-		wg.Go(func() { *in = x.run(ctx) })
+		x := p.newExecution(r, *in, approved, budget)
+		wg.Go(func() {
+			*in = x.run(ctx)
+			in.cutOff = x.cutOff(*in)
+		})
 	}
 	wg.Wait()
 	r.Summary = Summarize(r)
@@ -142,6 +153,9 @@ func (p *Pass) prepare(ctx context.Context) {
 	}
 	if p.Step == nil {
 		p.Step = func() {}
+	}
+	if p.Drained == nil {
+		p.Drained = func(string, int, int) {}
 	}
 	if p.Signalled == nil {
 		p.Signalled = func(Memory, string, inspect.ProcID, string) {}

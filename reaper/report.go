@@ -58,10 +58,19 @@ type Instance struct {
 	// where there is none, or none could be read.
 	MemoryLimitBytes          *uint64 `json:"memory_limit_bytes"`
 	MemoryLimitAvailableBytes *uint64 `json:"memory_limit_available_bytes"`
+	// ConnectionRate is the new client connections of the active in the second
+	// before, by the master CLI (ConnRate); null where that does not tell.
+	ConnectionRate *int `json:"connection_rate"`
+	// Forecast is null when nothing is to be terminated.
+	Forecast *Forecast `json:"forecast"`
+	// Returns are about the clients that earlier passes have cut off, one for each
+	// such pass of the last minutes.
+	Returns []Return `json:"returns"`
 
 	Processes []Process `json:"processes"`
 
-	key string // what stays the same from look to look, see group.go
+	cutOff *CutOff // by this pass; nil if nobody was, or nobody knows who
+	key    string  // what stays the same from look to look, see group.go
 }
 
 // Process is one process of an instance with its role, and what became of it.

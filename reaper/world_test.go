@@ -36,18 +36,24 @@ func ordinary(w *fakehost.World) {
 // pass is a live pass over a world with a deadline of no time at all.
 func pass(t testing.TB, w *fakehost.World) *reaper.Pass {
 	t.Helper()
-	host := inspect.NewHost(w, []string{"haproxy"})
 	before := w.Open()
+	p, end := openPass(w)
 	t.Cleanup(func() {
-		host.Close()
+		end()
 		if n := w.Open() - before; n != 0 {
 			t.Errorf("%d descriptors were opened and not closed", n)
 		}
 	})
+	return p
+}
+
+// openPass is the same; end closes its descriptors.
+func openPass(w *fakehost.World) (p *reaper.Pass, end func()) {
+	host := inspect.NewHost(w, []string{"haproxy"})
 	return &reaper.Pass{
 		Host: host, Terminator: reaper.Signaller{Host: host},
 		Timing: reaper.Timing{Settle: 5 * time.Second, PassTimeout: time.Minute},
-	}
+	}, host.Close
 }
 
 // run runs a pass, which must not fail.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,8 +59,19 @@ func (w webBackend) serve(c net.Conn) {
 // watched is a client's connection that notes how it ended: io.EOF is a FIN.
 type watched struct {
 	net.Conn
-	name string
-	end  chan error
+	name   string
+	end    chan error
+	silent *atomic.Bool // of the bed's clients: see Write
+}
+
+// Write says nothing any more once the clients are silent: a TLS client answers a
+// goodbye with its own, and if that comes before HAProxy has closed, HAProxy closes
+// with something unread, which is a RST of the client's own making.
+func (w *watched) Write(b []byte) (int, error) {
+	if w.silent.Load() {
+		return len(b), nil
+	}
+	return w.Conn.Write(b)
 }
 
 func (w *watched) Read(b []byte) (int, error) {
@@ -84,14 +96,14 @@ func (w *watched) Close() error {
 }
 
 // watch connects a client that is to be drained.
-func (b *bed) watch(name, address string) *watched {
+func (b *bed) watch(name, address string, silent *atomic.Bool) *watched {
 	b.t.Helper()
 	c, err := b.dial(address)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { c.Close() })
-	return &watched{Conn: c, name: name, end: make(chan error, 1)}
+	return &watched{Conn: c, name: name, end: make(chan error, 1), silent: silent}
 }
 
 // hearsFIN wants the connection to end, and well.
@@ -178,8 +190,9 @@ backend web
 `})
 		old := s.active()
 		var all []*watched
+		var silent atomic.Bool
 		open := func(name, address string) *watched {
-			w := b.watch(name, address)
+			w := b.watch(name, address, &silent)
 			all = append(all, w)
 			return w
 		}
@@ -237,7 +250,7 @@ backend web
 			s.clients[old.ProcID] = append(s.clients[old.ProcID], w)
 		}
 		s.reload()
-		kept := b.watch("client of the active", s.address)
+		kept := b.watch("client of the active", s.address, new(atomic.Bool))
 		probe := s.probe()
 		for _, w := range []*watched{busy, kept} {
 			if err := echo(w); err != nil {
@@ -247,6 +260,7 @@ backend web
 		busy.listen(busy)
 
 		before := b.processes()
+		silent.Store(true) // all has been asked
 		j := b.startAgent(command{args: []string{"reap", "--deadline", "0s", "--drain-rate", "20", "--log.level", "debug"}})
 		idle.hearsFIN(b)
 		// All are closed while the slow requests wait for their answer.

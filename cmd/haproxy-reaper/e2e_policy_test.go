@@ -2,8 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -108,6 +112,54 @@ func TestEveryRuleEndsWhomItIsAbout(t *testing.T) {
 		b.stay(without(all, oldest, few)...)
 		probe.unbroken(b)
 	})
+}
+
+// A service may be short of memory on a host that is not: systemd's MemoryMax= is
+// the limit of a cgroup.
+func TestAMemoryLimitOfTheServiceCounts(t *testing.T) {
+	t.Parallel()
+	const limit, weight = 64 << 20, 52 << 20 // less than a fifth is left
+	group := memoryGroup(t, limit)
+	var b *bed
+	t.Cleanup(func() { b.until(func() error { return os.Remove(group) }) }) // when all in it are gone
+	b = newBed(t)
+	s := b.withTwoPorts(reaper.ModelMasterWorker)
+	few, many := s.residualBy("127.0.0.1:8000", 1), s.residualBy("127.0.0.1:8000", 8)
+	all := b.processes()
+	for _, p := range []process{few, many, s.active()} {
+		if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(b.outside(p))), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := b.agent("reap", "--deadline", "1h", "--min-available-memory", "25").exits(0).finds(few, isWaited).finds(many, isWaited)
+	if got := a.instance(few).MemoryLimitBytes; got == nil || *got != limit {
+		t.Errorf("the limit is told as %v, want %d", got, limit)
+	}
+	// A file in memory is charged to the group of who writes it.
+	fill := b.start(command{args: []string{"sh", "-c", fmt.Sprintf("echo 0 >%s/cgroup.procs && head -c %d /dev/zero >%s/weight", group, weight, bedDir)}})
+	if code := fill.wait(t); code != 0 {
+		t.Fatalf("fill the group: exit status %d: %s", code, fill.stderr.String())
+	}
+	b.agent("reap", "--deadline", "1h", "--min-available-memory", "25").exits(0).
+		finds(few, terminatedFor(reaper.ReasonLowMemory)).finds(many, isWaited)
+	b.stay(without(all, few)...)
+}
+
+// memoryGroup is a memory cgroup of the test's own, with a limit in bytes.
+func memoryGroup(t *testing.T, limit int) (dir string) {
+	t.Helper()
+	root, file := "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+	if _, err := os.Stat(root); err != nil {
+		root, file = "/sys/fs/cgroup", "memory.max"
+	}
+	dir, err := os.MkdirTemp(root, "haproxy-reaper-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(limit)), 0); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func TestJitterIsTheSameInEveryPass(t *testing.T) {

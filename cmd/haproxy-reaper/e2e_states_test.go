@@ -83,6 +83,49 @@ func TestFrozenResidualIsTerminatedOrReportedAsASurvivor(t *testing.T) {
 	}
 }
 
+// A debugger, or the kernel, may hold an old worker amid its exit, when it has no
+// signal handlers any more. It looks like one that is starting, and the others of
+// its instance are terminated all the same.
+func TestResidualHeldAmidItsExitDoesNotRefuseTheOthers(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{})
+		old := s.makeResidual(2, 1)
+		before := b.processes()
+		b.debugged(old[0], func(tid int) error { return untilItsEnd(tid, func() { s.release(old[0]) }) }, func() {
+			b.agent("reap", "--deadline", "1h").exits(exitOK).finds(old[0], isWaited).finds(old[1], isWaited)
+			a := b.agent("reap", "--deadline", "0s").exits(exitSurvivor).finds(old[0], isSurvivor).finds(old[1], isTerminated)
+			a.finds(s.active(), isActive)
+		})
+		b.until(func() error { return b.gone(old[0]) })
+		b.stay(without(before, old...)...)
+		s.answers()
+	})
+}
+
+// untilItsEnd lets a traced process go on until it is about to exit, for which
+// leave gives it the reason.
+func untilItsEnd(tid int, leave func()) error {
+	if err := unix.PtraceSetOptions(tid, unix.PTRACE_O_TRACEEXIT); err != nil {
+		return fmt.Errorf("set options: %w", err)
+	}
+	leave()
+	for signal := 0; ; {
+		if err := unix.PtraceCont(tid, signal); err != nil {
+			return fmt.Errorf("go on: %w", err)
+		}
+		var status unix.WaitStatus
+		switch _, err := unix.Wait4(tid, &status, unix.WALL, nil); {
+		case err != nil || !status.Stopped():
+			return fmt.Errorf("wait: %v %v", status, err)
+		case status.TrapCause() == unix.PTRACE_EVENT_EXIT:
+			return nil
+		}
+		if signal = int(status.StopSignal()); status.StopSignal() == unix.SIGTRAP {
+			signal = 0
+		}
+	}
+}
+
 // outside is a process's pid in this process's PID namespace.
 func (b *bed) outside(p process) int {
 	b.t.Helper()

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -26,12 +25,13 @@ type engine interface {
 type passSettings struct {
 	kernel  inspect.Kernel
 	config  *config
-	live    bool // false: nothing is ever signalled
-	memory  reaper.Memory
+	live    bool         // false: nothing is ever signalled
+	earlier reaper.State // what earlier runs left
 	approve func(reaper.Report) (bool, error)
 	log     *slog.Logger
 
 	step      func()                                              // as reaper.Pass.Step
+	drained   func(instance string, closed, of int)               // as reaper.Pass.Drained
 	signalled func(reaper.Memory, string, inspect.ProcID, string) // as reaper.Pass.Signalled
 }
 
@@ -46,21 +46,17 @@ func newHostEngine(s passSettings) engine {
 		terminator = reaper.Signaller{Host: host}
 	}
 	return hostEngine{&reaper.Pass{
-		Host:   host,
-		Policy: c.policy(),
-		Timing: reaper.Timing{
-			Settle:       time.Duration(c.settle),
-			DrainRate:    float64(c.drainRate),
-			DrainTimeout: time.Duration(c.drainTimeout),
-			KillAfter:    time.Duration(c.killAfter),
-			PassTimeout:  time.Duration(c.passTimeout),
-		},
+		Host:         host,
+		Policy:       c.policy(),
+		Timing:       c.timing(),
 		Terminator:   terminator,
 		MasterSocket: c.masterSocket,
 		Clients:      bool(c.clients) && c.command.name == "status",
-		Memory:       s.memory,
+		Memory:       s.earlier.Memory,
+		CutOffs:      s.earlier.CutOffs,
 		Approve:      s.approve,
 		Step:         s.step,
+		Drained:      s.drained,
 		Signalled:    s.signalled,
 		Log:          s.log,
 	}}

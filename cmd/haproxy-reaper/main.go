@@ -53,6 +53,7 @@ type program struct {
 	lockDir        string
 	self           string // path of this program
 	newEngine      func(passSettings) engine
+	progress       *progress // of this run
 }
 
 // subcommand is the first word after the program's name.
@@ -93,5 +94,6 @@ func (p *program) run(ctx context.Context, args []string) int {
 		fmt.Fprintf(p.stderr, "haproxy-reaper: %s\n", escape(err.Error()))
 		return settingsStatus(err)
 	}
-	return c.command.run(p, ctx, c, newLogger(p.stderr, p.lookupEnv, c.logLevel, c.logFormat))
+	p.progress = newProgress(p.stderr)
+	return c.command.run(p, ctx, c, newLogger(p.progress.log(), p.lookupEnv, c.logLevel, c.logFormat))
 }

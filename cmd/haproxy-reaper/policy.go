@@ -40,6 +40,17 @@ func (c *config) policy() reaper.Policy {
 	return p
 }
 
+// timing is how a pass takes its time, by the settings.
+func (c *config) timing() reaper.Timing {
+	return reaper.Timing{
+		Settle:       time.Duration(c.settle),
+		DrainRate:    float64(c.drainRate),
+		DrainTimeout: time.Duration(c.drainTimeout),
+		KillAfter:    time.Duration(c.killAfter),
+		PassTimeout:  time.Duration(c.passTimeout),
+	}
+}
+
 // validatePolicy refuses what would not do what its words say.
 func (c *config) validatePolicy() error {
 	switch {

@@ -40,11 +40,12 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 
 	records := p.newRecord(c)
 	approval := &approval{program: p, config: c, privileges: have, ask: !bool(c.yes) && p.byHand()}
-	settings := passSettings{kernel: p.kernel, config: c, live: live && able, memory: records.memory(log), log: log}
+	settings := passSettings{kernel: p.kernel, config: c, live: live && able, earlier: records.load(log), log: log}
 	records.alone = settings.live
 	settings.step = p.stepper()
 	if settings.live {
 		settings.signalled = records.signalled(log)
+		settings.drained = p.progress.drained
 		settings.approve = func(r reaper.Report) (bool, error) { return approval.approve(ctx, r) }
 	}
 	e := p.newEngine(settings)
@@ -54,6 +55,7 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 		pass = e.Status
 	}
 	report, err := pass(ctx)
+	p.progress.end()
 	report.DryRun = !live
 	if approval.err != nil {
 		f.addApproval(approval.err)

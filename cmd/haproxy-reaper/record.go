@@ -48,15 +48,15 @@ func (p *program) newRecord(c *config) *record {
 	return r
 }
 
-// memory loads what earlier runs remember. A state that cannot be read costs a
-// log line and some patience.
-func (r *record) memory(log *slog.Logger) reaper.Memory {
+// load reads what earlier runs left. A state that cannot be read costs a log line
+// and some patience.
+func (r *record) load(log *slog.Logger) reaper.State {
 	state, err := reaper.LoadState(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime())
 	if err != nil {
 		log.Warn("load the state", "error", err)
 	}
 	r.before = maps.Clone(state.Memory)
-	return state.Memory
+	return state
 }
 
 // signalled puts a signal on record at once: whoever kills this run while it

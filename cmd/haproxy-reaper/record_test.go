@@ -95,8 +95,8 @@ func TestARunRemembersForTheNext(t *testing.T) {
 	w.run("reap")
 	w.run("status")
 	id := inspect.ProcID{PID: 6034, StartTicks: 4305}
-	if seen := w.engine.settings.memory[id]; seen.Residual == 0 {
-		t.Errorf("the next run remembers %v", w.engine.settings.memory)
+	if seen := w.engine.settings.earlier.Memory[id]; seen.Residual == 0 {
+		t.Errorf("the next run remembers %v", w.engine.settings.earlier.Memory)
 	}
 }
 

@@ -33,6 +33,10 @@ func sentences(r *reaper.Report) []string {
 			lines = append(lines, fmt.Sprintf("refused %s: %s; %s left alone", name, refusalWords(instance), dueProcesses(refused)))
 		}
 		lines = append(lines, leftSentences(name, left)...)
+		if line := forecastSentence(instance); line != "" {
+			lines = append(lines, line)
+		}
+		lines = append(lines, returnSentences(instance)...)
 	}
 	return lines
 }

@@ -24,7 +24,7 @@ func (p *program) whatIf(c *config, log *slog.Logger) int {
 		f.add(exitFailed, "cannot decide again what was saved", "file", c.savedReport, "error", err)
 		return f.status()
 	}
-	report := reaper.Reconsider(saved, c.policy())
+	report := reaper.Foresee(reaper.Reconsider(saved, c.policy()), c.policy(), c.timing())
 	p.print(&report, c, f)
 	if c.output == "text" {
 		p.printChanges(&saved, &report, f)

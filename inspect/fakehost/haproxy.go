@@ -118,7 +118,7 @@ func (s *Service) Answer(stopping map[int]bool) {
 		if stops {
 			bit = 1
 		}
-		cli[fmt.Sprintf("@!%d show info", pid)] = fmt.Sprintf("Name: HAProxy\nPid: %d\nStopping: %d\nCurrConns: 7\n\n", pid, bit)
+		cli[fmt.Sprintf("@!%d show info", pid)] = fmt.Sprintf("Name: HAProxy\nPid: %d\nStopping: %d\nCurrConns: 7\nConnRate: 3\n\n", pid, bit)
 	}
 	cli["show proc"] = rows.String() + "\n"
 	s.World.Change(func() { s.Master.CLI = cli })

@@ -1,0 +1,62 @@
+package reaper_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+func TestForecast(t *testing.T) {
+	at := func(rate, seconds float64, f reaper.Forecast) *reaper.Forecast {
+		f.RatePerSecond, f.DrainSeconds = &rate, &seconds
+		return &f
+	}
+	ports := func(list ...reaper.PortClients) []reaper.PortClients { return append([]reaper.PortClients{}, list...) }
+	web, ssh := by(443, 90, hour), by(22, 10, hour)
+	deadline := reaper.Policy{Deadline: 30 * minute}
+	for _, tt := range []struct {
+		name     string
+		held     []reaper.Process
+		policy   reaper.Policy
+		rate     float64
+		lasts    time.Duration
+		refusal  reaper.Reason
+		forecast *reaper.Forecast
+	}{
+		{"nobody is foretold anything while nothing is due", []reaper.Process{held(minute, web)}, deadline, 10, minute, "", nil},
+		{"nor while the instance is refused", []reaper.Process{held(hour, web)}, deadline, 10, minute, reaper.ReasonTie, nil},
+		{"without draining all go at once", []reaper.Process{held(hour, web, ssh), held(2*hour, web), held(minute, web)}, deadline, 0, minute, "",
+			&reaper.Forecast{Clients: 190, AtOnce: 190, Ports: ports(reaper.PortClients{Port: 22, Clients: 10}, reaper.PortClients{Port: 443, Clients: 180})}},
+		{"with it so many a second", []reaper.Process{held(hour, web, ssh)}, deadline, 20, minute, "",
+			at(20, 5, reaper.Forecast{Clients: 100, Ports: ports(reaper.PortClients{Port: 22, Clients: 10}, reaper.PortClients{Port: 443, Clients: 90})})},
+		{"as long as it may last, and the others at once", []reaper.Process{held(hour, web)}, deadline, 0.5, minute, "",
+			at(0.5, 60, reaper.Forecast{Clients: 90, AtOnce: 60, Ports: ports(reaper.PortClients{Port: 443, Clients: 90})})},
+		{"those that their port's deadline spares are not drained", []reaper.Process{held(hour, web, ssh), held(2*hour, web)},
+			reaper.Policy{Deadline: 24 * hour, MaxResidual: 1, DeadlineFor: map[uint16]time.Duration{22: 48 * hour}}, 10, minute, "",
+			at(10, 9, reaper.Forecast{Clients: 100, AtOnce: 10, Ports: ports(reaper.PortClients{Port: 22, Clients: 10}, reaper.PortClients{Port: 443, Clients: 90})})},
+		{"nor are those that came by a unix socket", []reaper.Process{held(hour, byUnixSocket(5))}, deadline, 10, minute, "",
+			at(10, 0, reaper.Forecast{Clients: 5, AtOnce: 5, Ports: ports()})},
+		{"of one whose clients cannot be counted it says so", []reaper.Process{held(hour, uncounted), held(hour, ssh)}, deadline, 0, minute, "",
+			&reaper.Forecast{Clients: 10, AtOnce: 10, Uncounted: 1, Ports: ports(reaper.PortClients{Port: 22, Clients: 10})}},
+		{"one without clients costs nobody anything", []reaper.Process{held(hour)}, deadline, 0, minute, "", &reaper.Forecast{Ports: ports()}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := saved(tt.refusal)
+			for i, p := range tt.held {
+				p.PID, p.StartTicks = 11+i, uint64(11+i)
+				r.Instances[0].Processes = append(r.Instances[0].Processes, p)
+			}
+			r = reaper.Decide(r, tt.policy)
+			got := reaper.Foresee(r, tt.policy, reaper.Timing{DrainRate: tt.rate, DrainTimeout: tt.lasts}).Instances[0].Forecast
+			if diff := cmp.Diff(tt.forecast, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if r.Instances[0].Forecast != nil {
+				t.Error("the report that it was given was changed")
+			}
+		})
+	}
+}
