@@ -9,11 +9,12 @@ import (
 
 // What every host of the simulated fleets is like.
 const (
-	hostClients  = 50               // on the old worker when its deadline comes
+	hostClients  = 200              // on the old worker when its deadline comes
 	deadline     = 30 * time.Minute // also that of hard-stop-after
 	jitter       = 30 * time.Minute
-	timer        = time.Minute // between two passes, which no two hosts make at one moment
-	hostRate     = 0.5         // of --drain-rate
+	timer        = time.Minute      // between two passes of a host
+	spread       = 15 * time.Second // of all hosts' passes: RandomizedDelaySec= of the timer, where all were started together
+	hostRate     = 1                // of --drain-rate
 	drainTimeout = 5 * time.Minute
 )
 
@@ -31,7 +32,7 @@ type manner struct {
 var manners = []manner{
 	{name: "hard-stop-after 30m", byHAProxy: true},
 	{name: "reap, by the timer"},
-	{name: "--drain-rate 0.5", drains: true},
+	{name: "--drain-rate 1", drains: true},
 	{name: "--deadline-jitter 30m", jitter: true},
 	{name: "both", jitter: true, drains: true},
 }
@@ -76,7 +77,7 @@ func simulate(hosts int, m manner) fleet {
 	random := rand.New(rand.NewPCG(1, 2))
 	f := fleet{manner: m, hosts: hosts, perSecond: make([]int, int((deadline + jitter + drainTimeout + 2*timer).Seconds()))}
 	for range hosts {
-		share, phase := random.Float64(), time.Duration(random.Float64()*float64(timer))
+		share, phase := random.Float64(), time.Duration(random.Float64()*float64(spread))
 		if m.byHAProxy {
 			f.perSecond[int(deadline.Seconds())] += hostClients
 			continue
@@ -86,13 +87,11 @@ func simulate(hosts int, m manner) fleet {
 		// The first pass at which it is due.
 		at := phase + (max(0, due-phase)+timer-1)/timer*timer
 		forecast := forecastOf(m, decided)
-		for client := range hostClients {
-			after := time.Duration(0)
-			if forecast.RatePerSecond != nil {
-				after = time.Duration(float64(client) / *forecast.RatePerSecond * float64(time.Second))
-			}
+		for client := range forecast.Clients - forecast.AtOnce {
+			after := time.Duration(float64(client) / *forecast.RatePerSecond * float64(time.Second))
 			f.perSecond[int((at+after).Seconds())]++
 		}
+		f.perSecond[int((at + forecast.Drain()).Seconds())] += forecast.AtOnce
 	}
 	return f
 }
