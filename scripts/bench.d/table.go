@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/scripts/measured"
 )
 
 // sayer shows how far the bench is, on one line of a terminal and not at all
@@ -30,8 +30,7 @@ func sayer() func(string) {
 // write prints the tables as Markdown, ready for the README.
 func write(w io.Writer, s settings, rows []row, l listed) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %d cores, %s, %s, HAProxy %s; medians of up to %d runs in turns.\n\n",
-		time.Now().Format(time.DateOnly), runtime.NumCPU(), kernel(), runtime.Version(), haproxy(), s.rounds)
+	fmt.Fprintf(&b, "%s, HAProxy %s; medians of up to %d runs in turns.\n\n", measured.Here(), measured.HAProxy(), s.rounds)
 
 	writeWays(&b, s, rows)
 	fmt.Fprintln(&b)
@@ -52,7 +51,7 @@ func writeWays(b *strings.Builder, s settings, rows []row) {
 	for _, r := range rows {
 		if len(r.by) > 2 { // all of them were run there
 			shown = append(shown, r)
-			fmt.Fprintf(b, " %s sockets, %s clients |", thousands(r.sockets), thousands(r.clients))
+			fmt.Fprintf(b, " %s sockets, %s clients |", measured.Thousands(r.sockets), measured.Thousands(r.clients))
 		}
 	}
 	fmt.Fprintf(b, "\n| --- |%s\n", strings.Repeat(" --- |", len(shown)))
@@ -78,11 +77,11 @@ func writeWays(b *strings.Builder, s settings, rows []row) {
 func writeAgent(b *strings.Builder, s settings, rows []row) {
 	fmt.Fprint(b, "| CPU of a pass |")
 	for _, sockets := range s.scales {
-		fmt.Fprintf(b, " %s sockets |", thousands(sockets))
+		fmt.Fprintf(b, " %s sockets |", measured.Thousands(sockets))
 	}
 	fmt.Fprintf(b, "\n| --- |%s\n", strings.Repeat(" ---: |", len(s.scales)))
 	for _, clients := range s.clients {
-		fmt.Fprintf(b, "| %s clients |", thousands(clients))
+		fmt.Fprintf(b, "| %s clients |", measured.Thousands(clients))
 		for _, sockets := range s.scales {
 			cell := ""
 			if r := find(rows, sockets, clients); r != nil {
@@ -131,7 +130,7 @@ func aims(s settings, rows []row, l listed) []string {
 	return append(lines,
 		fmt.Sprintf("%.1f MiB of memory at the most (aim: 16).", float64(most)/1024),
 		fmt.Sprintf("%s of CPU and %s of time more for a listing among %s further processes (aim: 100 ms).",
-			milliseconds(l.many.cpu()-l.few.cpu()), milliseconds(l.many.wall()-l.few.wall()), thousands(s.processes)))
+			milliseconds(l.many.cpu()-l.few.cpu()), milliseconds(l.many.wall()-l.few.wall()), measured.Thousands(s.processes)))
 }
 
 func milliseconds(d time.Duration) string {
@@ -153,32 +152,4 @@ func times(a, b time.Duration) string {
 	default:
 		return fmt.Sprintf("%.2fx", ratio)
 	}
-}
-
-func thousands(n int) string {
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-func kernel() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "Linux"
-	}
-	release := unix.ByteSliceToString(u.Release[:])
-	release, _, _ = strings.Cut(release, "-")
-	return "Linux " + release
-}
-
-func haproxy() string {
-	out, err := exec.Command("haproxy", "-v").Output()
-	words := strings.Fields(string(out))
-	if err != nil || len(words) < 3 {
-		return "of an unknown version"
-	}
-	version, _, _ := strings.Cut(words[2], "-")
-	return version
 }

@@ -6,6 +6,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+
+	"github.com/haproxy-reaper/haproxy-reaper/scripts/measured"
 )
 
 // colors are told apart by those who see red and green alike, too.
@@ -49,7 +51,7 @@ func (d *drawing) add(name string, points plotter.XYs) error {
 func onLog(n float64) float64 { return max(n, 0.8) }
 
 func drawRuns(path string, s settings, runs []outcome) error {
-	d := newDrawing(thousands(s.clients)+" clients that reconnect at once, when the old worker goes", "seconds after the first is cut off", "reconnects a second")
+	d := newDrawing(measured.Thousands(s.clients)+" clients that reconnect at once, when the old worker goes", "seconds after the first is cut off", "reconnects a second")
 	for _, o := range runs {
 		points := plotter.XYs{}
 		counts := append(o.bins(), 0)
@@ -72,7 +74,7 @@ func drawRuns(path string, s settings, runs []outcome) error {
 // drawFleet draws the fleets of the middle size.
 func drawFleet(path string, fleets []fleet) error {
 	hosts := fleetSizes[len(fleetSizes)/2]
-	d := newDrawing(thousands(hosts)+" hosts that are reloaded in the same second (simulated)", "minutes after the reload", "reconnects a second, of the whole fleet")
+	d := newDrawing(measured.Thousands(hosts)+" hosts that are reloaded in the same second (simulated)", "minutes after the reload", "reconnects a second, of the whole fleet")
 	for i := range fleets {
 		f := &fleets[i]
 		if f.hosts != hosts {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/scripts/measured"
 )
 
 // showProgress says how far the soak is: on a terminal in one line that is
@@ -42,6 +44,6 @@ func (r *run) progress() string {
 	defer r.mu.Unlock()
 	row := r.row(r.part, tallies[r.part], func(int) bool { return true })
 	return fmt.Sprintf("%s: %s reloads, %s connections, %d failed, %d wrong, %d residual, %d terminated, %d killed, %d overdue",
-		partNames[r.part], thousands(row.reloads), thousands(row.connections), row.failed, len(row.wrong),
+		partNames[r.part], measured.Thousands(row.reloads), measured.Thousands(row.connections), row.failed, len(row.wrong),
 		row.residual, row.terminated, row.killed, row.overdue)
 }

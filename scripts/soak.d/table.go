@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/haproxy-reaper/haproxy-reaper/scripts/measured"
 )
 
 // row is one line of the table: what happened, and how it was judged.
@@ -41,8 +40,7 @@ func (r *run) report(t *tester, w io.Writer) {
 	tallies := r.tallies()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(w, "%s, %d cores, %s, %s, %s in all; deadline %v, %v allowed after it.\n\n", time.Now().Format(time.DateOnly),
-		runtime.NumCPU(), kernel(), runtime.Version(), time.Since(r.began).Round(time.Second), r.deadline, r.allowance)
+	fmt.Fprintf(w, "%s, %s in all; deadline %v, %v allowed after it.\n\n", measured.Here(), time.Since(r.began).Round(time.Second), r.deadline, r.allowance)
 
 	heading := []string{"HAProxy", "run as", "reloads", "connections", "failed", "of them alone", "residual", "terminated", "killed", "left", "overdue", "latest", "wrong"}
 	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(heading, " | "), strings.Repeat(" --- |", 2)+strings.Repeat(" ---: |", len(heading)-2))
@@ -59,7 +57,7 @@ func (r *run) report(t *tester, w io.Writer) {
 	}
 	line := func(release, kind string, sum row, alone string) {
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %d | %s | %d | %d | %d | %d | %d | %.1fs | %d |\n", release, kind,
-			thousands(sum.reloads), thousands(sum.connections), sum.failed, alone,
+			measured.Thousands(sum.reloads), measured.Thousands(sum.connections), sum.failed, alone,
 			sum.residual, sum.terminated, sum.killed, sum.left, sum.overdue, sum.latest.Seconds(), len(sum.wrong))
 	}
 	var notes []string
@@ -67,7 +65,7 @@ func (r *run) report(t *tester, w io.Writer) {
 	for i, c := range r.cells {
 		one := func(k int) bool { return k == i }
 		sum, alone := withAgent(one), r.seen[partAlone][i]
-		line(c.release(), c.kind, sum, fmt.Sprintf("%d of %s", alone.failed, thousands(alone.connections)))
+		line(c.release(), c.kind, sum, fmt.Sprintf("%d of %s", alone.failed, measured.Thousands(alone.connections)))
 		notes = append(notes, r.explain(sum.late, c.unit())...)
 		switch {
 		case sum.failed == 0:
@@ -83,9 +81,9 @@ func (r *run) report(t *tester, w io.Writer) {
 	}
 	every := func(int) bool { return true }
 	total, alone := withAgent(every), r.row(partAlone, tallies[partAlone], every)
-	line("**all**", "", total, fmt.Sprintf("%d of %s", alone.failed, thousands(alone.connections)))
+	line("**all**", "", total, fmt.Sprintf("%d of %s", alone.failed, measured.Thousands(alone.connections)))
 	fmt.Fprintf(w, "\n%s connections were due and not made, for want of CPU. %s held ones were cut with their residual processes. The agent was ended by SIGKILL %d times, and was started %s times in all; %d residual processes were wedged by SIGSTOP.\n",
-		thousands(total.missed), thousands(total.cut), r.kills, thousands(r.ledger.agentStarts()), r.wedged)
+		measured.Thousands(total.missed), measured.Thousands(total.cut), r.kills, measured.Thousands(r.ledger.agentStarts()), r.wedged)
 	for _, part := range []int{partAlone, partTimer, partServe} {
 		for _, text := range slices.Sorted(maps.Keys(r.errors(part))) {
 			fmt.Fprintf(w, "%s: %d times %s.\n", partNames[part], r.errors(part)[text], text)
@@ -104,7 +102,7 @@ func (r *run) report(t *tester, w io.Writer) {
 	}
 	control := r.row(partNaive, tallies[partNaive], every)
 	fmt.Fprintf(w, "The naive rule in its place, in %s reloads and %s connections: %d processes wrongly ended, %s connections failed.\n",
-		thousands(control.reloads), thousands(control.connections), len(control.wrong), thousands(control.failed))
+		measured.Thousands(control.reloads), measured.Thousands(control.connections), len(control.wrong), measured.Thousands(control.failed))
 	for _, what := range control.wrong[:min(3, len(control.wrong))] {
 		fmt.Fprintf(w, "    %s\n", what)
 	}
@@ -125,21 +123,4 @@ func (r *run) report(t *tester, w io.Writer) {
 	if blamed > 0 || len(total.wrong) > 0 || total.overdue > 0 {
 		t.Errorf("%d connections failed where HAProxy alone loses none, %d processes were wrongly ended, %d left too late", blamed, len(total.wrong), total.overdue)
 	}
-}
-
-func thousands(n int) string {
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-func kernel() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "Linux"
-	}
-	release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-")
-	return "Linux " + release
 }
