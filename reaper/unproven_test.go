@@ -37,3 +37,70 @@ func TestAnOldWorkerThatWasNotExaminedInFullRefuses(t *testing.T) {
 		})
 	}
 }
+
+// onHost is what is decided of an instance with a master, the active, which the
+// test may change, and so many old workers.
+func onHost(old int, change func(active *inspect.Process)) Instance {
+	ready := inspect.SignalMasks{Caught: 0x702205}
+	master := &inspect.Process{ProcID: inspect.ProcID{PID: 1000, StartTicks: 1}, NSPID: 1000, HAProxy: true, Signals: inspect.SignalMasks{Caught: 0x716a03}}
+	active := &inspect.Process{ProcID: inspect.ProcID{PID: 9999, StartTicks: 1e6}, PPID: 1000, HAProxy: true, Signals: ready}
+	active.Sockets = &inspect.Sockets{Listening: []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443}}}
+	s := inspect.Snapshot{Processes: []*inspect.Process{master, active}}
+	for n := range old {
+		p := &inspect.Process{ProcID: inspect.ProcID{PID: 2000 + n, StartTicks: uint64(1000 + 200*n)}, NSPID: 2000 + n, PPID: 1000, HAProxy: true, Signals: ready}
+		p.Sockets = &inspect.Sockets{Proof: true}
+		active.Command.Finish = append(active.Command.Finish, p.PID)
+		s.Processes = append(s.Processes, p)
+	}
+	change(active)
+	return Decide(Classify(Look{Snapshot: s, Groups: Group(s)}, nil), Policy{}).Instances[0]
+}
+
+func TestAThousandProcessesAreJudgedAndOneMoreIsNot(t *testing.T) {
+	same := func(*inspect.Process) {}
+	if in := onHost(998, same); in.Refusal != "" || len(in.Processes) != 1000 {
+		t.Errorf("%d processes: refused for %q", len(in.Processes), in.Refusal)
+	}
+	if in := onHost(999, same); in.Refusal != ReasonTooMany {
+		t.Errorf("%d processes: refused for %q", len(in.Processes), in.Refusal)
+	}
+}
+
+// What the active has besides its listeners is its own affair.
+func TestASocketOfNoKnownKindOfTheActiveRefusesNothing(t *testing.T) {
+	in := onHost(1, func(active *inspect.Process) { active.Sockets.Unclassified = []string{"socket of family 40"} })
+	if in.Refusal != "" || in.Processes[1].Verdict != VerdictTerminate {
+		t.Errorf("refused for %q, verdict on the old one %q", in.Refusal, in.Processes[1].Verdict)
+	}
+}
+
+// An old worker that has given its handlers back is on its way out; what holds
+// signals back, or has its master's handlers, is not.
+func TestOnlyHandlersThatWereGivenBackAreThoseOfAnExit(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		masks inspect.SignalMasks
+		told  bool
+		want  Reason
+	}{
+		{"none, and told to leave", inspect.SignalMasks{Caught: 0x100000000}, true, ""},
+		{"none, and told nothing", inspect.SignalMasks{Caught: 0x100000000}, false, ReasonStarting},
+		{"none, and signals held back", inspect.SignalMasks{Blocked: 0x310a01, Caught: 0x100000000}, true, ReasonStarting},
+		{"those of its master", inspect.SignalMasks{Caught: 0x716a03}, true, ReasonStarting},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ready := inspect.SignalMasks{Caught: 0x702205}
+			master := &inspect.Process{ProcID: inspect.ProcID{PID: 100, StartTicks: 1}, NSPID: 100, HAProxy: true, Signals: inspect.SignalMasks{Caught: 0x716a03}}
+			old := &inspect.Process{ProcID: inspect.ProcID{PID: 101, StartTicks: 2}, NSPID: 101, PPID: 100, HAProxy: true, Signals: tt.masks, Sockets: &inspect.Sockets{Proof: true}}
+			active := &inspect.Process{ProcID: inspect.ProcID{PID: 102, StartTicks: 300}, PPID: 100, HAProxy: true, Signals: ready}
+			active.Sockets = &inspect.Sockets{Listening: []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443}}}
+			if tt.told {
+				active.Command.Finish = []int{101}
+			}
+			s := inspect.Snapshot{Processes: []*inspect.Process{master, old, active}}
+			if got := Decide(Classify(Look{Snapshot: s, Groups: Group(s)}, nil), Policy{}).Instances[0].Refusal; got != tt.want {
+				t.Errorf("refusal %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
