@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -24,6 +25,7 @@ type service struct {
 	config  string                        // path of the configuration
 	cli     string                        // master CLI
 	clients map[inspect.ProcID][]net.Conn // held, by the process that serves them
+	reloads atomic.Int64                  // beginnings and ends of reload: odd amid one
 }
 
 // setup says what is not usual about a service.
@@ -266,6 +268,8 @@ func (s *service) showProc() (string, error) {
 func (s *service) reload() process {
 	s.b.t.Helper()
 	former := s.workers()
+	s.reloads.Add(1)
+	defer s.reloads.Add(1)
 	s.startReload()
 	var residual []inspect.ProcID
 	for _, p := range former {

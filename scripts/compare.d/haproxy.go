@@ -24,9 +24,9 @@ type service struct {
 	ready   int // times that it said so
 }
 
-// startService runs HAProxy in the foreground, as a master with one worker; global
-// is what its global section has besides.
-func startService(dir, global string) (*service, error) {
+// startService runs HAProxy in the foreground, as a master with one worker, for so
+// many clients; global is what its global section has besides.
+func startService(dir string, clients int, global string) (*service, error) {
 	echo, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func startService(dir, global string) (*service, error) {
 	}
 	cfg, cert := filepath.Join(dir, "haproxy.cfg"), filepath.Join(dir, "compare.pem")
 	text := fmt.Sprintf(`global
-    maxconn 50000
+    maxconn %d
     %s
 defaults
     mode tcp
@@ -62,7 +62,7 @@ frontend tls
     default_backend echo
 backend echo
     server s1 %s
-`, global, s.address, cert, echo.Addr())
+`, clients+1000, global, s.address, cert, echo.Addr())
 	if err := errors.Join(os.WriteFile(cert, pem, 0o600), os.WriteFile(cfg, []byte(text), 0o600)); err != nil {
 		return nil, err
 	}

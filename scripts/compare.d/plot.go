@@ -2,6 +2,7 @@ package main
 
 import (
 	"image/color"
+	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -28,7 +29,7 @@ func newDrawing(title, x, y string) *drawing {
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
 	p.BackgroundColor = color.White
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Padding = true, vg.Points(3)
 	p.Add(plotter.NewGrid())
 	return &drawing{Plot: p}
 }
@@ -55,13 +56,13 @@ func drawRuns(path string, s settings, runs []outcome) error {
 	for _, o := range runs {
 		points := plotter.XYs{}
 		counts := append(o.bins(), 0)
-		const window = 5 // half a second, so that a line is not a comb
+		const window = int(time.Second / bin)
 		for i := 0; i < len(counts); i += window {
 			sum := 0
 			for _, n := range counts[i:min(len(counts), i+window)] {
 				sum += n
 			}
-			points = append(points, plotter.XY{X: float64(i) * bin.Seconds(), Y: onLog(float64(sum) / (window * bin.Seconds()))})
+			points = append(points, plotter.XY{X: float64(i) * bin.Seconds(), Y: onLog(float64(sum))})
 		}
 		points = append(points, plotter.XY{X: float64(len(counts)+window) * bin.Seconds(), Y: onLog(0)})
 		if err := d.add(o.name, points); err != nil {
@@ -74,14 +75,14 @@ func drawRuns(path string, s settings, runs []outcome) error {
 // drawFleet draws the fleets of the middle size.
 func drawFleet(path string, fleets []fleet) error {
 	hosts := fleetSizes[len(fleetSizes)/2]
-	d := newDrawing(measured.Thousands(hosts)+" hosts that are reloaded in the same second (simulated)", "minutes after the reload", "reconnects a second, of the whole fleet")
+	d := newDrawing(measured.Thousands(hosts)+" hosts that are reloaded in the same second (simulated)", "minutes after the reload", "reconnects in the worst second of a minute")
 	for i := range fleets {
 		f := &fleets[i]
 		if f.hosts != hosts {
 			continue
 		}
 		points := plotter.XYs{}
-		const window = 10 // seconds; of these the worst
+		const window = 60 // seconds; of these the worst
 		for at := int(deadline.Seconds()) - 60; at < len(f.perSecond); at += window {
 			worst := 0
 			for _, n := range f.perSecond[at:min(len(f.perSecond), at+window)] {

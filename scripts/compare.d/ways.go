@@ -43,7 +43,7 @@ type outcome struct {
 // until all are back.
 func (w way) run(ctx context.Context, s settings) (outcome, error) {
 	o := outcome{way: w, herd: &herd{}}
-	svc, err := startService(s.dir, w.global)
+	svc, err := startService(s.dir, s.clients, w.global)
 	if err != nil {
 		return o, err
 	}
