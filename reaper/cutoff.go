@@ -30,9 +30,6 @@ type CutOffPeer struct {
 
 func (p CutOffPeer) key() inspect.PeerPort { return inspect.PeerPort{Peer: p.Peer, Port: p.Port} }
 
-// maxPeers bounds those of one CutOff: the state has room for some of that size.
-const maxPeers = 10_000
-
 // clientele is what an execution knows of the clients of its targets.
 type clientele struct {
 	before map[inspect.PeerPort]int              // connections of these peers to all processes, before anything was done

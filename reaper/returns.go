@@ -15,8 +15,10 @@ const (
 	// returnsUntil is when nobody is waited for any more, since a count that late
 	// tells nothing of a reap.
 	returnsUntil = time.Hour
-	// maxCutOffs bounds those that the state remembers.
+	// maxCutOffs bounds those that the state remembers, maxPeers the peers of all
+	// of them: together some two megabytes, of the four that a state may have.
 	maxCutOffs = 20
+	maxPeers   = 10_000
 	// maxEnded is more connections than a host can have.
 	maxEnded = 1 << 30
 )
@@ -97,9 +99,19 @@ func (s *State) follow(r Report) {
 			s.CutOffs = append(s.CutOffs, *in.cutOff)
 		}
 	}
-	if n := len(s.CutOffs); n > maxCutOffs {
-		s.CutOffs = slices.Clone(s.CutOffs[n-maxCutOffs:])
+	s.CutOffs = latest(s.CutOffs)
+}
+
+// latest are the last of them, as far as the state has room: an older one that is
+// not counted yet is given up for a newer one.
+func latest(list []CutOff) []CutOff {
+	peers := 0
+	for i := len(list) - 1; i >= 0; i-- {
+		if peers += len(list[i].Peers); peers > maxPeers || len(list)-i > maxCutOffs {
+			return slices.Clone(list[i+1:])
+		}
 	}
+	return list
 }
 
 // possibleCutOffs are those that can be true at boottime, and that are still waited for.
