@@ -14,7 +14,7 @@ type kind int
 
 const (
 	kindMaster   kind = iota
-	kindWorker        // ready: a worker of a master, or a process without one
+	kindWorker        // ready, or on its way out: a worker of a master, or a process without one
 	kindStarting      // not ready yet
 	kindProgram       // a master's child that is no worker
 	kindCheck         // a worker's child
@@ -110,7 +110,6 @@ func Group(s inspect.Snapshot) []group {
 	out := make([]group, len(groups))
 	for i, g := range groups {
 		slices.SortStableFunc(g.members, func(a, b member) int { return compareStart(a.Process, b.Process) })
-		g.findLeaving()
 		out[i] = *g
 	}
 	return out

@@ -12,20 +12,13 @@ import (
 // and then it would refuse its instance for good. What tells them apart is that
 // the old one was told to leave by a younger one that is ready.
 
-// findLeaving takes for workers those of a master's children that only look like
-// starting ones. All that is asked of an old worker is asked of them as well. Of a
-// lineage without a master nobody knows who its children are: there they refuse.
-func (g *group) findLeaving() {
-	if g.master == nil {
-		return
-	}
-	workers := g.workers()
-	for i := range g.members {
-		m := &g.members[i]
-		if m.kind == kindStarting && m.Signals.HandedBack() && slices.ContainsFunc(workers, func(n *inspect.Process) bool { return tells(n, m.Process) }) {
-			m.kind = kindWorker
-		}
-	}
+// leaving tells whether a child of a master that looks like a starting one is an
+// old worker on its way out. All that is asked of an old worker is asked of it as
+// well. Without a master nobody knows who its siblings are: there it refuses.
+func (t *tree) leaving(p, master *inspect.Process) bool {
+	return p.Signals.HandedBack() && slices.ContainsFunc(t.children[master], func(n *inspect.Process) bool {
+		return n.HAProxy && isReady(n) && n.Command.Identity() == master.Command.Identity() && tells(n, p)
+	})
 }
 
 // tells says that n has told p to leave, and that its owner could: a process

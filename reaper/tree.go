@@ -91,7 +91,7 @@ func (t *tree) findKind(p *inspect.Process) kind {
 				return kindMaster // a program that is a HAProxy service itself
 			}
 			return kindProgram
-		case isReady(p):
+		case isReady(p), t.leaving(p, parent):
 			return kindWorker
 		}
 		// Also the first instant of any child: it still has its master's handlers.
