@@ -54,9 +54,19 @@ func TestForecast(t *testing.T) {
 			if diff := cmp.Diff(tt.forecast, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+			if got != nil && got.Drain().Seconds() != drainSeconds(got) {
+				t.Errorf("draining takes %v, and %v seconds", got.Drain(), drainSeconds(got))
+			}
 			if r.Instances[0].Forecast != nil {
 				t.Error("the report that it was given was changed")
 			}
 		})
 	}
+}
+
+func drainSeconds(f *reaper.Forecast) float64 {
+	if f.DrainSeconds == nil {
+		return 0
+	}
+	return *f.DrainSeconds
 }
