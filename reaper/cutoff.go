@@ -37,9 +37,19 @@ type clientele struct {
 	hungUp map[inspect.ProcID][]inspect.PeerPort // those that draining has closed
 }
 
+// accountTime bounds that look: a kernel that does not answer shall not keep an
+// account from what it is of.
+const accountTime = 2 * time.Second
+
 // noteClients looks who is connected to the targets. It is for the account of who
 // comes back, and what it cannot read is left out of that.
 func (x *execution) noteClients(ctx context.Context, in Instance) {
+	limit := accountTime
+	if x.budget > 0 {
+		limit = min(limit, x.budget)
+	}
+	ctx, cancel := bounded(ctx, limit)
+	defer cancel()
 	x.clients.have = map[inspect.ProcID][]inspect.PeerPort{}
 	all := map[inspect.PeerPort]int{}
 	for i := range in.Processes {
