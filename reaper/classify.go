@@ -83,7 +83,7 @@ func (c *classifier) instance() Instance {
 	c.active = youngest(c.group.workers())
 	c.findAddresses()
 	if c.group.model != "" {
-		in.Confirmed = len(c.active) > 0 && c.listening(c.active)
+		in.Confirmed = c.listening(c.active)
 		in.Refusal, in.RefusalDetail = c.refusal()
 		in.Witnesses = c.witnesses()
 		in.CLIError = c.cliError()
@@ -289,9 +289,7 @@ func (c *classifier) superseded(p *inspect.Process) time.Duration {
 func name(instances []Instance, groups []group) {
 	byUnit := map[string]int{}
 	for _, g := range groups {
-		if u := g.unit(); u != "" && g.model != "" {
-			byUnit[u]++
-		}
+		byUnit[g.unit()]++
 	}
 	taken := map[string]int{}
 	for i, g := range groups {

@@ -1,10 +1,12 @@
 package reaper_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -76,10 +78,10 @@ func TestRoles(t *testing.T) {
 			s.Worker(104, ticks(time.Minute), []int{103}, fakehost.Listen(443)).PPID = 1
 		}, 104, reaper.RoleStray, reaper.ReasonStray},
 		{"nbproc: siblings of one start are all active", func(w *fakehost.World, s *fakehost.Service) {
-			s.Worker(104, ticks(10*time.Minute)+3, []int{102, 101}, fakehost.Listen(81))
+			s.Worker(104, ticks(10*time.Minute)+100, []int{102, 101}, fakehost.Listen(81))
 		}, 103, active, ""},
-		{"a lookalike of the youngest that started later is another generation", func(w *fakehost.World, s *fakehost.Service) {
-			s.Worker(104, ticks(10*time.Minute)+300, []int{102, 101}, fakehost.Listen(81))
+		{"a lookalike of the youngest that started more than a second later is another generation", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(10*time.Minute)+101, []int{102, 101}, fakehost.Listen(81))
 		}, 103, stranded, ""},
 		{"bound UDP on an ephemeral port is a log client's", func(w *fakehost.World, s *fakehost.Service) {
 			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
@@ -205,11 +207,16 @@ func TestNamesOfInstances(t *testing.T) {
 	}
 	fakehost.Daemon(w, "/etc/d.cfg", 401, ticks(40*time.Minute), nil, fakehost.Listen(5000))
 	fakehost.Daemon(w, "/etc/d.cfg", 402, ticks(39*time.Minute), nil, fakehost.Listen(5001)).UID = 7
+	byHand := fakehost.NewService(w, "byhand", 500, ticks(30*time.Minute))
+	byHand.Cgroup = "/user.slice/user-0.slice/session-1.scope"
+	byHand.Master.Cgroup = byHand.Cgroup
+	byHand.Worker(501, ticks(29*time.Minute), nil, fakehost.Listen(6000))
+	w.Start(fakehost.Proc{PID: 502, PPID: 500, Ticks: ticks(28 * time.Minute), Exe: "/usr/bin/sidecar", Comm: "sidecar", Args: []string{"sidecar"}, Cgroup: "/system.slice/sidecar.service"})
 	var got []string
 	for _, in := range look(t, w).Instances {
 		got = append(got, in.Name)
 	}
-	want := []string{"haproxy.service", "edge.service:/etc/edge/haproxy.cfg", "edge.service:/etc/edge/haproxy.cfg#2", "/etc/d.cfg", "/etc/d.cfg#2"}
+	want := []string{"haproxy.service", "edge.service:/etc/edge/haproxy.cfg", "edge.service:/etc/edge/haproxy.cfg#2", "/etc/d.cfg", "/etc/d.cfg#2", "/etc/byhand/haproxy.cfg"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
@@ -240,6 +247,26 @@ func TestConnectionsAreCountedBySide(t *testing.T) {
 	}
 	if p.PrivateBytes == nil || *p.PrivateBytes != 1000<<10 {
 		t.Errorf("private bytes are %v", p.PrivateBytes)
+	}
+}
+
+// Where clients come in is known by the listeners of all siblings that could be
+// looked at.
+func TestASiblingThatCannotBeLookedAtHidesNoListenerOfAnother(t *testing.T) {
+	w, s := reloaded()
+	s.Worker(104, ticks(10*time.Minute)+3, []int{102, 101}, fakehost.Listen(443))
+	w.Before = func(_ int, _, about string) error {
+		if strings.HasPrefix(about, "/proc/103/fd") || about == "103" {
+			return unix.EPERM
+		}
+		return nil
+	}
+	r := look(t, w)
+	if got := r.Instances[0].Refusal; got != reaper.ReasonUnreadable {
+		t.Errorf("refusal is %q", got)
+	}
+	if got := process(t, r, 101).Connections.Client; got == nil || *got != 2 {
+		t.Errorf("clients of 101 are %v, want 2", got)
 	}
 }
 

@@ -39,9 +39,9 @@ func decideInstance(in *Instance, host *Report, policy Policy) {
 			due = append(due, p)
 		}
 	}
-	if policy.MaxTerminations > 0 && len(due) > policy.MaxTerminations {
+	if policy.MaxTerminations > 0 {
 		slices.SortStableFunc(due, firstToGo)
-		for _, p := range due[policy.MaxTerminations:] {
+		for _, p := range due[min(len(due), policy.MaxTerminations):] {
 			p.Verdict, p.Reason = VerdictWait, ReasonMaxTerminations
 		}
 	}

@@ -20,12 +20,11 @@ func disturb(groups []*group, p *inspect.Process, k kind) {
 }
 
 // standNear puts a process that is nobody's worker, or somebody's parent, in the
-// way of every group that it may be of by its owner, its parent or its children:
-// what could not be read of it may be what tells.
+// way of every group that it may be of by its owner or its children: what could
+// not be read of it may be what tells. In that of its own master it is as it is.
 func standNear(groups []*group, p *inspect.Process, t *tree) {
-	owner := t.owner(p)
 	for _, g := range groups {
-		if p.UID == 0 || owner != nil && owner == g.master || slices.ContainsFunc(t.children[p], g.has) ||
+		if p.UID == 0 || slices.ContainsFunc(t.children[p], g.has) ||
 			slices.ContainsFunc(g.members, func(m member) bool { return m.UID == p.UID }) {
 			g.near = append(g.near, member{p, t.kind(p)})
 		}

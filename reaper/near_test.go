@@ -53,6 +53,15 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Paused(443)).UID = 5001
 			unreadable(w, "/proc/203/cmdline")
 		}, ""},
+		{"a worker of somebody's that could not be read, of the same user", func(w *fakehost.World) {
+			s := fakehost.NewService(w, "other", 300, ticks(50*time.Minute))
+			s.Worker(301, ticks(49*time.Minute), nil, fakehost.Listen(8080))
+			unreadable(w, "/proc/301/cgroup")
+		}, ""},
+		{"one of root's that could not be read, though nobody else here is root's", func(w *fakehost.World) {
+			fakehost.Daemon(w, "/etc/other.cfg", 203, ticks(0), nil).UID = 0
+			unreadable(w, "/proc/203/cgroup")
+		}, reaper.ReasonUnreadable},
 		{"a stranger's daemon whose start and parent could not be read", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}).UID = 5001
 			unreadable(w, "/proc/203/stat")

@@ -22,8 +22,8 @@ func (j *judge) deadline(p *Process) term {
 		t.past, t.within = ReasonPastPortDeadline, ReasonWithinPortDeadline
 	}
 	residual, jitter := span(*p.ResidualSeconds), j.jitter()
-	if residual >= after && jitter > 0 {
-		t.within = ReasonJitter
+	if residual >= after {
+		t.within = ReasonJitter // without it the process is due
 	}
 	after = later(after, jitter)
 	// Whose clients are active is asked when the deadline has come, not before.

@@ -2,7 +2,6 @@ package reaper
 
 import (
 	"cmp"
-	"math"
 	"slices"
 )
 
@@ -42,11 +41,9 @@ func (j *judge) dearest() *Process {
 	return list[0]
 }
 
-// bytesPerClient is without bound for a process that has no client.
+// bytesPerClient is without bound for a process that has no client, and not a
+// number, which counts for less than any, for one that has no bytes either.
 func bytesPerClient(p *Process) float64 {
-	if *p.Connections.Client <= 0 {
-		return math.Inf(1)
-	}
 	return float64(*p.PrivateBytes) / float64(*p.Connections.Client)
 }
 

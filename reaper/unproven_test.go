@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -61,8 +62,12 @@ func TestAThousandProcessesAreJudgedAndOneMoreIsNot(t *testing.T) {
 	if in := onHost(998, same); in.Refusal != "" || len(in.Processes) != 1000 {
 		t.Errorf("%d processes: refused for %q", len(in.Processes), in.Refusal)
 	}
-	if in := onHost(999, same); in.Refusal != ReasonTooMany {
+	in := onHost(999, same)
+	if in.Refusal != ReasonTooMany {
 		t.Errorf("%d processes: refused for %q", len(in.Processes), in.Refusal)
+	}
+	if slices.Contains(in.Witnesses, "cli") {
+		t.Errorf("witnesses %v, but of so many the master CLI is not asked", in.Witnesses)
 	}
 }
 
@@ -71,36 +76,5 @@ func TestASocketOfNoKnownKindOfTheActiveRefusesNothing(t *testing.T) {
 	in := onHost(1, func(active *inspect.Process) { active.Sockets.Unclassified = []string{"socket of family 40"} })
 	if in.Refusal != "" || in.Processes[1].Verdict != VerdictTerminate {
 		t.Errorf("refused for %q, verdict on the old one %q", in.Refusal, in.Processes[1].Verdict)
-	}
-}
-
-// An old worker that has given its handlers back is on its way out; what holds
-// signals back, or has its master's handlers, is not.
-func TestOnlyHandlersThatWereGivenBackAreThoseOfAnExit(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		masks inspect.SignalMasks
-		told  bool
-		want  Reason
-	}{
-		{"none, and told to leave", inspect.SignalMasks{Caught: 0x100000000}, true, ""},
-		{"none, and told nothing", inspect.SignalMasks{Caught: 0x100000000}, false, ReasonStarting},
-		{"none, and signals held back", inspect.SignalMasks{Blocked: 0x310a01, Caught: 0x100000000}, true, ReasonStarting},
-		{"those of its master", inspect.SignalMasks{Caught: 0x716a03}, true, ReasonStarting},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			ready := inspect.SignalMasks{Caught: 0x702205}
-			master := &inspect.Process{ProcID: inspect.ProcID{PID: 100, StartTicks: 1}, NSPID: 100, HAProxy: true, Signals: inspect.SignalMasks{Caught: 0x716a03}}
-			old := &inspect.Process{ProcID: inspect.ProcID{PID: 101, StartTicks: 2}, NSPID: 101, PPID: 100, HAProxy: true, Signals: tt.masks, Sockets: &inspect.Sockets{Proof: true}}
-			active := &inspect.Process{ProcID: inspect.ProcID{PID: 102, StartTicks: 300}, PPID: 100, HAProxy: true, Signals: ready}
-			active.Sockets = &inspect.Sockets{Listening: []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443}}}
-			if tt.told {
-				active.Command.Finish = []int{101}
-			}
-			s := inspect.Snapshot{Processes: []*inspect.Process{master, old, active}}
-			if got := Decide(Classify(Look{Snapshot: s, Groups: Group(s)}, nil), Policy{}).Instances[0].Refusal; got != tt.want {
-				t.Errorf("refusal %q, want %q", got, tt.want)
-			}
-		})
 	}
 }
