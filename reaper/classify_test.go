@@ -179,6 +179,10 @@ func TestDaemonMode(t *testing.T) {
 			p := fakehost.Daemon(w, config, 203, ticks(0), []int{202})
 			p.UID, p.Masks = 0, fakehost.StartingMasks
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
+		{"a reload from another login is of the lineage, though nobody is left whom it named", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
+			fakehost.Daemon(w, config, 203, ticks(time.Minute), []int{201}, fakehost.Listen(443)).Cgroup = "/user.slice/user-0.slice/session-2.scope"
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleResidual, 203: reaper.RoleActive}},
 		{"haproxy -c by hand is of no instance", func(w *fakehost.World) {
 			p := fakehost.Daemon(w, config, 203, ticks(0), nil)
 			p.UID, p.Masks, p.Args = 0, fakehost.StartingMasks, []string{"haproxy", "-c", "-f", config}

@@ -1,0 +1,57 @@
+package reaper
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// A program whose master left while the host was looked at is of no instance.
+// What starts beside it is looked at all the same.
+func TestAProgramWhoseMasterHasGoneHidesNobodyWhoStarts(t *testing.T) {
+	program, daemon, starting := child(101, 2, 0), child(102, 500, handlersReady), child(103, 900, handlersNone)
+	program.HAProxy = false
+	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{program, daemon, starting}})
+	if len(groups) != 2 {
+		t.Fatalf("%d groups, want the daemon's and that of no instance", len(groups))
+	}
+	if g := groups[0]; g.model != ModelDaemon || len(g.members) != 2 || g.members[1].kind != kindStarting {
+		t.Errorf("the daemon's group has %v", g.members)
+	}
+	if g := groups[1]; g.model != "" || len(g.members) != 1 || g.members[0].kind != kindProgram {
+		t.Errorf("the group of no instance has %v", g.members)
+	}
+}
+
+// A reload with another configuration joins two lineages into one, also where the
+// younger process is of the lineage that began first.
+func TestAListJoinsTwoLineagesWhicheverBeganFirst(t *testing.T) {
+	daemon := func(pid int, start uint64, config string, finish ...int) *inspect.Process {
+		p := child(pid, start, handlersReady)
+		p.Command = command(config, finish)
+		return p
+	}
+	for _, tt := range []struct {
+		name      string
+		processes []*inspect.Process
+		want      []int // how many are in each
+	}{
+		{"one joins another, and a third stands apart", []*inspect.Process{
+			daemon(101, 1, "/etc/other.cfg"), daemon(102, 2, "/etc/a.cfg"), daemon(103, 500, "/etc/b.cfg"), daemon(104, 900, "/etc/a.cfg", 103),
+		}, []int{1, 3}},
+		{"one joins another, and that names a third", []*inspect.Process{
+			daemon(101, 1, "/etc/other.cfg"), daemon(102, 2, "/etc/a.cfg"), daemon(103, 500, "/etc/b.cfg", 101), daemon(104, 900, "/etc/a.cfg", 103),
+		}, []int{4}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []int
+			for _, g := range Group(inspect.Snapshot{Processes: tt.processes}) {
+				got = append(got, len(g.members))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("the groups have %v members, want %v", got, tt.want)
+			}
+		})
+	}
+}
