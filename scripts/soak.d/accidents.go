@@ -55,12 +55,36 @@ func (l *ledger) wedge() bool {
 		}
 	}
 	l.mu.Unlock()
-	return len(old) > 0 && send(old[rand.IntN(len(old))], unix.SIGSTOP, func(pid int) bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		m := l.alive[pid]
-		return m != nil && m.worker != nil && unitOf(pid, l.machine) == m.unit && hearsSoftStop(pid)
-	})
+	if len(old) == 0 {
+		return false
+	}
+	pid := old[rand.IntN(len(old))]
+	if !send(pid, unix.SIGSTOP, func(pid int) bool { return l.isWorker(pid) && hearsSoftStop(pid) }) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wedged = append(l.wedged, pid)
+	return true
+}
+
+// release lets go of those that are still stopped: systemd waits for them, when
+// it powers its machine off, for longer than anybody should.
+func (l *ledger) release() {
+	l.mu.Lock()
+	wedged := slices.Clone(l.wedged)
+	l.mu.Unlock()
+	for _, pid := range wedged {
+		send(pid, unix.SIGCONT, l.isWorker)
+	}
+}
+
+// isWorker tells whether a pid is that of a worker of one of the services.
+func (l *ledger) isWorker(pid int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := l.alive[pid]
+	return m != nil && m.worker != nil && unitOf(pid, l.machine) == m.unit
 }
 
 // send sends a signal to a process that is still what is wanted once it is

@@ -17,6 +17,7 @@ type worker struct {
 	lastBegan   time.Duration // when the last connection that it answered was begun
 	ended       time.Duration
 	status      unix.WaitStatus
+	cuts        []time.Duration // when held connections of it ended before their time
 	// relief is a younger worker that was seen to listen right after the end of
 	// this one: evidence where clients are starved, and none has its answer yet.
 	relief *worker
@@ -51,6 +52,7 @@ type tally struct {
 	terminated int           // of these, by SIGTERM
 	killed     int           // by SIGKILL
 	left       int           // by themselves
+	drained    int           // held connections cut off while their process went on
 	overdue    int           // later than the allowance, or still there
 	latest     time.Duration // after the deadline
 	late       []late        // the overdue ones
@@ -68,6 +70,7 @@ func (t *tally) add(o tally) {
 	t.terminated += o.terminated
 	t.killed += o.killed
 	t.left += o.left
+	t.drained += o.drained
 	t.overdue += o.overdue
 	t.latest = max(t.latest, o.latest)
 	t.late = append(t.late, o.late...)
@@ -76,7 +79,8 @@ func (t *tally) add(o tally) {
 
 // judge says what became of the workers of one service, in the order that they
 // were started, in each part of the run. A worker belongs to the part in which
-// it ended, one that is still there to the last.
+// it ended, one that is still there to the last; and to each before in which it
+// was overdue.
 func judge(workers []*worker, parts []rules, at time.Duration) []tally {
 	tallies := make([]tally, len(parts))
 	for i, w := range workers {
@@ -84,20 +88,31 @@ func judge(workers []*worker, parts []rules, at time.Duration) []tally {
 		if end == 0 {
 			end = at
 		}
-		part := 0
-		for i := range parts {
-			if parts[i].from <= end {
-				part = i
-			}
+		part, successor := partAt(parts, end), successorOf(w, workers[i+1:])
+		tallies[part].judge(w, successor, parts[part], at)
+		for i := range part {
+			tallies[i].judgeStay(w, successor, parts[i], parts[i+1].from)
 		}
-		tallies[part].judge(w, workers[i+1:], parts[part], at)
+		for _, cut := range w.cuts {
+			part := partAt(parts, cut)
+			tallies[part].judgeCut(w, successor, parts[part], cut, at)
+		}
 	}
 	return tallies
 }
 
-// judge adds one worker, with those that were started after it.
-func (t *tally) judge(w *worker, younger []*worker, r rules, at time.Duration) {
-	successor := successorOf(w, younger)
+// partAt is the part that was under way then.
+func partAt(parts []rules, then time.Duration) (part int) {
+	for i := range parts {
+		if parts[i].from <= then {
+			part = i
+		}
+	}
+	return part
+}
+
+// judge adds one worker, with the one that superseded it.
+func (t *tally) judge(w, successor *worker, r rules, at time.Duration) {
 	signalled := w.ended != 0 && w.status.Signaled()
 	if why := wrong(w, successor, r, at); why != "" {
 		t.wrong = append(t.wrong, fmt.Sprintf("process %d: %s", w.pid, why))
@@ -127,6 +142,41 @@ func (t *tally) judge(w *worker, younger []*worker, r rules, at time.Duration) {
 		t.terminated++
 	default:
 		t.left++
+	}
+}
+
+// judgeStay adds a worker that was there when a part ended, if it was overdue then.
+func (t *tally) judgeStay(w, successor *worker, r rules, until time.Duration) {
+	if successor == nil || r.allowance == 0 {
+		return
+	}
+	if due := max(successor.started+r.deadline, r.from); until > r.limit(due) {
+		t.residual++
+		t.overdue++
+		t.latest = max(t.latest, until-due)
+		t.late = append(t.late, late{w, due, until})
+	}
+}
+
+// amidExit is how long a process that was ended by a signal may take from the
+// first of its connections to its end, on a busy machine.
+const amidExit = 2 * time.Second
+
+// judgeCut adds a held connection that ended before its time: with its worker,
+// which is judged by itself, or before that. HAProxy cuts none: it was drained,
+// and that no earlier than its worker may be ended.
+func (t *tally) judgeCut(w, successor *worker, r rules, cut, at time.Duration) {
+	switch {
+	case w.ended == 0 && at < cut+amidExit, successor == nil && at < cut+r.lenient:
+		// not known yet
+	case w.ended != 0 && w.status.Signaled() && w.ended < cut+amidExit:
+		// with its worker
+	case successor == nil:
+		t.wrong = append(t.wrong, fmt.Sprintf("process %d: a connection of the active one was cut", w.pid))
+	case cut < successor.started+r.deadline-earliness:
+		t.wrong = append(t.wrong, fmt.Sprintf("process %d: a connection was cut %v before its deadline", w.pid, successor.started+r.deadline-cut))
+	default:
+		t.drained++
 	}
 }
 

@@ -156,6 +156,28 @@ func TestAWorkerIsJudgedByTheRulesOfThePartInWhichItEnded(t *testing.T) {
 	}
 }
 
+func TestAWorkerThatOutstaysAPartIsOverdueInThatPart(t *testing.T) {
+	t.Parallel()
+	older := &worker{pid: 1, firstAnswer: at(1), lastBegan: at(10), ended: at(50), status: byKILL}
+	younger := &worker{pid: 2, started: at(10), firstAnswer: at(10.1)}
+	for _, row := range []struct {
+		name string
+		next float64 // when the next part begins
+		want int
+	}{
+		{"it had its time", 22.5, 1},
+		{"its time was not over", 21.5, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			got := judge([]*worker{older, younger}, []rules{agent, {from: at(row.next), lenient: at(1)}}, at(60))
+			if got[0].overdue != row.want || len(got[0].late) != row.want {
+				t.Errorf("%+v, want %d overdue", got[0], row.want)
+			}
+		})
+	}
+}
+
 func TestAnEndThatMayYetBeExplainedIsNotJudged(t *testing.T) {
 	t.Parallel()
 	w := &worker{pid: 1, firstAnswer: at(1), lastBegan: at(20), ended: at(20), status: byTERM}
@@ -164,5 +186,46 @@ func TestAnEndThatMayYetBeExplainedIsNotJudged(t *testing.T) {
 	}
 	if got := judge([]*worker{w}, []rules{agent}, at(30))[0]; len(got.wrong) != 1 {
 		t.Errorf("ten seconds after: %q, want it to be wrong", got.wrong)
+	}
+}
+
+func TestAHeldConnectionMayBeCutWithItsWorkerOrOnceThatIsDue(t *testing.T) {
+	t.Parallel()
+	younger := &worker{pid: 2, started: at(10), firstAnswer: at(10.1)}
+	for _, row := range []struct {
+		name    string
+		cut     float64
+		ended   float64 // 0: still there
+		status  unix.WaitStatus
+		after   *worker
+		drained int
+		wrong   string
+	}{
+		{"with its worker", 12.5, 12.51, byTERM, younger, 0, ""},
+		{"with one that was slow to exit", 12.5, 13.5, byTERM, younger, 0, ""},
+		{"after its deadline, and the worker left when it had none any more", 12.5, 12.51, left, younger, 1, ""},
+		{"after its deadline, of a worker that stays", 12.5, 0, 0, younger, 1, ""},
+		{"before its deadline, of a worker that stays", 11.5, 0, 0, younger, 0, "500ms before its deadline"},
+		{"before its deadline, of a worker that then left", 11.5, 11.6, left, younger, 0, "500ms before its deadline"},
+		{"before its deadline, long before the worker was ended", 11.5, 14, byTERM, younger, 0, "500ms before its deadline"},
+		{"of the active one", 12.5, 0, 0, nil, 0, "a connection of the active one was cut"},
+		{"of one whose younger one has not served anybody", 12.5, 0, 0, &worker{pid: 2, started: at(10)}, 0, "a connection of the active one was cut"},
+		{"just now, with what will have been its worker", 59, 0, 0, younger, 0, ""},
+		{"just now, while a younger one may yet answer", 55, 0, 0, nil, 0, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			workers := []*worker{{pid: 1, firstAnswer: at(1), lastBegan: at(10), ended: at(row.ended), status: row.status, cuts: []time.Duration{at(row.cut)}}}
+			if row.after != nil {
+				workers = append(workers, row.after)
+			}
+			got := judge(workers, one(agent), at(60))[0]
+			if wrong := strings.Join(got.wrong, "; "); (wrong == "") != (row.wrong == "") || !strings.Contains(wrong, row.wrong) {
+				t.Errorf("wrong: got %q, want %q", wrong, row.wrong)
+			}
+			if got.drained != row.drained {
+				t.Errorf("%d drained, want %d", got.drained, row.drained)
+			}
+		})
 	}
 }

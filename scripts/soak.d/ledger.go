@@ -50,6 +50,7 @@ type ledger struct {
 	closed bool                    // what ends from now on is the soak's own doing
 	agents map[string]map[int]bool // live processes of the agent, by unit
 	starts int                     // of the agent
+	wedged []int                   // workers that the soak has stopped
 	lost   error                   // events were lost
 }
 
@@ -188,6 +189,15 @@ func (l *ledger) answered(unit string, inner int, first, lastBegan time.Duration
 		w.firstAnswer = first
 	}
 	w.lastBegan = max(w.lastBegan, lastBegan)
+}
+
+// cut takes down the end of a held connection.
+func (l *ledger) cut(unit string, one cut) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w := l.units[unit].inner[one.Worker]; w != nil {
+		w.cuts = append(w.cuts, one.At)
+	}
 }
 
 // enter begins a part.

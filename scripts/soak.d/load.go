@@ -33,7 +33,7 @@ type report struct {
 	Made    int            // connections, those to be held included
 	Failed  int            // of these: no connection, no answer, half an answer
 	Missed  int            // were due, and not made
-	Cut     int            // held connections that ended before their time
+	Cuts    []cut          // held connections that ended before their time
 	Errors  map[string]int // of the failed
 	Answers map[int]answer // by the pid of the worker
 }
@@ -216,16 +216,26 @@ func dial(address string) (*net.TCPConn, error) {
 // told is the pid in a whole answer.
 func told(text string) (int, error) {
 	head, body, found := strings.Cut(text, "\r\n\r\n")
-	number, isPid := strings.CutPrefix(body, "pid ")
-	number, whole := strings.CutSuffix(number, "\n")
 	switch {
 	case text == "":
 		return 0, errors.New("closed without an answer")
 	case !strings.Contains(head, " 200 "):
 		status, _, _ := strings.Cut(head, "\r\n")
 		return 0, errors.New("answered " + status)
-	case !found || !isPid || !whole:
-		return 0, errors.New("half an answer")
+	case !found:
+		return 0, errHalf
+	}
+	return pidIn(body)
+}
+
+var errHalf = errors.New("half an answer")
+
+// pidIn is the pid that the page tells.
+func pidIn(page string) (int, error) {
+	number, isPid := strings.CutPrefix(page, "pid ")
+	number, whole := strings.CutSuffix(number, "\n")
+	if !isPid || !whole {
+		return 0, errHalf
 	}
 	return strconv.Atoi(number)
 }

@@ -54,7 +54,7 @@ func parse(args []string) (s settings, err error) {
 	flags.Float64Var(&s.rate, "rate", 1500, "connections a second, of all services together")
 	flags.Float64Var(&s.reloads, "reloads", 2, "reloads a second, of all services together")
 	flags.DurationVar(&s.deadline, "deadline", 2*time.Second, "the agent's --deadline")
-	flags.DurationVar(&s.allowance, "allowance", 15*time.Second, "how long after its deadline the last residual process may leave")
+	flags.DurationVar(&s.allowance, "allowance", 30*time.Second, "how long after its deadline the last residual process may leave")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}

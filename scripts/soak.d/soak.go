@@ -59,6 +59,7 @@ func soak(ctx context.Context, t *tester, s settings) {
 	r.ledger = newLedger(r.m.Name, r.m.Leader(), all)
 	go r.ledger.watch(events)
 	t.Cleanup(r.ledger.close)
+	t.Cleanup(r.ledger.release)
 	start := []string{"systemctl", "start"}
 	for _, c := range all {
 		start = append(start, c.unit())
@@ -138,6 +139,9 @@ func (r *run) take(reports []report) {
 		for pid, a := range reports[i].Answers {
 			r.ledger.answered(c.unit(), pid, a.First, a.LastBegan)
 		}
+		for _, one := range reports[i].Cuts {
+			r.ledger.cut(c.unit(), one)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,7 +150,7 @@ func (r *run) take(reports []report) {
 		s.connections += reports[i].Made
 		s.failed += reports[i].Failed
 		s.missed += reports[i].Missed
-		s.cut += reports[i].Cut
+		s.cut += len(reports[i].Cuts)
 		for text, n := range reports[i].Errors {
 			if s.errors == nil {
 				s.errors = map[string]int{}

@@ -40,7 +40,8 @@ func (r *run) report(t *tester, w io.Writer) {
 	tallies := r.tallies()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(w, "%s, %s in all; deadline %v, %v allowed after it.\n\n", measured.Here(), time.Since(r.began).Round(time.Second), r.deadline, r.allowance)
+	fmt.Fprintf(w, "%s, %s in all; deadline %v, %v allowed after it, %v where it drains.\n\n",
+		measured.Here(), time.Since(r.began).Round(time.Second), r.deadline, r.allowance, r.allowance+drained)
 
 	heading := []string{"HAProxy", "run as", "reloads", "connections", "failed", "of them alone", "residual", "terminated", "killed", "left", "overdue", "latest", "wrong"}
 	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(heading, " | "), strings.Repeat(" --- |", 2)+strings.Repeat(" ---: |", len(heading)-2))
@@ -82,8 +83,8 @@ func (r *run) report(t *tester, w io.Writer) {
 	every := func(int) bool { return true }
 	total, alone := withAgent(every), r.row(partAlone, tallies[partAlone], every)
 	line("**all**", "", total, fmt.Sprintf("%d of %s", alone.failed, measured.Thousands(alone.connections)))
-	fmt.Fprintf(w, "\n%s connections were due and not made, for want of CPU. %s held ones were cut with their residual processes. The agent was ended by SIGKILL %d times, and was started %s times in all; %d residual processes were wedged by SIGSTOP.\n",
-		measured.Thousands(total.missed), measured.Thousands(total.cut), r.kills, measured.Thousands(r.ledger.agentStarts()), r.wedged)
+	fmt.Fprintf(w, "\n%s connections were due and not made, for want of CPU. %s held ones were cut with their residual processes, %s of them by draining. The agent was ended by SIGKILL %d times, and was started %s times in all; %d residual processes were wedged by SIGSTOP.\n",
+		measured.Thousands(total.missed), measured.Thousands(total.cut), measured.Thousands(total.drained), r.kills, measured.Thousands(r.ledger.agentStarts()), r.wedged)
 	for _, part := range []int{partAlone, partTimer, partServe} {
 		for _, text := range slices.Sorted(maps.Keys(r.errors(part))) {
 			fmt.Fprintf(w, "%s: %d times %s.\n", partNames[part], r.errors(part)[text], text)
@@ -112,8 +113,8 @@ func (r *run) report(t *tester, w io.Writer) {
 		t.Error("the judge is blind:", r.ledger.lostEvents())
 	case len(alone.wrong) > 0:
 		t.Error("HAProxy alone is judged to be wrong: the judge is")
-	case total.terminated == 0 || r.kills == 0:
-		t.Error("nothing was terminated, or the agent was never killed: this shows nothing")
+	case total.terminated == 0 || total.drained == 0 || r.kills == 0:
+		t.Error("nothing was terminated, or drained, or the agent was never killed: this shows nothing")
 	case len(r.rules) == numParts && len(control.wrong) == 0:
 		t.Error("the naive rule was not found out: this shows nothing")
 	}

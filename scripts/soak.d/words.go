@@ -33,18 +33,20 @@ func (r *run) explain(all []late, unit string) (lines []string) {
 	journal := r.m.Must("journalctl", "--no-pager", "--output=short-monotonic", "--unit="+agentUnits[0], "--unit="+agentUnits[1])
 	for _, l := range all {
 		lines = append(lines, fmt.Sprintf("%s: process %d (%d in the machine) left %.1fs after its deadline. The agent meanwhile:", unit, l.pid, l.inner, (l.until-l.due).Seconds()))
-		lines = append(lines, during(journal, l.due, l.until)...)
+		lines = append(lines, during(journal, unit, l.due, l.until)...)
 	}
 	return lines
 }
 
-// during are the lines of a journal in that time, 40 at the most.
-func during(journal string, from, to time.Duration) (lines []string) {
+// during are the lines of the agent's journal in that time, 40 at the most, that
+// are of a service, or of no service at all: when it was started, and ended.
+func during(journal, service string, from, to time.Duration) (lines []string) {
 	for line := range strings.Lines(journal) {
 		// "[17363.123456] host unit[pid]: text"
 		stamp, text, _ := strings.Cut(strings.TrimPrefix(line, "["), "]")
 		seconds, err := strconv.ParseFloat(strings.TrimSpace(stamp), 64)
-		if at := time.Duration(seconds * float64(time.Second)); err == nil && from <= at && at <= to && len(lines) < 40 {
+		others := strings.Contains(text, " instance=") && !strings.Contains(text, " instance="+service+" ")
+		if at := time.Duration(seconds * float64(time.Second)); err == nil && !others && from <= at && at <= to && len(lines) < 40 {
 			lines = append(lines, fmt.Sprintf("    %+.1fs%s", (at-from).Seconds(), strings.TrimRight(text, "\n")))
 		}
 	}
