@@ -197,6 +197,7 @@ func TestTheIdleGoEarly(t *testing.T) {
 	policy := reaper.Policy{Deadline: 30 * minute, IdleAfter: 10 * minute, DeadlineFor: map[uint16]time.Duration{22: 24 * hour}}
 	checkRulings(t, []ruling{
 		{"one whose every client is idle for so long", policy, []reaper.Process{held(15*minute, by(443, 2, 10*minute))}, nil, []fate{terminate(reaper.ReasonIdle, 0)}},
+		{"one whose clients of several ports are", policy, []reaper.Process{held(15*minute, by(443, 2, hour), by(80, 1, 10*minute))}, nil, []fate{terminate(reaper.ReasonIdle, 0)}},
 		{"one whose clients are idle for less does not, nor does anybody guess", policy, []reaper.Process{held(15*minute, by(443, 2, 9*minute))}, nil,
 			[]fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
 		{"nor one of whose clients one is not", policy, []reaper.Process{held(15*minute, by(443, 2, hour), by(80, 1, 0))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
@@ -262,6 +263,16 @@ func TestShortOfMemoryTheDearestGoes(t *testing.T) {
 			[]reaper.Process{held(hour, by(443, 1, 0)), held(minute)}, nil,
 			[]fate{wait(reaper.ReasonMaxTerminations, -hour), terminate(reaper.ReasonLowMemory, -minute)}},
 	})
+}
+
+// Of what comes at the same time, the first in the order of the policy is named.
+func TestOfTwoReasonsThatComeAtOnceTheFirstIsNamed(t *testing.T) {
+	r := saved("")
+	r.Instances[0].Processes = append(r.Instances[0].Processes, held(10*minute))
+	p := reaper.Decide(r, reaper.Policy{Deadline: hour, EmptyAfter: ptr(hour)}).Instances[0].Processes[2]
+	if p.DueReason != reaper.ReasonPastDeadline || !p.Due.Equal(noon.Add(50*minute)) {
+		t.Errorf("due %v for %q, want in 50m and for the deadline", p.Due, p.DueReason)
+	}
 }
 
 // What no clock measured does not turn round.

@@ -108,10 +108,6 @@ func span(seconds float64) time.Duration {
 	return time.Duration(max(0, ns))
 }
 
-// later is the sum of two durations, or the longest that there is.
-func later(a, b time.Duration) time.Duration {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
-}
+// later is the sum of two durations, none of them negative, or the longest that
+// there is.
+func later(a, b time.Duration) time.Duration { return a + min(b, math.MaxInt64-a) }
