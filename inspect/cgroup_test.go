@@ -18,6 +18,7 @@ func TestParseCgroup(t *testing.T) {
 		{"nothing", "", ""},
 		{"no hierarchy that systemd could keep", "3:cpu:/x.service\n", ""},
 		{"garbage", "0\n::\n:", ""},
+		{"a hierarchy 0 that has controllers, and a numbered one that has none", "0:cpu:/x.service\n5::/y.service\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := parseCgroup([]byte(c.text)); got != c.want {
@@ -39,6 +40,7 @@ func TestUnitOf(t *testing.T) {
 		{"a look-alike below a socket unit", "/system.slice/atk.socket/haproxy.service", ""},
 		{"a contained host's prefix", "/bed-x/payload/system.slice/haproxy.service", "haproxy.service"},
 		{"outside of our cgroup namespace", "/../../system.slice/haproxy.service", "haproxy.service"},
+		{"a name of one letter", "/system.slice/a.service", "a.service"},
 		{"a subgroup of the service's", "/system.slice/haproxy.service/workers", "haproxy.service"},
 		{"the root", "/", ""},
 		{"no path", "", ""},

@@ -97,12 +97,8 @@ func options(args []string) []option {
 			}
 		case "-f", "-p", "-n", "-m", "-N", "-C", "-L", "-S", "-x", "-cc":
 			n = min(1, len(args))
-		case "-dt":
-			// Traces (3.1 and later): the value may be stuck on or missing.
-			if o.arg == "-dt" && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-				n = 1
-			}
 		}
+		// The value that -dt (3.1 and later) may have is no option: it stands for itself.
 		o.values, args = args[:n:n], args[n:]
 		list = append(list, o)
 	}
@@ -117,7 +113,7 @@ func optionName(arg string) string {
 	if arg == "--" {
 		return arg
 	}
-	for _, two := range []string{"-sf", "-st", "-cc", "-dC", "-dt"} {
+	for _, two := range []string{"-sf", "-st", "-cc", "-dC"} {
 		if strings.HasPrefix(arg, two) {
 			return two
 		}

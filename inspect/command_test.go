@@ -71,6 +71,11 @@ func TestParseCommand(t *testing.T) {
 			Command{Config: []string{"a"}, Finish: []int{5}},
 		},
 		{
+			"a list that ends at the largest pid that a number may be",
+			"haproxy -sf 2147483647 2147483648 -f a",
+			Command{Config: []string{"a"}, Finish: []int{2147483647}},
+		},
+		{
 			"a master socket with bind options",
 			"haproxy -W -S unix@/m.sock,uid,0,mode,660 -S 127.0.0.1:999",
 			Command{MasterSocket: "unix@/m.sock", MasterWorker: true},

@@ -54,7 +54,7 @@ func (h *Host) ConfiguredPorts(s Snapshot, p *Process) ConfiguredPorts {
 type configFile struct{ base, name string }
 
 func (f configFile) path() string {
-	if f.base == "" || strings.HasPrefix(f.name, "/") {
+	if strings.HasPrefix(f.name, "/") {
 		return f.base + f.name
 	}
 	return f.base + "/" + f.name

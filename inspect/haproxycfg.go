@@ -17,7 +17,6 @@ func parseBindPorts(cfg []byte) (ports map[uint16]bool, unknown bool) {
 	for line := range bytes.Lines(cfg) {
 		words, ok := configWords(string(line))
 		if len(words) == 0 {
-			unknown = unknown || !ok
 			continue
 		}
 		if words[0] != "bind" && words[0] != "dgram-bind" {

@@ -97,6 +97,21 @@ func TestParseDiagRefuses(t *testing.T) {
 	}
 }
 
+// A status is 0 or a negated errno, and there are 4095 of those.
+func TestANetlinkStatusIsAnErrnoOrNone(t *testing.T) {
+	for status, want := range map[int32]error{-1: unix.EPERM, -int32(unix.ENOBUFS): unix.ENOBUFS, -4095: unix.Errno(4095)} {
+		if got := netlinkErrno(binary.NativeEndian.AppendUint32(nil, uint32(status))); got != want {
+			t.Errorf("%d: got %v, want %v", status, got, want)
+		}
+	}
+	for _, status := range []int32{1, -4096, -1 << 31, 1<<31 - 1} {
+		got := netlinkErrno(binary.NativeEndian.AppendUint32(nil, uint32(status)))
+		if errno := unix.Errno(0); got == nil || errors.As(got, &errno) {
+			t.Errorf("%d: got %v, want an error that is no errno", status, got)
+		}
+	}
+}
+
 func TestNetlinkAttribute(t *testing.T) {
 	attribute := func(kind uint16, value string) []byte {
 		b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(value)))
@@ -109,6 +124,9 @@ func TestNetlinkAttribute(t *testing.T) {
 	}
 	if got, err := netlinkAttribute(b, 9); err != nil || got != nil {
 		t.Errorf("got %q, %v for one that is not there", got, err)
+	}
+	if got, err := netlinkAttribute(attribute(1, ""), 1); err != nil || got == nil || len(got) != 0 {
+		t.Errorf("got %q, %v, want one that is there and empty", got, err)
 	}
 	for name, cut := range map[string][]byte{"in its header": b[:3], "in its value": b[:6], "with a length below its header's": {0, 0, 0, 0}} {
 		if got, err := netlinkAttribute(cut, 1); !errors.Is(err, errMessageCut) {

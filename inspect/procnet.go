@@ -53,9 +53,6 @@ func parseNetInet(b []byte, network, state string) ([]Listener, error) {
 		if other {
 			continue
 		}
-		if i <= fieldInode {
-			return nil, fmt.Errorf("parse socket table: row of %d fields", i)
-		}
 		address, err := parseHexAddress(local)
 		if err != nil {
 			return nil, err
@@ -143,12 +140,7 @@ func parseNetUnix(b []byte) ([]Listener, error) {
 func parseNetUnixRow(row []byte) (flags, inode uint64, path string, ok bool) {
 	var fields [7][]byte
 	for i := range fields {
-		row = bytes.TrimLeft(row, " ")
-		end := bytes.IndexByte(row, ' ')
-		if end < 0 {
-			end = len(row)
-		}
-		fields[i], row = row[:end], row[end:]
+		fields[i], row, _ = bytes.Cut(bytes.TrimLeft(row, " "), []byte{' '})
 	}
 	if !bytes.HasSuffix(fields[0], []byte{':'}) || len(fields[3]) != 8 || len(fields[4]) != 4 || len(fields[5]) != 2 {
 		return 0, 0, "", false
@@ -161,8 +153,5 @@ func parseNetUnixRow(row []byte) (flags, inode uint64, path string, ok bool) {
 	if err != nil {
 		return 0, 0, "", false
 	}
-	if len(row) > 0 {
-		path = string(row[1:])
-	}
-	return flags, inode, path, true
+	return flags, inode, string(row), true
 }

@@ -51,6 +51,7 @@ func TestParseNetTCPRefuses(t *testing.T) {
 	for _, c := range []struct{ name, text string }{
 		{"nothing", ""},
 		{"another file", unixHeading},
+		{"an empty heading", "\n" + row},
 		{"rows without a heading", row},
 		{"a row cut short", tcpHeading + row[:60]},
 		{"a row cut short before its state", tcpHeading + "   0: 0100007F:1F90 00000000:0000\n"},
@@ -98,6 +99,9 @@ func TestParseNetUnix(t *testing.T) {
 		{"a short inode, which is padded", strings.Replace(listening, " 24120", "    17", 1), []Listener{{"unix", "/run/haproxy/admin.sock", 0, 17}}},
 		{"one that is being accepted has no inode", strings.Replace(listening, "24120", "    0", 1), nil},
 		{"a name with a newline in it", strings.Replace(listening, "admin.sock", "\nadmin: sock", 1), []Listener{{"unix", "/run/haproxy/", 0, 24120}}},
+		{"what is no row: no colon, and a number too short", strings.Replace(listening, "0000:", "0000", 1) + strings.Replace(listening, "00010000", "0010000", 1) +
+			strings.Replace(listening, " 0001 ", " 001 ", 1) + strings.Replace(listening, " 01 ", " 1 ", 1), nil},
+		{"a name of blanks", strings.Replace(listening, " /run/haproxy/admin.sock", "   ", 1), []Listener{{"unix", "  ", 0, 24120}}},
 		{"the same row twice", listening + listening, []Listener{{"unix", "/run/haproxy/admin.sock", 0, 24120}}},
 		{"none", "", nil},
 	} {

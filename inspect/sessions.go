@@ -93,10 +93,7 @@ func parseShowSess(b []byte) (map[netip.AddrPort]time.Duration, error) {
 // parsePeer reads an address as HAProxy writes it, an IPv6 one without brackets.
 func parsePeer(text string) (netip.AddrPort, bool) {
 	i := strings.LastIndexByte(text, ':')
-	if i < 0 {
-		return netip.AddrPort{}, false
-	}
-	host, err := netip.ParseAddr(text[:i])
+	host, err := netip.ParseAddr(text[:max(i, 0)])
 	port, portErr := strconv.ParseUint(text[i+1:], 10, 16)
 	return netip.AddrPortFrom(host.Unmap(), uint16(port)), err == nil && portErr == nil
 }
@@ -108,16 +105,16 @@ func parseAge(text string) (time.Duration, error) {
 	units := map[byte]time.Duration{'d': 24 * time.Hour, 'h': time.Hour, 'm': time.Minute, 's': time.Second}
 	var sum time.Duration
 	for rest := text; rest != ""; {
-		i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-		if i <= 0 || units[rest[i]] == 0 {
+		unit := strings.TrimLeft(rest, "0123456789")
+		if unit == "" || units[unit[0]] == 0 {
 			return 0, fmt.Errorf("%q is no time", text)
 		}
-		n, err := strconv.ParseUint(rest[:i], 10, 16)
+		n, err := strconv.ParseUint(strings.TrimSuffix(rest, unit), 10, 16)
 		if err != nil {
 			return 0, fmt.Errorf("%q is no time: %w", text, err)
 		}
-		sum += time.Duration(n) * units[rest[i]]
-		rest = rest[i+1:]
+		sum += time.Duration(n) * units[unit[0]]
+		rest = unit[1:]
 	}
 	if text == "" {
 		return 0, errors.New("a stream without an age")

@@ -29,6 +29,11 @@ func TestParseShowSess(t *testing.T) {
 			map[netip.AddrPort]time.Duration{client("[2001:db8::7]:50000"): 219 * time.Hour, client("10.0.0.2:50001"): 2*time.Hour + 7*time.Minute},
 		},
 		"a stream that is no client's": {"0x7f5c64021340: proto=none src=? fe=<NONE> be=x age=1s\n", map[netip.AddrPort]time.Duration{}},
+		"fields twice: the first counts": {
+			"0x1: proto=tcpv4 src=10.0.0.1:1 src=10.9.9.9:9 age=10m age=9s\n",
+			map[netip.AddrPort]time.Duration{client("10.0.0.1:1"): 10 * time.Minute},
+		},
+		"an address without a port, and a port without an address": {"0x1: src=10.0.0.1 age=1s\n0x2: src=:1 age=1s\n0x3: src= age=1s\n", map[netip.AddrPort]time.Duration{}},
 		"a name that looks like a field": {
 			"0x1: proto=tcpv4 src=10.0.0.1:1 fe=age=9s be=src=10.9.9.9:9 age=5s\n",
 			map[netip.AddrPort]time.Duration{client("10.0.0.1:1"): 5 * time.Second},
@@ -51,6 +56,7 @@ func TestParseShowSessRefuses(t *testing.T) {
 		"a client without an age": "0x1: proto=tcpv4 src=10.0.0.1:1 fe=fe\n",
 		"an age of another kind":  "0x1: proto=tcpv4 src=10.0.0.1:1 fe=fe age=5w\n",
 		"an age without a unit":   "0x1: proto=tcpv4 src=10.0.0.1:1 fe=fe age=5\n",
+		"a unit without a number": "0x1: proto=tcpv4 src=10.0.0.1:1 fe=fe age=5mh\n",
 		"an age of too many":      "0x1: proto=tcpv4 src=10.0.0.1:1 fe=fe age=99999d\n",
 	} {
 		if got, err := parseShowSess([]byte(text)); err == nil {

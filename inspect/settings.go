@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +87,6 @@ func (all *Settings) parseSettings(file string, cfg []byte) {
 
 // exposesListeners tells a line "stats socket ADDRESS ... expose-fd listeners".
 func exposesListeners(words []string) bool {
-	at := slices.Index(words, "expose-fd")
-	return len(words) > 1 && words[1] == "socket" && at > 0 && at+1 < len(words) && words[at+1] == "listeners"
+	line := strings.Join(words, "\x00") + "\x00"
+	return strings.HasPrefix(line, "stats\x00socket\x00") && strings.Contains(line, "\x00expose-fd\x00listeners\x00")
 }

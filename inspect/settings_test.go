@@ -47,13 +47,13 @@ func TestSettingsOfAConfiguration(t *testing.T) {
 func TestTimesAsHAProxyWritesThem(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0": 0, "0s": 0, "5000": 5 * time.Second, "7us": 7 * time.Microsecond, "7ms": 7 * time.Millisecond,
-		"30s": 30 * time.Second, "30m": 30 * time.Minute, "2h": 2 * time.Hour, "1d": 24 * time.Hour,
+		"30s": 30 * time.Second, "30m": 30 * time.Minute, "2h": 2 * time.Hour, "1d": 24 * time.Hour, "106751d": 106751 * 24 * time.Hour,
 	} {
 		if got, ok := (Setting{Value: text}).Duration(); !ok || got != want {
 			t.Errorf("%q is %v, %v; want %v", text, got, ok, want)
 		}
 	}
-	for _, text := range []string{"", "m", "1h30m", "-1s", "1.5s", "1w", "1sm", "${TIME}", "99999999999d", "4294967295d", "1 s"} {
+	for _, text := range []string{"", "m", "1h30m", "-1s", "1.5s", "1w", "1sm", "${TIME}", "99999999999d", "106752d", "4294967295d", "1 s"} {
 		if got, ok := (Setting{Value: text}).Duration(); ok {
 			t.Errorf("%q is %v, want no time", text, got)
 		}

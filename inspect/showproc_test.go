@@ -72,6 +72,9 @@ func TestParseShowProc(t *testing.T) {
 			procTable{8343, nil, []int{8346, 8391}, nil},
 		},
 		{
+			"rows without a version", "8343 master 0 0d00h00m02s\n# workers\n8391 worker 0 0d00h00m01s\n", procTable{8343, []int{8391}, nil, nil},
+		},
+		{
 			"show proc debug",
 			"#<PID>          <type>          <reloads>       <uptime>        <version>      \t\t <ipc_fd[0]>     <ipc_fd[1]>    \n" +
 				"8343            master          0 [failed: 0]   0d00h00m02s     3.4.7          \t\t 5               6              \n" +
@@ -102,6 +105,8 @@ func TestParseShowProcRefuses(t *testing.T) {
 		{"no master", "# workers\n" + worker},
 		{"two masters", master + master},
 		{"a worker in no section", master + worker},
+		{"a worker in no section, and no master", worker},
+		{"a row with one field too little", master + "# workers\n8391 worker 0\n"},
 		{"a master among the workers", master + "# workers\n" + master},
 		{"a section that we do not know", master + "# spares\n" + worker},
 		{"a pid that is none", master + "# workers\n" + strings.Replace(worker, "8391", "4294967295", 1)},

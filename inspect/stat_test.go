@@ -64,6 +64,16 @@ func TestParseStatRefuses(t *testing.T) {
 	}
 }
 
+// proc(5) has states of either case; what stands next to the letters is none.
+func TestAStateIsALetter(t *testing.T) {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for c := range 256 {
+		if want := strings.IndexByte(letters, byte(c)) >= 0; isLetter(byte(c)) != want {
+			t.Errorf("%q: got %v", byte(c), !want)
+		}
+	}
+}
+
 // A file that ends too early must not turn one start time into another.
 func TestParseStatNeverReadsACutNumber(t *testing.T) {
 	want, err := parseStat([]byte(realStat))

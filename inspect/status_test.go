@@ -23,6 +23,7 @@ func TestParseStatus(t *testing.T) {
 		{"a kernel without PID namespaces", strings.Replace(realStatus, "NSpid:\t8346\t12\n", "", 1), status{102, 8346, 64, masks}},
 		{"a name that the kernel escaped", strings.Replace(realStatus, "\thaproxy", `\tx\nUid:\t0\t0\t0\t0`, 1), status{102, 12, 64, masks}},
 		{"a name that is a key", strings.Replace(realStatus, "\thaproxy", "\tUid:\t7\t7", 1), status{102, 12, 64, masks}},
+		{"a line that is a key without a value", strings.Replace(realStatus, "Umask", "Uid\nUmask", 1), status{102, 12, 64, masks}},
 		{"a key twice: the first counts", realStatus + "Uid:\t0\t0\t0\t0\nSigCgt:\t0000000000000000\n", status{102, 12, 64, masks}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

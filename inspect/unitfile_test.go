@@ -24,6 +24,8 @@ func TestSettingsOfAUnit(t *testing.T) {
 			inspect.UnitSettings{Files: []string{lib + "haproxy.service"}, Type: "simple", KillMode: "control-group", Restart: "no"}},
 		{"comments, continued lines, and blanks", "haproxy.service", map[string]string{lib + "haproxy.service": "[Service]\n#Type=forking\n; Restart=no\nExecStart=a \\\n# still\n Restart=b\n  Type = exec \nKillMode=process"},
 			inspect.UnitSettings{Files: []string{lib + "haproxy.service"}, Type: "exec", KillMode: "process", Restart: "no"}},
+		{"values in brackets, and what begins with one, are no sections", "haproxy.service", map[string]string{lib + "haproxy.service": "[Service]\nExecStartPre=/bin/[ -e /x ]\n[no section\nType=notify\n"},
+			inspect.UnitSettings{Files: []string{lib + "haproxy.service"}, Type: "notify", KillMode: "control-group", Restart: "no"}},
 		{"the administrator's file instead", "haproxy.service", map[string]string{lib + "haproxy.service": shipped, etc + "haproxy.service": "[Service]\nType=exec\n"},
 			inspect.UnitSettings{Files: []string{etc + "haproxy.service"}, Type: "exec", KillMode: "control-group", Restart: "no"}},
 		{"drop-ins by their names, an empty value being the default", "haproxy.service", map[string]string{

@@ -111,6 +111,28 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			t.Errorf("refusal is %q", got)
 		}
 	})
+	t.Run("a ready one of another configuration is an instance beside it, in the same unit", func(t *testing.T) {
+		w, s := reloaded()
+		fakehost.Daemon(w, "/etc/haproxy/other.cfg", 201, ticks(5*time.Minute), nil, fakehost.Listen(8080)).Cgroup = s.Cgroup
+		r := look(t, w)
+		if len(r.Instances) != 2 || r.Instances[0].Refusal != "" || r.Instances[1].Processes[0].PID != 201 {
+			t.Errorf("%d instances, with %v; the first is refused for %q", len(r.Instances), roles(r), r.Instances[0].Refusal)
+		}
+	})
+	t.Run("a stranger's look-alike of a service that was started by hand is none of its business", func(t *testing.T) {
+		w := fakehost.New()
+		ordinary(w)
+		s := fakehost.NewService(w, "haproxy", 100, ticks(50*time.Minute))
+		s.Cgroup = "/user.slice/user-0.slice/session-1.scope"
+		s.Master.Cgroup = s.Cgroup
+		s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(443))
+		p := s.Worker(102, ticks(5*time.Minute), nil, fakehost.Listen(8080))
+		p.PPID, p.UID, p.Cgroup = 1, 5001, "/user.slice/user-5001.slice/session-2.scope"
+		r := look(t, w)
+		if len(r.Instances) != 2 || r.Instances[0].Refusal != "" || r.Instances[1].Processes[0].PID != 102 {
+			t.Errorf("%d instances, with %v; the first is refused for %q", len(r.Instances), roles(r), r.Instances[0].Refusal)
+		}
+	})
 	t.Run("a generation that started amid another ties", func(t *testing.T) {
 		w, s := reloaded()
 		s.Worker(104, ticks(10*time.Minute)+10, []int{103}, fakehost.Listen(443))
