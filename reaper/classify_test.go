@@ -183,6 +183,9 @@ func TestDaemonMode(t *testing.T) {
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
 			fakehost.Daemon(w, config, 203, ticks(time.Minute), []int{201}, fakehost.Listen(443)).Cgroup = "/user.slice/user-0.slice/session-2.scope"
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleResidual, 203: reaper.RoleActive}},
+		{"one that starts and is like nobody is of no instance either", func(w *fakehost.World) {
+			fakehost.Daemon(w, "/etc/fresh.cfg", 203, ticks(0), nil).Masks = fakehost.StartingMasks
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
 		{"haproxy -c by hand is of no instance", func(w *fakehost.World) {
 			p := fakehost.Daemon(w, config, 203, ticks(0), nil)
 			p.UID, p.Masks, p.Args = 0, fakehost.StartingMasks, []string{"haproxy", "-c", "-f", config}

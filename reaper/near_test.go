@@ -45,6 +45,15 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			}
 			w.Start(fakehost.Proc{PID: 203, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-D", "-f", config}, Cgroup: "/system.slice/shared.service"})
 		}, reaper.ReasonStray},
+		{"one of root's that starts in the unit of a daemon, though its configuration is another", func(w *fakehost.World) {
+			for _, p := range []*fakehost.Proc{
+				fakehost.Daemon(w, config, 201, ticks(50*time.Minute), nil),
+				fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443)),
+			} {
+				p.Cgroup = "/system.slice/daemon.service"
+			}
+			w.Start(fakehost.Proc{PID: 203, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-f", "/etc/other.cfg"}, Cgroup: "/system.slice/daemon.service"})
+		}, reaper.ReasonStray},
 		{"a daemon whose arguments could not be read", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Paused(443))
 			unreadable(w, "/proc/203/cmdline")
@@ -119,7 +128,9 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			t.Errorf("%d instances, with %v; the first is refused for %q", len(r.Instances), roles(r), r.Instances[0].Refusal)
 		}
 	})
-	t.Run("a stranger's look-alike of a service that was started by hand is none of its business", func(t *testing.T) {
+	// 101 is the worker of a service that was started by hand, and 102, without a
+	// master, is its look-alike in another session.
+	byHand := func(t *testing.T, uid uint32) reaper.Report {
 		w := fakehost.New()
 		ordinary(w)
 		s := fakehost.NewService(w, "haproxy", 100, ticks(50*time.Minute))
@@ -127,9 +138,18 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		s.Master.Cgroup = s.Cgroup
 		s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(443))
 		p := s.Worker(102, ticks(5*time.Minute), nil, fakehost.Listen(8080))
-		p.PPID, p.UID, p.Cgroup = 1, 5001, "/user.slice/user-5001.slice/session-2.scope"
-		r := look(t, w)
+		p.PPID, p.UID, p.Cgroup = 1, uid, "/user.slice/user-5001.slice/session-2.scope"
+		return look(t, w)
+	}
+	t.Run("a stranger's look-alike of a service that was started by hand is none of its business", func(t *testing.T) {
+		r := byHand(t, 5001)
 		if len(r.Instances) != 2 || r.Instances[0].Refusal != "" || r.Instances[1].Processes[0].PID != 102 {
+			t.Errorf("%d instances, with %v; the first is refused for %q", len(r.Instances), roles(r), r.Instances[0].Refusal)
+		}
+	})
+	t.Run("that of the user whom its workers run as may be one of them", func(t *testing.T) {
+		r := byHand(t, fakehost.UIDHAProxy)
+		if len(r.Instances) != 1 || r.Instances[0].Refusal != reaper.ReasonStray {
 			t.Errorf("%d instances, with %v; the first is refused for %q", len(r.Instances), roles(r), r.Instances[0].Refusal)
 		}
 	})
