@@ -29,3 +29,23 @@ func TestASumOfDurationsIsNeverPastTheLongest(t *testing.T) {
 		}
 	}
 }
+
+// The own deadline of a port, with the jitter on it, spares its connections until
+// the moment that it comes.
+func TestHowLongAPortSparesItsConnections(t *testing.T) {
+	policy := &Policy{DeadlineFor: map[uint16]time.Duration{22: time.Hour}, DeadlineJitter: 10 * time.Minute}
+	half := 0.5
+	j := judge{policy: policy, host: &Report{HostShare: &half}}
+	for _, row := range []struct {
+		residual time.Duration
+		port     uint16
+		want     bool
+	}{
+		{time.Minute, 22, true}, {65*time.Minute - 1, 22, true}, {65 * time.Minute, 22, false}, {2 * time.Hour, 22, false}, {time.Minute, 443, false},
+	} {
+		residual := row.residual.Seconds()
+		if got := j.sparesPort(&Process{ResidualSeconds: &residual}, row.port); got != row.want {
+			t.Errorf("port %d after %v: spared %v, want %v", row.port, row.residual, got, row.want)
+		}
+	}
+}

@@ -17,7 +17,12 @@ func child(pid int, start uint64, caught uint64, finish ...int) *inspect.Process
 
 // refusalOf is why the instance of master 100 is refused: its active is 103.
 func refusalOf(finish []int, children ...*inspect.Process) Reason {
-	master := &inspect.Process{ProcID: inspect.ProcID{PID: 100, StartTicks: 1}, NSPID: 100, HAProxy: true, Signals: inspect.SignalMasks{Caught: handlersMaster}}
+	return refusalUnder(inspect.SignalMasks{Caught: handlersMaster}, finish, children...)
+}
+
+// refusalUnder is the same, under a master of these masks.
+func refusalUnder(masks inspect.SignalMasks, finish []int, children ...*inspect.Process) Reason {
+	master := &inspect.Process{ProcID: inspect.ProcID{PID: 100, StartTicks: 1}, NSPID: 100, HAProxy: true, Signals: masks}
 	active := child(103, 900, handlersReady, finish...)
 	active.Sockets = &inspect.Sockets{Listening: []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443}}}
 	s := inspect.Snapshot{Processes: append([]*inspect.Process{master, active}, children...)}
