@@ -55,3 +55,37 @@ func TestAListJoinsTwoLineagesWhicheverBeganFirst(t *testing.T) {
 		})
 	}
 }
+
+// What a process without a parent is, by its handlers, what it holds back, and
+// whether it has a child that runs HAProxy.
+func TestWhoHasNoParentIsKnownByItsHandlersAndItsChildren(t *testing.T) {
+	const hup, usr1 = 1 << (1 - 1), 1 << (10 - 1)
+	for _, tt := range []struct {
+		name            string
+		blocked, caught uint64
+		child           bool
+		want            kind
+	}{
+		{"a master", 0, handlersMaster, false, kindMaster},
+		{"a master amid a reload, without handlers", hup | usr1, handlersNone, true, kindMaster},
+		{"one that starts, and holds its signals back", hup | usr1, handlersNone, false, kindStarting},
+		{"one that starts, and is about to leave a daemon to itself", 0, handlersNone, true, kindStarting},
+		{"a daemon", 0, handlersReady, false, kindWorker},
+		{"a daemon with a check", 0, handlersReady, true, kindWorker},
+		{"a daemon with a check, while it holds SIGHUP back", hup, handlersReady, true, kindWorker},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := child(200, 5, tt.caught)
+			p.PPID, p.Signals.Blocked = 1, tt.blocked
+			processes := []*inspect.Process{p}
+			if tt.child {
+				c := child(201, 6, handlersReady)
+				c.PPID = 200
+				processes = append(processes, c)
+			}
+			if got := newTree(processes).kind(p); got != tt.want {
+				t.Errorf("kind %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
