@@ -89,3 +89,16 @@ func TestWhoHasNoParentIsKnownByItsHandlersAndItsChildren(t *testing.T) {
 		})
 	}
 }
+
+// A daemon's launcher may still be there, and a check of it already.
+func TestACheckIsOfItsDaemonWhateverTheDaemonIsTheChildOf(t *testing.T) {
+	launcher, daemon, check, its := child(200, 5, handlersNone), child(201, 6, handlersReady), child(202, 7, handlersReady), child(203, 8, handlersReady)
+	launcher.PPID, daemon.PPID, check.PPID, its.PPID = 1, 200, 201, 202
+	var got []kind
+	for _, m := range Group(inspect.Snapshot{Processes: []*inspect.Process{launcher, daemon, check, its}})[0].members {
+		got = append(got, m.kind)
+	}
+	if want := []kind{kindStarting, kindWorker, kindCheck, kindCheck}; !slices.Equal(got, want) {
+		t.Errorf("kinds %v, want %v", got, want)
+	}
+}

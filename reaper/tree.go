@@ -107,21 +107,14 @@ func (t *tree) findKind(p *inspect.Process) kind {
 }
 
 // owner is the process that a child belongs to the group of: its master, or the
-// worker without a master that it is a check of. nil for a process that stands
-// for itself.
+// worker that it is a check of. nil for a process that stands for itself.
 func (t *tree) owner(p *inspect.Process) *inspect.Process {
 	for q := t.parent(p); q != nil; q = t.parent(q) {
 		switch t.kind(q) {
-		case kindMaster:
+		case kindMaster, kindWorker:
 			return q
-		case kindWorker:
-			if parent := t.parent(q); parent == nil || t.kind(parent) != kindMaster {
-				return q
-			}
-		case kindStarting, kindStray, kindProgram:
-			if t.kind(p) != kindCheck {
-				return nil
-			}
+		case kindStarting, kindProgram:
+			return nil
 		}
 	}
 	return nil
