@@ -70,3 +70,14 @@ func TestAfterADrainEachTargetHasWhatBecameOfIt(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// Of a process that has left nothing is remembered; of all others what was known.
+func TestWhoHasLeftIsForgotten(t *testing.T) {
+	before := Memory{id(1): {Residual: 5}, id(2): {Residual: 5}, id(3): {Residual: 5}}
+	got := Remember(before, Report{boottime: 9, Instances: []Instance{{Name: "a", Processes: []Process{
+		{ProcID: id(1), Role: RoleResidual, Outcome: OutcomeTerminated}, {ProcID: id(2), Role: RoleResidual}, {ProcID: id(4), Role: RoleActive},
+	}}}})
+	if len(got) != 1 || got[id(2)].Residual != 5 {
+		t.Errorf("remembered %v, want 2 alone", got)
+	}
+}

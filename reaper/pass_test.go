@@ -167,6 +167,21 @@ func TestTheActiveIsConfirmedAgainBeforeEachSignal(t *testing.T) {
 	}
 }
 
+// A gentle look ends before listeners that stand above many connections: there the
+// active is looked at in full, also before each signal.
+func TestTheActiveIsConfirmedThoughItsListenersStandAboveItsConnections(t *testing.T) {
+	w, s := reloaded()
+	var sockets []fakehost.Socket
+	for n := range 1100 {
+		sockets = append(sockets, fakehost.Client(443, 100+n, 0))
+	}
+	s.Worker(103, ticks(10*time.Minute), []int{102, 101}, append(sockets, fakehost.Listen(443))...)
+	r := run(t, pass(t, w))
+	if got := signalled(w); !equal(got, []string{"101 terminated", "102 terminated"}) {
+		t.Errorf("signalled %v; refused for %q", got, r.Instances[0].Refusal)
+	}
+}
+
 func TestAWedgedProcess(t *testing.T) {
 	wedged := func() (*fakehost.World, *fakehost.Service) {
 		w, s := reloaded()
@@ -194,6 +209,27 @@ func TestAWedgedProcess(t *testing.T) {
 		}
 		if want := []string{"101 terminated", "102 terminated", "101 killed"}; !equal(signalled(w), want) {
 			t.Errorf("signalled %v, want %v", signalled(w), want)
+		}
+	})
+	t.Run("is killed though no other process is of its instance but the active", func(t *testing.T) {
+		w := fakehost.New()
+		ordinary(w)
+		fakehost.Daemon(w, "/etc/d.cfg", 201, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0)).Ignores = []syscall.Signal{syscall.SIGTERM}
+		fakehost.Daemon(w, "/etc/d.cfg", 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
+		p := pass(t, w)
+		p.Timing.KillAfter = 3 * time.Second
+		if got := process(t, run(t, p), 201); got.Outcome != reaper.OutcomeKilled || !equal(got.Signals, []string{"SIGTERM", "SIGKILL"}) {
+			t.Errorf("outcome %q after %v", got.Outcome, got.Signals)
+		}
+	})
+	t.Run("costs nobody time who is not wedged", func(t *testing.T) {
+		w, _ := reloaded()
+		p := pass(t, w)
+		p.Timing.KillAfter = 3 * time.Second
+		began := w.Boottime()
+		run(t, p)
+		if got := w.Boottime() - began; got != time.Second { // between two looks
+			t.Errorf("it took %v", got)
 		}
 	})
 	t.Run("is not killed when the checks no longer hold", func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -52,26 +53,47 @@ func TestAnUnclearPictureHasItsTimeAndNoMore(t *testing.T) {
 }
 
 // HAProxy holds its signals back for an instant now and then: that is no reason
-// to refuse, not even right before a signal.
+// to refuse, not even right before a signal; but for no longer than its time.
 func TestAPictureMayClearRightBeforeASignal(t *testing.T) {
-	w, s := reloaded()
-	reads, perLook := 0, 0
-	w.Before = func(_ int, call, about string) error {
-		switch {
-		case call == "Sleep" && perLook == 0:
-			perLook = reads
-		case call == "Sleep":
-			w.Change(func() { s.Master.Masks = fakehost.MasterMasks })
-		case call == "ReadFile" && about == "/proc/100/status":
-			if reads++; perLook > 0 && reads == 2*perLook+1 { // two looks have been
-				w.Change(func() { s.Master.Masks = fakehost.ReloadingMasks })
+	deaf := fakehost.MasterMasks
+	deaf.Blocked = fakehost.ReloadingMasks.Blocked
+	for _, tt := range []struct {
+		name   string
+		masks  inspect.SignalMasks // of the master
+		clears bool
+		want   []string
+		took   time.Duration
+	}{
+		{"a master without handlers, for an instant", fakehost.ReloadingMasks, true, []string{"101 terminated", "102 terminated"}, 1010 * time.Millisecond},
+		{"a master without handlers, for good", fakehost.ReloadingMasks, false, []string{}, 6 * time.Second},
+		{"one that has them and holds its signals back", deaf, false, []string{}, 6 * time.Second},
+		{"one that has lost them and holds nothing back", fakehost.StartingMasks, false, []string{}, 6 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			reads, perLook := 0, 0
+			w.Before = func(_ int, call, about string) error {
+				switch {
+				case call == "Sleep" && perLook == 0:
+					perLook = reads
+				case call == "Sleep" && tt.clears:
+					w.Change(func() { s.Master.Masks = fakehost.MasterMasks })
+				case call == "ReadFile" && about == "/proc/100/status":
+					if reads++; perLook > 0 && reads == 2*perLook+1 { // two looks have been
+						w.Change(func() { s.Master.Masks = tt.masks })
+					}
+				}
+				return nil
 			}
-		}
-		return nil
-	}
-	r := run(t, pass(t, w))
-	if got, want := signalled(w), []string{"101 terminated", "102 terminated"}; !equal(got, want) {
-		t.Errorf("signalled %v, want %v; refused for %q", got, want, r.Instances[0].Refusal)
+			began := w.Boottime()
+			r := run(t, pass(t, w))
+			if got := signalled(w); !equal(got, tt.want) {
+				t.Errorf("signalled %v, want %v; refused for %q", got, tt.want, r.Instances[0].Refusal)
+			}
+			if got := w.Boottime() - began; got != tt.took {
+				t.Errorf("it took %v, want %v", got, tt.took)
+			}
+		})
 	}
 }
 
