@@ -81,3 +81,25 @@ func TestWhoHasLeftIsForgotten(t *testing.T) {
 		t.Errorf("remembered %v, want 2 alone", got)
 	}
 }
+
+// A report that does not say when on CLOCK_BOOTTIME it was made, as one from a
+// file, teaches nothing of who is residual since when.
+func TestAReportOfNoMomentTeachesNothing(t *testing.T) {
+	got := Remember(nil, Report{Instances: []Instance{{Name: "a", Processes: []Process{{ProcID: id(1), Role: RoleResidual}}}}})
+	if len(got) != 0 {
+		t.Errorf("remembered %v", got)
+	}
+}
+
+// What became of processes after the look: who has left is forgotten, and who was
+// signalled and is there still is known for it.
+func TestWhoWasSignalledAndIsStillThereIsRemembered(t *testing.T) {
+	signals := []string{"SIGTERM"}
+	got := Memory{id(1): {Residual: 5}, id(2): {Residual: 5}, id(3): {Residual: 5, Signals: []string{"SIGTERM", "SIGKILL"}}}.settle(Report{Instances: []Instance{{Processes: []Process{
+		{ProcID: id(1), Outcome: OutcomeTerminated, Signals: signals}, {ProcID: id(2), Outcome: OutcomeSurvived, Signals: signals}, {ProcID: id(3)}, {ProcID: id(4), Outcome: OutcomeSurvived, Signals: signals},
+	}}}})
+	want := Memory{id(2): {Residual: 5, Signals: signals}, id(3): {Residual: 5, Signals: []string{"SIGTERM", "SIGKILL"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -120,6 +120,9 @@ func TestMemory(t *testing.T) {
 		{"of before the boot is dropped", fmt.Sprintf(withOneEntry, `{"Residual":-1}`), thisBoot, Memory{}},
 		{"that cannot be leaves the stranded mark, which only delays", fmt.Sprintf(withOneEntry, `{"Residual":-1,"Stranded":true}`), thisBoot, remembers(Seen{Stranded: true})},
 		{"of what is no process is dropped", wellFormed + `,"memory":{"":{"Stranded":true},"7":{"Stranded":true},"0@5":{"Stranded":true},"-7@5":{"Stranded":true},"+7@5":{"Stranded":true},"7@-5":{"Stranded":true},"07@5":{"Stranded":true},"7@5@5":{"Stranded":true},"7@99999999999999999999":{"Stranded":true}}}`, thisBoot, Memory{}},
+		{"of this very moment is kept", fmt.Sprintf(withOneEntry, `{"Residual":3600000000000,"Superseded":3600000000000}`), thisBoot, remembers(Seen{Residual: bootAge, Superseded: bootAge})},
+		{"of when it was superseded is dropped where it is of the next hour", fmt.Sprintf(withOneEntry, `{"Residual":3000000000000,"Superseded":3600000000001}`), thisBoot, remembers(Seen{Residual: 50 * time.Minute})},
+		{"of when it was superseded is dropped where it is of before the boot", fmt.Sprintf(withOneEntry, `{"Residual":3000000000000,"Superseded":-1}`), thisBoot, remembers(Seen{Residual: 50 * time.Minute})},
 		{"that is null is empty", wellFormed + `,"memory":null}`, thisBoot, Memory{}},
 	}
 	for _, tt := range tests {
@@ -200,6 +203,14 @@ func TestStateStartsAgain(t *testing.T) {
 				t.Errorf("the next pass counts %d runs, want 2", got.Counters.Runs)
 			}
 		})
+	}
+}
+
+func TestAStateOfTheLargestSizeIsRead(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "state.json"), strings.Repeat(" ", maxStateSize-len(wellFormed)-1)+wellFormed+"}")
+	if got, err := LoadState(dir, thisBoot, passTime, bootAge); err != nil || got.Counters.Runs != 7 {
+		t.Errorf("%d runs, %v; want the 7 in the file", got.Counters.Runs, err)
 	}
 }
 
