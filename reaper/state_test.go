@@ -206,6 +206,22 @@ func TestStateStartsAgain(t *testing.T) {
 	}
 }
 
+// A run that died left its signals; where a file says none, they can be added to.
+func TestTheSignalsOfAnOpenRunCanBeAddedTo(t *testing.T) {
+	for content, want := range map[string]int{
+		wellFormed + `,"open":{}}`:                                            0,
+		wellFormed + `,"open":{"signals":null}}`:                              0,
+		wellFormed + `,"open":{"signals":{"haproxy.service":{"SIGTERM":2}}}}`: 1,
+	} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "state.json"), content)
+		got, err := LoadState(dir, thisBoot, passTime, bootAge)
+		if err != nil || got.Open == nil || got.Open.Signals == nil || len(got.Open.Signals) != want {
+			t.Errorf("%s: %+v, %v", content, got.Open, err)
+		}
+	}
+}
+
 func TestAStateOfTheLargestSizeIsRead(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "state.json"), strings.Repeat(" ", maxStateSize-len(wellFormed)-1)+wellFormed+"}")
