@@ -2,18 +2,28 @@ package reaper_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 // logged is what a pass over a world logs, without the time of each line.
 func logged(t *testing.T, w *fakehost.World) []string {
+	t.Helper()
+	lines, _ := loggedUntil(t.Context(), t, w)
+	return lines
+}
+
+// loggedUntil is the same of a pass that may be interrupted, with its report.
+func loggedUntil(ctx context.Context, t *testing.T, w *fakehost.World) ([]string, reaper.Report) {
 	t.Helper()
 	var b bytes.Buffer
 	p := pass(t, w)
@@ -23,8 +33,11 @@ func logged(t *testing.T, w *fakehost.World) []string {
 		}
 		return a
 	}}))
-	run(t, p)
-	return strings.Split(strings.TrimSpace(b.String()), "\n")
+	r, err := p.Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(b.String()), "\n"), r
 }
 
 func TestEachSignalAndEachEndIsLoggedWithWhatIsKnown(t *testing.T) {
@@ -36,6 +49,41 @@ func TestEachSignalAndEachEndIsLoggedWithWhatIsKnown(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, logged(t, w)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Whether a process that is still there had all its time is told.
+func TestWhoIsStillThereIsLoggedAndWhetherItHadItsTime(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		interrupt bool
+		error     string
+		line      string
+	}{
+		{"it had", false, "", `level=WARN msg="residual process is still there after its signal" instance=haproxy.service pid=101 limit=10s interrupted=false`},
+		{"the pass was interrupted", true, "the run was interrupted while it waited for the process to leave",
+			`level=WARN msg="residual process is still there after its signal" instance=haproxy.service pid=101 limit=10s interrupted=true`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			w.Exit(102)
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).Ignores = []syscall.Signal{syscall.SIGTERM}
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			w.Before = func(_ int, call, _ string) error {
+				if tt.interrupt && call == "Poll" && len(w.Signals()) > 0 {
+					interrupt()
+				}
+				return nil
+			}
+			lines, r := loggedUntil(ctx, t, w)
+			if got := lines[len(lines)-1]; got != tt.line {
+				t.Errorf("got  %s\nwant %s", got, tt.line)
+			}
+			if p := process(t, r, 101); p.Outcome != reaper.OutcomeSurvived || p.Error != tt.error {
+				t.Errorf("outcome %q, error %q", p.Outcome, p.Error)
+			}
+		})
 	}
 }
 

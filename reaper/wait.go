@@ -18,7 +18,7 @@ func (x *execution) wait(ctx context.Context, in Instance, limit time.Duration, 
 	deadline := x.Host.Kernel().Boottime() + limit
 	for i := range in.Processes {
 		p := &in.Processes[i]
-		if len(p.Signals) == 0 || p.Outcome != "" && p.Outcome != OutcomeSurvived {
+		if len(p.Signals) == 0 {
 			continue
 		}
 		left, err := x.waitFor(ctx, p.ProcID, deadline)
