@@ -74,8 +74,8 @@ func (h *Host) memoryLimit(files memoryFiles, at string) *MemoryLimit {
 	// v1 says that there is no limit by one that nothing reaches: the most pages
 	// that fit into a signed number of bytes.
 	const unlimited = 1 << 62
-	limit, ok := h.cgroupNumber(path.Join(files.root, at, files.limit), "")
-	if !ok || limit == 0 || limit >= unlimited {
+	limit, _ := h.cgroupNumber(path.Join(files.root, at, files.limit), "")
+	if limit == 0 || limit >= unlimited { // 0 also where it is "max", or could not be read
 		return nil
 	}
 	usage, ok := h.cgroupNumber(path.Join(files.root, at, files.usage), "")

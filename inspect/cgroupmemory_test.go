@@ -34,6 +34,22 @@ func TestTheTightestMemoryLimitCounts(t *testing.T) {
 			v2 + "/system.slice/memory.current":           "1900\n",
 			v2 + "/system.slice/memory.stat":              "inactive_file 0\n",
 		}, limit(2000, 100)},
+		{"v2: that of one above it, of which a smaller part is left, though more of it", "0::/system.slice/h.service\n", map[string]string{
+			v2 + "/system.slice/h.service/memory.max":     "1000\n",
+			v2 + "/system.slice/h.service/memory.current": "500\n",
+			v2 + "/system.slice/h.service/memory.stat":    "inactive_file 0\n",
+			v2 + "/system.slice/memory.max":               "2000\n",
+			v2 + "/system.slice/memory.current":           "1100\n",
+			v2 + "/system.slice/memory.stat":              "inactive_file 0\n",
+		}, limit(2000, 900)},
+		{"v2: its own, where of that above it the same part is left", "0::/system.slice/h.service\n", map[string]string{
+			v2 + "/system.slice/h.service/memory.max":     "1000\n",
+			v2 + "/system.slice/h.service/memory.current": "500\n",
+			v2 + "/system.slice/h.service/memory.stat":    "inactive_file 0\n",
+			v2 + "/system.slice/memory.max":               "2000\n",
+			v2 + "/system.slice/memory.current":           "1000\n",
+			v2 + "/system.slice/memory.stat":              "inactive_file 0\n",
+		}, limit(1000, 500)},
 		{"v2: that of a container, at the root of what is seen", "0::/\n", map[string]string{
 			v2 + "/memory.max": "1000\n", v2 + "/memory.current": "1200\n", v2 + "/memory.stat": "inactive_file 100\n",
 		}, limit(1000, 0)},
@@ -41,6 +57,15 @@ func TestTheTightestMemoryLimitCounts(t *testing.T) {
 			v1 + "/a/memory.limit_in_bytes": "1000\n", v1 + "/a/memory.usage_in_bytes": "400\n", v1 + "/a/memory.stat": "inactive_file 1\ntotal_inactive_file 100\n",
 			v1 + "/memory.limit_in_bytes": "9223372036854771712\n",
 		}, limit(1000, 700)},
+		{"v1: a limit that nothing reaches is none", "4:memory:/a\n", map[string]string{
+			v1 + "/a/memory.limit_in_bytes": "4611686018427387904\n", v1 + "/a/memory.usage_in_bytes": "400\n", v1 + "/a/memory.stat": "total_inactive_file 100\n",
+		}, nil},
+		{"a limit of nothing is none", "4:memory:/a\n", map[string]string{
+			v1 + "/a/memory.limit_in_bytes": "0\n", v1 + "/a/memory.usage_in_bytes": "0\n", v1 + "/a/memory.stat": "total_inactive_file 0\n",
+		}, nil},
+		{"a hierarchy 0 that has controllers, and a numbered one that has none", "0:cpu:/a\n5::/a\n", map[string]string{
+			v2 + "/a/memory.max": "1000\n", v2 + "/a/memory.current": "1\n", v2 + "/a/memory.stat": "inactive_file 0\n",
+		}, nil},
 		{"none is set", "0::/h.service\n", map[string]string{v2 + "/h.service/memory.max": "max\n"}, nil},
 		{"what is used is not known", "0::/h.service\n", map[string]string{v2 + "/h.service/memory.max": "1000\n", v2 + "/h.service/memory.stat": "inactive_file 0\n"}, nil},
 		{"how much of it is cache is not known", "0::/h.service\n", map[string]string{
