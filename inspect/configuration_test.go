@@ -3,8 +3,10 @@ package inspect_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,5 +148,41 @@ func TestFeaturesOfThisKernel(t *testing.T) {
 	// Those of the real kernel need no privilege: of ourselves we may know all.
 	if f := inspect.NewHost(inspect.Linux{}, nil).Features(); f.PidfdOpen != nil || f.PidfdGetfd != nil {
 		t.Errorf("%+v", f)
+	}
+}
+
+func TestTheFirstFileThatCannotBeReadIsNamed(t *testing.T) {
+	w := fakehost.New()
+	w.Write("/etc/a.cfg", "global\n")
+	w.Before = func(_ int, call, about string) error {
+		if call == "ReadFile" && (about == "/etc/b.cfg" || about == "/etc/c.cfg") {
+			return unix.EACCES
+		}
+		return nil
+	}
+	w.Write("/etc/b.cfg", "")
+	w.Write("/etc/c.cfg", "")
+	if c := configurationOf(t, w, "/etc/a.cfg"); c.Err != nil {
+		t.Errorf("of one that can be read: %v", c.Err)
+	}
+	if c := configurationOf(t, w, "/etc/a.cfg", "/etc/b.cfg", "/etc/c.cfg"); c.Err == nil || !strings.Contains(c.Err.Error(), "/etc/b.cfg") {
+		t.Errorf("error is %v, want one about /etc/b.cfg", c.Err)
+	}
+}
+
+// The kernel follows 40 links, and so many are followed here.
+func TestAsManyLinksAreFollowedAsTheKernelFollows(t *testing.T) {
+	for links, want := range map[int]error{40: nil, 41: unix.ELOOP} {
+		w := fakehost.New()
+		w.Write("/etc/h.cfg", "global\n")
+		to := "h.cfg"
+		for n := range links {
+			name := fmt.Sprintf("link%d", n)
+			w.Link("/etc/"+name, to)
+			to = name
+		}
+		if c := configurationOf(t, w, "/etc/"+to); !errors.Is(c.ChangedErr, want) {
+			t.Errorf("%d links: %v, want %v", links, c.ChangedErr, want)
+		}
 	}
 }
