@@ -173,3 +173,18 @@ func TestCountEstablishedOfNoPortsAsksNobody(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
+
+func TestASocketOfAnAnswerIsReadWhenItIsWhole(t *testing.T) {
+	if s, err := parseInetDiag(inetMessage(unix.AF_INET, 443, 5)[:72]); err != nil || s.local.String() != "127.0.0.1:443" || s.inode != 5 || s.info != nil {
+		t.Errorf("without attributes: %+v, %v", s, err)
+	}
+	if s, err := parseInetDiag(inetMessage(unix.AF_INET, 443, 5)[:71]); !errors.Is(err, errMessageCut) {
+		t.Errorf("cut: %+v, %v", s, err)
+	}
+	if s, err := parseUnixDiag(unixMessage("", 5)); err != nil || s.path != "" || s.inode != 5 {
+		t.Errorf("without a name: %+v, %v", s, err)
+	}
+	if s, err := parseUnixDiag(unixMessage("", 5)[:15]); !errors.Is(err, errMessageCut) {
+		t.Errorf("cut: %+v, %v", s, err)
+	}
+}

@@ -2,7 +2,10 @@ package inspect
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // runFilter runs bytecode as inet_diag_bc_run of the kernel does.
@@ -60,5 +63,24 @@ func TestLocalPortFilter(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestPortsWithoutAGapAreOneRange(t *testing.T) {
+	got := portRanges([]uint16{1002, 65535, 1000, 1001, 1001, 80, 65534})
+	if want := []portRange{{80, 80}, {1000, 1002}, {65534, 65535}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// The filter is an attribute behind the request, whose length is its own.
+func TestARequestCarriesItsFilter(t *testing.T) {
+	filter := localPortFilter([]uint16{80, 443})
+	b := inetRequest(unix.AF_INET, inetDump{protocol: unix.IPPROTO_TCP, states: 2, filter: filter})
+	if got, err := netlinkAttribute(b[56:], 1); err != nil || !slices.Equal(got, filter) {
+		t.Errorf("got %v, %v, want %v", got, err, filter)
+	}
+	if got := inetRequest(unix.AF_INET, inetDump{}); len(got) != 56 {
+		t.Errorf("%d bytes without a filter", len(got))
 	}
 }
