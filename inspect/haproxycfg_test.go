@@ -32,6 +32,7 @@ func TestParseBindPorts(t *testing.T) {
 		{"nothing", "", nil, false},
 
 		{"a variable for a stream port", "bind :1\nbind :${PORT}\nbind *:$P\nbind ipv4@${A}:${P}\nbind 10.${N}.0.1:${P}\n", []uint16{1}, false},
+		{"a variable, and then a port, in a list", "bind :${PORT},:8443", []uint16{8443}, false},
 		{"a variable in front of a port", "bind \"$ADDR\":1\nbind ${FAMILY}@:2\nbind quic4@${ADDR}:3", []uint16{1, 2, 3}, false},
 		{"a variable for a datagram port", "bind :1\nbind quic4@:${PORT}\n", []uint16{1}, true},
 		{"a variable for the port of a dgram-bind", "dgram-bind :${PORT}\n", nil, true},
@@ -48,6 +49,7 @@ func TestParseBindPorts(t *testing.T) {
 		{"a port beyond any", "bind :65536", nil, true},
 		{"a range backwards", "bind :9-8", nil, true},
 		{"an empty member of a list", "bind :1,", []uint16{1}, true},
+		{"an unknown family, and then a port, in a list", "bind new@:1,:2", []uint16{2}, true},
 		{"an unknown family", "bind new@:1", nil, true},
 		{"an open quote", "bind \":1\nbind :2", []uint16{2}, true},
 	} {
