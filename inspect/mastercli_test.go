@@ -62,6 +62,15 @@ func TestMasterCLIFaults(t *testing.T) {
 			t.Errorf("got %d bytes", len(got))
 		}
 	})
+	t.Run("as long an answer as it may be, and a byte more", func(t *testing.T) {
+		cli := cliServer(t, text("12345"))
+		if got, err := cli.askUpTo(ctx, "show proc", 5); err != nil || string(got) != "12345" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		if got, err := cli.askUpTo(ctx, "show proc", 4); err == nil {
+			t.Errorf("got %q of four bytes", got)
+		}
+	})
 	t.Run("the answer of another process", func(t *testing.T) {
 		cli := cliServer(t, text("Pid: 7\nCurrConns: 0\nStopping: 1\n\n"))
 		if got, err := cli.Info(ctx, 8); err == nil {
