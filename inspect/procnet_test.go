@@ -73,12 +73,13 @@ func TestParseNetUDPTakesTheUnconnectedOnes(t *testing.T) {
 	const table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops             \n" +
 		"  341: 00000000:0202 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 41 2 0000000000000000 0        \n" +
 		"  342: 0100007F:C350 0100007F:0202 01 00000000:00000000 00:00000000 00000000     0        0 42 2 0000000000000000 0        \n" +
-		"  343: 00000000:0000 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 43 2 0000000000000000 0        \n"
+		"  343: 00000000:0000 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 43 2 0000000000000000 0        \n" +
+		"  344: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 44 2 0000000000000000 0        \n"
 	got, err := parseNetUDP([]byte(table), "udp")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]Listener{{"udp", "0.0.0.0:514", 514, 41}}, got); diff != "" {
+	if diff := cmp.Diff([]Listener{{"udp", "0.0.0.0:514", 514, 41}, {"udp", "0.0.0.0:53", 53, 44}}, got); diff != "" {
 		t.Error(diff)
 	}
 }
