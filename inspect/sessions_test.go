@@ -29,6 +29,10 @@ func TestParseShowSess(t *testing.T) {
 			map[netip.AddrPort]time.Duration{client("[2001:db8::7]:50000"): 219 * time.Hour, client("10.0.0.2:50001"): 2*time.Hour + 7*time.Minute},
 		},
 		"a stream that is no client's": {"0x7f5c64021340: proto=none src=? fe=<NONE> be=x age=1s\n", map[netip.AddrPort]time.Duration{}},
+		"a client behind a stream that is none's, and behind a blank line": {
+			"0x1: proto=none src=? fe=<NONE> be=x age=1s\n\n0x2: proto=tcpv4 src=10.0.0.1:1 age=10m\n\n",
+			map[netip.AddrPort]time.Duration{client("10.0.0.1:1"): 10 * time.Minute},
+		},
 		"fields twice: the first counts": {
 			"0x1: proto=tcpv4 src=10.0.0.1:1 src=10.9.9.9:9 age=10m age=9s\n",
 			map[netip.AddrPort]time.Duration{client("10.0.0.1:1"): 10 * time.Minute},
