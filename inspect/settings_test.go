@@ -78,3 +78,16 @@ func FuzzSettings(f *testing.F) {
 		}
 	})
 }
+
+func TestCountsAsHAProxyWritesThem(t *testing.T) {
+	for text, want := range map[string]int{"0": 0, "3": 3, "2147483647": 2147483647} {
+		if got, ok := (Setting{Value: text}).Count(); !ok || got != want {
+			t.Errorf("%q is %v, %v; want %v", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "3.5", "three", "2147483648"} {
+		if got, ok := (Setting{Value: text}).Count(); ok {
+			t.Errorf("%q is %v, want no number", text, got)
+		}
+	}
+}
