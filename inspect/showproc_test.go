@@ -208,3 +208,11 @@ func FuzzParseShowInfo(f *testing.F) {
 		}
 	})
 }
+
+// Node and description are free text, and come before or after what counts.
+func TestEachKeyOfShowInfoCountsOnce(t *testing.T) {
+	pid, got, err := parseShowInfo([]byte("Name: HAProxy\nPid: 7\nPid: 8\nStopping: 1\nnode: x\nStopping: 0\nCurrConns: 2\nConnRate: 3\nConnRate: 4\n\n"))
+	if want := (CLIAnswer{Stopping: true, CurrConns: 2, ConnRate: 3}); err != nil || pid != 7 || got != want {
+		t.Errorf("process %d, %+v, %v; want 7, %+v", pid, got, err, want)
+	}
+}

@@ -34,3 +34,22 @@ func TestSignalMasksTellHAProxysRolesApart(t *testing.T) {
 		})
 	}
 }
+
+// On its way out a worker has given its handlers back, and holds nothing back.
+func TestWhoHasHandedItsHandlersBack(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		masks SignalMasks
+		want  bool
+	}{
+		{"one on its way out", SignalMasks{Caught: 1 << 32}, true},
+		{"a ready worker", SignalMasks{Caught: 0x702205}, false},
+		{"a master", SignalMasks{Caught: 0x716a03}, false},
+		{"a master without a handler of SIGUSR1", SignalMasks{Caught: 0x716a03 &^ 0x200}, false},
+		{"one that starts and holds its signals back", SignalMasks{Blocked: 0x310a01, Caught: 1 << 32}, false},
+	} {
+		if got := c.masks.HandedBack(); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

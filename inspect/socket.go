@@ -112,10 +112,10 @@ func (s *Sockets) count(k socket) {
 	}
 	port := k.local.IP.Port()
 	use, seen := s.Ports[port]
-	if !seen || k.idle < use.MinIdle {
+	if !seen {
 		use.MinIdle = k.idle
 	}
-	use.MaxIdle = max(use.MaxIdle, k.idle)
+	use.MinIdle, use.MaxIdle = min(use.MinIdle, k.idle), max(use.MaxIdle, k.idle)
 	use.Connections++
 	s.Ports[port] = use
 	if s.detail == connectionPeers {
