@@ -45,7 +45,7 @@ func parseStat(b []byte) (stat, error) {
 	// One field more than needed shows that the last one used is whole.
 	fields := bytes.Fields(b[end+1:])
 	if len(fields) <= statStartTicks+1 {
-		return stat{}, fmt.Errorf("parse stat: %d fields after the command name, want more than %d", len(fields), statStartTicks+1)
+		return stat{}, fmt.Errorf("parse stat: cut short, %d fields after the command name", len(fields))
 	}
 	if len(fields[0]) != 1 || !isLetter(fields[0][0]) {
 		return stat{}, fmt.Errorf("parse stat: state %q is no letter", fields[0])
