@@ -59,7 +59,7 @@ func TestAListJoinsTwoLineagesWhicheverBeganFirst(t *testing.T) {
 // What a process without a parent is, by its handlers, what it holds back, and
 // whether it has a child that runs HAProxy.
 func TestWhoHasNoParentIsKnownByItsHandlersAndItsChildren(t *testing.T) {
-	const hup, usr1 = 1 << (1 - 1), 1 << (10 - 1)
+	const hup, usr1 = 1, 1 << 9 // signal n is bit n-1
 	for _, tt := range []struct {
 		name            string
 		blocked, caught uint64
