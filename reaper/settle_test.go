@@ -1,6 +1,7 @@
 package reaper_test
 
 import (
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,5 +135,24 @@ func TestAPictureMayClearAmidADrain(t *testing.T) {
 				t.Errorf("refused for %q, want %q", r.Instances[0].Refusal, want)
 			}
 		})
+	}
+}
+
+// A process may take its time to leave: it is waited for.
+func TestWhoLeavesAfterAWhileHasLeftByItsSignal(t *testing.T) {
+	w, s := reloaded()
+	w.Exit(102)
+	s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).Ignores = []syscall.Signal{syscall.SIGTERM}
+	polls := 0
+	w.Before = func(_ int, call, _ string) error {
+		if call == "Poll" && len(w.Signals()) > 0 {
+			if polls++; polls == 4 {
+				w.Exit(101)
+			}
+		}
+		return nil
+	}
+	if p := process(t, run(t, pass(t, w)), 101); p.Outcome != reaper.OutcomeTerminated {
+		t.Errorf("outcome %q, after %d polls", p.Outcome, polls)
 	}
 }
