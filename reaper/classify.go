@@ -76,7 +76,7 @@ type classifier struct {
 }
 
 func (c *classifier) instance() Instance {
-	in := Instance{Model: c.group.model, key: c.group.key, Witnesses: []string{}, Returns: []Return{}, Processes: []Process{}}
+	in := Instance{Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
 	if limit := c.look.MemoryLimits[c.group.key]; limit != nil {
 		in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = &limit.Limit, &limit.Available
 	}

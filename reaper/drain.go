@@ -108,7 +108,7 @@ func (d *drain) find(ctx context.Context, in Instance) {
 		if !isTarget(*p) || d.barred[p.ProcID] {
 			continue
 		}
-		sockets, err := d.sockets(ctx, p.ProcID, ports)
+		sockets, err := d.clients(ctx, p.ProcID, ports)
 		if err != nil && !errors.Is(err, inspect.ErrGone) && ctx.Err() == nil {
 			d.barred[p.ProcID] = true
 			d.Log.Warn("cannot drain residual process", "instance", in.Name, "pid", p.PID, "error", err)
@@ -138,6 +138,13 @@ func (d *drain) find(ctx context.Context, in Instance) {
 	case d.empty == 0:
 		d.empty = now
 	}
+}
+
+// clients lists a process's clients, within the time that a pass has for a look.
+func (d *drain) clients(ctx context.Context, id inspect.ProcID, ports map[uint16]bool) ([]inspect.ClientSocket, error) {
+	ctx, cancel := bounded(ctx, d.Timing.PassTimeout)
+	defer cancel()
+	return within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, id, ports) })
 }
 
 // batch takes from the queue what is due by now: never more than a second's, so
@@ -176,7 +183,6 @@ func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
 			}
 			d.asked[h.connection()] = d.Host.Kernel().Boottime()
 			in.Processes[i].DrainedConnections++
-			d.clients.hungUp[h.id] = append(d.clients.hungUp[h.id], h.socket.PeerPort())
 			log.Debug("closed the connection of a client", slog.Duration("idle", h.socket.Idle))
 		}
 	}

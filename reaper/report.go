@@ -63,14 +63,10 @@ type Instance struct {
 	ConnectionRate *int `json:"connection_rate"`
 	// Forecast is null when nothing is to be terminated.
 	Forecast *Forecast `json:"forecast"`
-	// Returns are about the clients that earlier passes have cut off, one for each
-	// such pass of the last minutes.
-	Returns []Return `json:"returns"`
 
 	Processes []Process `json:"processes"`
 
-	cutOff *CutOff // by this pass; nil if nobody was, or nobody knows who
-	key    string  // what stays the same from look to look, see group.go
+	key string // what stays the same from look to look, see group.go
 }
 
 // Process is one process of an instance with its role, and what became of it.
