@@ -16,6 +16,13 @@ func (c *classifier) process(m member, role Role) Process {
 		ProcID: m.ProcID, Role: role, User: m.User, UID: m.UID, Args: append([]string{}, m.Command.Args...),
 		State: string([]byte{cmp.Or(m.State, '?')}), Wedge: wedgeOf(role, m.State), PrivateBytes: m.PrivateBytes, Ports: []PortUse{}, Signals: []string{},
 	}
+	e := c.evidence[m.Process]
+	p.Evidence, p.Lasting = e.words(), e.lasting()
+	if m.kind == kindMaster {
+		p.Heir = heirOf(c.group.master)
+	} else if n := len(c.active); n > 0 {
+		p.Heir = heirOf(c.active[n-1])
+	}
 	if m.Err != nil {
 		p.Error = m.Err.Error()
 	}

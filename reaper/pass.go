@@ -25,6 +25,8 @@ type Pass struct {
 	// Memory is what earlier passes remember; Status and Run leave in it what the
 	// next one should.
 	Memory Memory
+	// MemoryOwner is the user whose state the memory is from, see Past.
+	MemoryOwner *uint32
 	// Approve, when set, is shown the decided report before anything is
 	// signalled, if something is due. What it is not shown is not signalled.
 	Approve func(Report) (bool, error)

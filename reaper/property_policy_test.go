@@ -19,7 +19,7 @@ func TestAMilderPolicyAddsNoTarget(t *testing.T) {
 	worlds, changed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w, policy := drawWorld(t), drawPolicy(t)
-		classified := Classify(w.look(), w.memory)
+		classified := Classify(w.look(), w.past())
 		all := targets(Decide(classified, policy))
 		milder := policy
 		way := rapid.IntRange(0, len(mildenings)-1).Draw(t, "way")
@@ -194,7 +194,7 @@ func TestADryRunAndASavedReportDecideTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, policy := drawWorld(t), drawPolicy(t)
 		policy.MaxTerminations = rapid.IntRange(0, 2).Draw(t, "cap")
-		r := Classify(w.look(), w.memory)
+		r := Classify(w.look(), w.past())
 		want := targets(Decide(r, policy))
 		r.DryRun = true
 		if got := targets(Decide(r, policy)); !slices.Equal(got, want) {

@@ -128,8 +128,8 @@ func (c *classifier) silent() (Reason, string) {
 // unproven refuses where not every descriptor of an old worker was examined:
 // then it holds no listener only as far as anybody looked.
 func (c *classifier) unproven() (Reason, string) {
-	for _, m := range c.group.members {
-		if m.kind == kindWorker && !slices.Contains(c.active, m.Process) && (m.Sockets == nil || !m.Sockets.Proof) {
+	for _, m := range c.group.candidates() {
+		if !slices.Contains(c.active, m.Process) && (m.Sockets == nil || !m.Sockets.Proof) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: not all of its descriptors were examined", m.PID)
 		}
 	}
@@ -138,8 +138,8 @@ func (c *classifier) unproven() (Reason, string) {
 
 // paused refuses while an older worker may come back to listening.
 func (c *classifier) paused() (Reason, string) {
-	for _, m := range c.group.members {
-		if m.kind == kindWorker && c.role(m, true) == RolePaused {
+	for _, m := range c.group.candidates() {
+		if c.role(m, true) == RolePaused {
 			return ReasonPaused, fmt.Sprintf("process %d has paused listeners: %s", m.PID, m.Sockets.Paused[0])
 		}
 	}
@@ -148,8 +148,8 @@ func (c *classifier) paused() (Reason, string) {
 
 // unclassified refuses on a socket of an old worker that fits no known kind.
 func (c *classifier) unclassified() (Reason, string) {
-	for _, m := range c.group.members {
-		if m.kind == kindWorker && !slices.Contains(c.active, m.Process) && m.Sockets != nil && len(m.Sockets.Unclassified) > 0 {
+	for _, m := range c.group.candidates() {
+		if !slices.Contains(c.active, m.Process) && m.Sockets != nil && len(m.Sockets.Unclassified) > 0 {
 			return ReasonUnclassified, fmt.Sprintf("process %d has a %s", m.PID, m.Sockets.Unclassified[0])
 		}
 	}
@@ -168,7 +168,7 @@ func (c *classifier) contradicted() (Reason, string) {
 			return ReasonWitness, fmt.Sprintf("the master CLI says that the active %d is stopping", m.PID)
 		}
 		// Of one that listens it is no news.
-		if !active && !m.CLI.Stopping && len(m.Sockets.Listening) == 0 && c.wasTold(m.Process, false) {
+		if !active && !m.CLI.Stopping && !listens(m.Process) && (c.evidence[m.Process].any() || c.listed(m.Process)) {
 			return ReasonWitness, fmt.Sprintf("the master CLI says that process %d is not stopping", m.PID)
 		}
 	}

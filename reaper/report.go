@@ -79,6 +79,12 @@ type Process struct {
 	State string   `json:"state"` // letter of proc(5): T is stopped, D uninterruptible
 	Wedge Wedge    `json:"wedge"` // residual and stranded processes only
 
+	// Evidence is what says that it was told to stop: "told by PID", the process
+	// whose list names it; "stopping", the master CLI; "remembered", an earlier
+	// pass; "connections", in daemon mode, its clients on an address of the active.
+	// Of a master it says that it was replaced.
+	Evidence []string `json:"evidence"`
+
 	Started    *time.Time `json:"started"`
 	Superseded *time.Time `json:"superseded"` // residual processes only
 	// Due is when it comes due as things stand, by whichever rule is first, and
@@ -118,6 +124,17 @@ type Process struct {
 	// before any signal.
 	DrainedConnections int    `json:"drained_connections"`
 	Error              string `json:"error"`
+
+	// Lasting is set when some of the evidence may be remembered. Heir is the active
+	// of the instance, or the master that replaced this one. Both are for Remember.
+	Lasting bool `json:"-"`
+	Heir    Heir `json:"-"`
+}
+
+// InCharge tells whether the instance stands on this process: it is of the active
+// generation, or the master that no other has replaced.
+func (p *Process) InCharge() bool {
+	return p.Role == RoleActive || p.Role == RoleMaster && len(p.Evidence) == 0
 }
 
 // Connections counts established connections by side; null when not known.

@@ -53,6 +53,7 @@ func newHostEngine(s passSettings) engine {
 		MasterSocket: c.masterSocket,
 		Clients:      bool(c.clients) && c.command.name == "status",
 		Memory:       s.earlier.Memory,
+		MemoryOwner:  s.earlier.Owner,
 		Approve:      s.approve,
 		Step:         s.step,
 		Drained:      s.drained,

@@ -1,6 +1,7 @@
 package fakehost
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -85,6 +86,9 @@ func (p *Proc) file(name string) (string, bool) {
 		flags := 4194560
 		if p.Exiting {
 			flags |= 1 << 2
+		}
+		if p.Forked {
+			flags |= 1 << 6
 		}
 		return fmt.Sprintf("%d (%s) %c %d 1 %d 0 -1 %d 1 1 0 0 1 1 0 0 20 0 %d 0 %d 1 1 1\n", p.PID, p.Comm, p.State, p.PPID, p.Session, flags, p.Threads, p.Ticks), true
 	case "status":
@@ -175,6 +179,10 @@ func (w *World) Readlink(name string) (string, error) {
 		return "", unix.ENOENT
 	case file == "exe":
 		return p.Exe, nil
+	case file == "cwd":
+		return cmp.Or(p.Dir, "/"), nil
+	case file == "root":
+		return cmp.Or(p.Root, "/"), nil
 	case file == "ns/pid":
 		return fmt.Sprintf("pid:[%d]", p.PIDNS), nil
 	case file == "ns/net":
