@@ -37,6 +37,7 @@ func (c *classifier) process(m member, role Role) Process {
 		c.connections(&p, m.Sockets)
 		p.Clients = c.clients(m, role)
 	}
+	p.SignalledBefore = len(c.memory[m.ProcID].Signals) > 0
 	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients
 	}

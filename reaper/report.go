@@ -82,6 +82,9 @@ type Process struct {
 	Args  []string `json:"args"`
 	State string   `json:"state"` // letter of proc(5): T is stopped, D uninterruptible
 	Wedge Wedge    `json:"wedge"` // residual and stranded processes only
+	// SignalledBefore is set when an earlier pass of this boot sent the process a
+	// signal. It is still there. False in a report saved before the field was.
+	SignalledBefore bool `json:"signalled_before"`
 
 	Started    *time.Time `json:"started"`
 	Superseded *time.Time `json:"superseded"` // residual processes only
