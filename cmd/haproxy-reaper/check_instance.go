@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -57,6 +58,8 @@ func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []
 		list = append(list, warning(findMasterCLI, "look again in a moment", "answers, and was no witness a moment ago"))
 	case facts.cliErr == inspect.ErrNoCLI: // as such: what wraps it says more
 		list = append(list, warning(findMasterCLI, "start HAProxy with -S /run/haproxy-master.sock, for one witness more", "there is none to ask"))
+	case errors.Is(facts.cliErr, inspect.ErrNoCLI):
+		list = append(list, warning(findMasterCLI, "start HAProxy with -S /run/haproxy-master.sock, for one witness more", "%v", facts.cliErr))
 	case inspect.IsPermission(facts.cliErr):
 		list = append(list, warning(findMasterCLI, "the right to connect (root, or user and group in the arguments of -S), for one witness more",
 			"may not be asked: %v", facts.cliErr))

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -78,12 +79,23 @@ func instanceState(i *reaper.Instance) string {
 	}
 	line := fmt.Sprintf("(%s): %s", i.Model, state)
 	if len(i.Witnesses) > 0 {
-		line += "; witnesses: " + escape(strings.Join(i.Witnesses, ", "))
+		line += "; checked by " + escape(strings.Join(i.Witnesses, ", "))
 	}
-	if i.CLIError != "" {
-		line += "; not the master CLI: " + escape(i.CLIError)
+	return line + cliWords(i)
+}
+
+// cliWords says why the master CLI was not read, "" where it was or there is none.
+func cliWords(i *reaper.Instance) string {
+	switch text := escape(i.CLIError); {
+	case text == "":
+		return ""
+	case strings.HasPrefix(text, "ask master CLI"):
+		return "; cannot " + text
+	case strings.HasPrefix(text, inspect.ErrNoCLI.Error()):
+		return "; " + text
+	default:
+		return "; cannot read the master CLI: " + text
 	}
-	return line
 }
 
 // explain says what the columns of a row leave open.
