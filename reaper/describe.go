@@ -37,6 +37,8 @@ func (c *classifier) process(m member, role Role) Process {
 		c.connections(&p, m.Sockets)
 		p.Clients = c.clients(m, role)
 	}
+	otherUser := c.group.model == ModelDaemon && len(c.active) > 0 && m.UID != c.active[0].UID
+	p.StrandedReason = strandedReason(role, p.Listeners, otherUser)
 	p.SignalledBefore = len(c.memory[m.ProcID].Signals) > 0
 	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients

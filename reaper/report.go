@@ -86,6 +86,10 @@ type Process struct {
 	// signal. It is still there. False in a report saved before the field was.
 	SignalledBefore bool `json:"signalled_before"`
 
+	// StrandedReason is why a stranded process is not residual; "" for every other
+	// role, and in a report saved before the field was.
+	StrandedReason StrandedReason `json:"stranded_reason"`
+
 	Started    *time.Time `json:"started"`
 	Superseded *time.Time `json:"superseded"` // residual processes only
 	// Due is when it comes due as things stand, by whichever rule is first, and

@@ -34,6 +34,7 @@ instances.processes.role string
 instances.processes.user string
 instances.processes.args array
 instances.processes.signalled_before boolean
+instances.processes.stranded_reason string
 instances.processes.started string
 instances.processes.superseded string null
 instances.processes.due string null

@@ -124,6 +124,8 @@ func verdictWords(i *reaper.Instance, p *reaper.Process) string {
 		return "refused, as its instance is"
 	case p.Verdict == reaper.VerdictRefuse:
 		return "refused: " + words(p.Reason)
+	case p.Verdict == reaper.VerdictKeep:
+		return roleWords(p)
 	default:
 		return words(p.Reason)
 	}
@@ -159,7 +161,7 @@ func listenerWords(p *reaper.Process) string {
 // that is missing is unknown; of the others it is none.
 func isWorker(p *reaper.Process) bool {
 	switch p.Role {
-	case reaper.RoleActive, reaper.RolePaused, reaper.RoleResidual, reaper.RoleStranded:
+	case reaper.RoleActive, reaper.RolePaused, reaper.RoleDraining, reaper.RoleResidual, reaper.RoleStranded:
 		return true
 	}
 	return false
