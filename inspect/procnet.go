@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // parseNetTCP is the sockets in LISTEN of /proc/PID/net/tcp or tcp6 (proc(5)),
@@ -129,10 +130,22 @@ func parseNetUnix(b []byte) ([]Listener, error) {
 		}
 		accepts[inode] = listening
 		if listening && !seen {
-			found = append(found, Listener{Network: "unix", Address: path, Inode: inode})
+			found = append(found, Listener{Network: "unix", Address: unprintedName(path), Inode: inode})
 		}
 	}
 	return found, nil
+}
+
+// unprintedName is a name of /proc/net/unix as SockAddr has it. The kernel prints
+// each NUL of an abstract name as '@' (net/unix/af_unix.c, unix_seq_show). HAProxy
+// pads one to the whole of sun_path, 108 bytes, so there the last ones were NULs.
+func unprintedName(printed string) string {
+	const whole = 108
+	if len(printed) != whole || printed[0] != '@' {
+		return printed
+	}
+	name := "@" + strings.TrimRight(printed[1:], "@")
+	return name + strings.Repeat("\x00", whole-len(name))
 }
 
 // parseNetUnixRow splits "address: refcount protocol flags type state inode path".

@@ -147,7 +147,7 @@ type Listener struct {
 	Inode   uint64
 }
 
-func (l Listener) String() string { return l.Network + " " + l.Address }
+func (l Listener) String() string { return l.Network + " " + ShownName(l.Address) }
 
 // PortUse sums up the connections of one local port.
 type PortUse struct {

@@ -124,6 +124,9 @@ func (c *classifier) role(m member, refused bool) Role {
 	}
 	if slices.Contains(c.active, m.Process) {
 		if m.Sockets != nil && !c.listening(c.active) {
+			if c.finishes() {
+				return RoleDraining
+			}
 			return RolePaused
 		}
 		return RoleActive

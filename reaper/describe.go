@@ -39,11 +39,13 @@ func (c *classifier) process(m member, role Role) Process {
 	if m.Sockets != nil {
 		p.Listeners = []string{}
 		for _, l := range slices.Concat(m.Sockets.Listening, c.datagramListeners(m.Process)) {
-			p.Listeners = append(p.Listeners, l.Network+" "+unixName(l.Address))
+			p.Listeners = append(p.Listeners, l.Network+" "+inspect.ShownName(unixName(l.Address)))
 		}
 		c.connections(&p, m.Sockets)
 		p.Clients = c.clients(m, role)
 	}
+	p.StrandedReason = strandedReason(role, p.Listeners, m.kind == kindLeft)
+	p.SignalledBefore = len(c.past.Memory[m.ProcID].Signals) > 0
 	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients
 	}

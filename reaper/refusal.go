@@ -13,7 +13,7 @@ import (
 // reader: what explains the rest comes first.
 func (c *classifier) refusal() (Reason, string) {
 	for _, rule := range []func() (Reason, string){
-		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.silent, c.unproven, c.paused, c.unclassified, c.contradicted,
+		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.draining, c.silent, c.unproven, c.paused, c.unclassified, c.contradicted,
 	} {
 		if reason, detail := rule(); reason != "" {
 			return reason, detail
@@ -106,6 +106,21 @@ func (c *classifier) tie() (Reason, string) {
 	return "", ""
 }
 
+// draining refuses when the whole service finishes, as after SIGUSR1 to the master
+// or to the current worker. Nothing younger has taken over, so nothing is
+// superseded: what is left serves its last clients.
+func (c *classifier) draining() (Reason, string) {
+	if !c.finishes() {
+		return "", ""
+	}
+	return ReasonDraining, fmt.Sprintf("the youngest, %s, was told to stop, and nothing younger has taken over", pidList(c.active))
+}
+
+// finishes tells whether all of the youngest generation was told to stop.
+func (c *classifier) finishes() bool {
+	return !slices.ContainsFunc(c.active, func(p *inspect.Process) bool { return !c.evidence[p].lasting() })
+}
+
 // silent refuses when the youngest generation is not seen to serve.
 func (c *classifier) silent() (Reason, string) {
 	pids := pidList(c.active)
@@ -157,7 +172,7 @@ func (c *classifier) unclassified() (Reason, string) {
 }
 
 // contradicted refuses when the master CLI says that an old worker is not
-// stopping, or that the active is.
+// stopping, or that one of the active generation is and another is not.
 func (c *classifier) contradicted() (Reason, string) {
 	for _, m := range c.group.members {
 		if m.kind != kindWorker || m.CLI == nil {

@@ -78,6 +78,13 @@ type Process struct {
 	Args  []string `json:"args"`
 	State string   `json:"state"` // letter of proc(5): T is stopped, D uninterruptible
 	Wedge Wedge    `json:"wedge"` // residual and stranded processes only
+	// SignalledBefore is set when an earlier pass of this boot sent the process a
+	// signal. It is still there. False in a report saved before the field was.
+	SignalledBefore bool `json:"signalled_before"`
+
+	// StrandedReason is why a stranded process is not residual; "" for every other
+	// role, and in a report saved before the field was.
+	StrandedReason StrandedReason `json:"stranded_reason"`
 
 	// Evidence is what says that it was told to stop: "told by PID", the process
 	// whose list names it; "stopping", the master CLI; "remembered", an earlier
