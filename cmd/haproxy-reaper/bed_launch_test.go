@@ -50,7 +50,7 @@ func (b *bed) comes(c command) process {
 }
 
 // came waits for exactly one process that was not there before, which is ready,
-// has no HAProxy for a child, and listens or not as wanted.
+// has its user and no HAProxy for a child, and listens or not as wanted.
 func (b *bed) came(before []inspect.ProcID, listens bool) process {
 	b.t.Helper()
 	var found []process
@@ -58,7 +58,7 @@ func (b *bed) came(before []inspect.ProcID, listens bool) process {
 		listening, all := b.listening(), b.processes()
 		found = slices.DeleteFunc(slices.Clone(all), func(p process) bool {
 			parent := slices.ContainsFunc(all, func(q process) bool { return q.ppid == p.PID })
-			return slices.Contains(before, p.ProcID) || parent || !p.ready() || p.holds(listening) != listens
+			return slices.Contains(before, p.ProcID) || parent || !p.ready() || p.uid == 0 || p.holds(listening) != listens
 		})
 		if len(found) != 1 {
 			return fmt.Errorf("%d processes came, not 1", len(found))
@@ -66,6 +66,29 @@ func (b *bed) came(before []inspect.ProcID, listens bool) process {
 		return nil
 	})
 	return found[0]
+}
+
+// bringsMaster runs a command to its end and waits for a master and its worker,
+// which serves.
+func (b *bed) bringsMaster(c command) (master, worker process) {
+	b.t.Helper()
+	before := ids(b.processes())
+	c.log = b.log
+	b.run(c)
+	b.until(func() error {
+		listening, all := b.listening(), b.processes()
+		for _, p := range all {
+			for _, m := range all {
+				if p.ppid == m.PID && !slices.Contains(before, p.ProcID) && p.ready() && p.uid != 0 && p.holds(listening) &&
+					m.ready() && m.has(m.caught, unix.SIGTERM) {
+					master, worker = m, p
+					return nil
+				}
+			}
+		}
+		return errors.New("no master with a worker that serves came")
+	})
+	return master, worker
 }
 
 // silent says that a process is gone, or still listens.
