@@ -303,3 +303,18 @@ func (b *bed) chown(name string, uid int) {
 		b.t.Fatal(err)
 	}
 }
+
+// session is the session that a process is in.
+func (p process) session(b *bed) int {
+	b.t.Helper()
+	_, rest, _ := strings.Cut(b.read(fmt.Sprintf("/proc/%d/stat", p.PID)), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 4 {
+		b.t.Fatalf("%v is gone", p.ProcID)
+	}
+	id, err := strconv.Atoi(fields[3])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return id
+}

@@ -52,7 +52,8 @@ func (b *bed) processes() []process {
 	var all []process
 	for _, dir := range dirs {
 		exe, err := os.Readlink(dir + "/exe")
-		if err != nil || filepath.Base(strings.TrimSuffix(exe, " (deleted)")) != "haproxy" {
+		name := filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
+		if err != nil || name != "haproxy" && name != "haproxy.old" {
 			continue
 		}
 		p, err := readProcess(dir)
