@@ -242,8 +242,8 @@ func (p *Pass) measure(g *group) *inspect.MemoryLimit {
 }
 
 // activeClients counts the client connections of the active generation: by the
-// master CLI, else by the kernel's count on its ports less those that older
-// workers hold there.
+// master CLI, else, where that is asked for, by the kernel's count on its ports
+// less those that older workers hold there.
 func (p *Pass) activeClients(s inspect.Snapshot, g *group) (int, bool) {
 	workers := g.workers()
 	active := youngest(workers)
@@ -252,6 +252,9 @@ func (p *Pass) activeClients(s inspect.Snapshot, g *group) (int, bool) {
 	}
 	if cli := active[len(active)-1].CLI; cli != nil && len(active) == 1 {
 		return cli.CurrConns, true
+	}
+	if !p.ActiveClients {
+		return 0, false
 	}
 	ports := map[uint16]bool{}
 	for _, a := range active {

@@ -158,7 +158,7 @@ func TestAStuckProcessKeepsNoOtherOneFromItsEnd(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(t, "stopped") {
 			w.procs[rapid.IntRange(0, len(w.procs)-1).Draw(t, "process")].State = 'T'
 		}
-		r := Classify(w.look(), w.memory)
+		r := Classify(w.look(), w.past())
 		healthy := r
 		healthy.Instances = slices.Clone(r.Instances)
 		for i := range healthy.Instances {

@@ -1,6 +1,7 @@
 package fakehost
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -51,6 +52,23 @@ func (w *World) ReadFile(name string, limit int) ([]byte, error) {
 		return nil, unix.EFBIG
 	}
 	return []byte(text), nil
+}
+
+// ReadHead implements inspect.Kernel.
+func (w *World) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
+	b, err := w.ReadFile(name, limit)
+	return Head(b, enough), err
+}
+
+// Head is a file as ReadHead reads it, a line at a time.
+func Head(file []byte, enough func([]byte) bool) []byte {
+	read := 0
+	for line := range bytes.Lines(file) {
+		if read += len(line); enough(file[:read]) {
+			break
+		}
+	}
+	return file[:read]
 }
 
 // procFile splits a path below /proc/PID.
