@@ -63,30 +63,23 @@ func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	return found, nil
 }
 
-// eachEstablished visits the established TCP connections of our network namespace
-// with one of some local ports, and perhaps some of other ports, which the
-// kernel's filter let through.
-func eachEstablished(k Kernel, ports []uint16, visit func(inetSocket)) error {
-	if len(ports) == 0 {
-		return nil
-	}
-	d, err := openDiag(k)
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	return d.inet(inetDump{protocol: unix.IPPROTO_TCP, states: 1 << stateEstablished, filter: localPortFilter(ports)}, visit)
-}
-
 // countEstablished counts the established TCP connections of our network
 // namespace by local port, for the given ports. The kernel filters them, and
 // memory stays the same however many there are.
 func countEstablished(k Kernel, ports []uint16) (map[uint16]int, error) {
 	counts := make(map[uint16]int, len(ports))
+	if len(ports) == 0 {
+		return counts, nil
+	}
 	for _, port := range ports {
 		counts[port] = 0
 	}
-	err := eachEstablished(k, ports, func(s inetSocket) {
+	d, err := openDiag(k)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	err = d.inet(inetDump{protocol: unix.IPPROTO_TCP, states: 1 << stateEstablished, filter: localPortFilter(ports)}, func(s inetSocket) {
 		if n, wanted := counts[s.local.Port()]; wanted {
 			counts[s.local.Port()] = n + 1
 		}

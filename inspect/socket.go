@@ -79,7 +79,7 @@ func (s *Sockets) judgeDatagram(k socket) {
 func (s *Sockets) judgeUnix(k socket) {
 	switch {
 	case k.kind == unix.SOCK_DGRAM && k.local.Path != "":
-		s.unclassified("unix datagram socket bound to %s", k.local.Path)
+		s.unclassified("unix datagram socket bound to %s", ShownName(k.local.Path))
 	case k.kind == unix.SOCK_DGRAM:
 		// Unnamed: a log client.
 	case !k.connected && k.local.Path == "":

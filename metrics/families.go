@@ -92,16 +92,6 @@ var families = []family{
 		countersOf(func(u *unit, out sink) {
 			out.value(float64(u.counters.TerminatedConnections), u.name)
 		})},
-	{"followed_connections_total", counter, []string{"unit"},
-		"Client connections ended by terminating or draining whose return was looked for: those of TCP, of the agent's own network namespace.",
-		countersOf(func(u *unit, out sink) {
-			out.value(float64(u.counters.FollowedConnections), u.name)
-		})},
-	{"returned_connections_total", counter, []string{"unit"},
-		"Of followed_connections_total, those that the same address had made again when the first pass 30 seconds later looked.",
-		countersOf(func(u *unit, out sink) {
-			out.value(float64(u.counters.ReturnedConnections), u.name)
-		})},
 	{"refusals_total", counter, []string{"unit", "reason"},
 		"Passes in which the instance was refused and a termination that was due was withheld.",
 		countersOf(func(u *unit, out sink) {

@@ -60,7 +60,7 @@ func busyPass() Input {
 				"haproxy.service": {
 					Signals:             map[string]uint64{"SIGTERM": 17, "SIGKILL": 1},
 					SignalFailures:      map[string]uint64{"SIGKILL": 1},
-					TerminatedProcesses: 16, TerminatedConnections: 341, FollowedConnections: 170, ReturnedConnections: 168,
+					TerminatedProcesses: 16, TerminatedConnections: 341,
 					Lifetimes: map[reaper.Departure]reaper.Lifetimes{
 						reaper.DepartureLeft:       lived(20*time.Second, time.Minute, 61*time.Second, 3*time.Hour, 30*24*time.Hour),
 						reaper.DepartureTerminated: lived(1801 * time.Second),

@@ -117,15 +117,13 @@ func carryOver(in, first Instance) Instance {
 
 var errInstanceGone = errors.New("the instance is gone, or its identity has changed")
 
-// sameActive tells whether two looks saw the same active generation.
-func sameActive(a, b Instance) bool {
-	return slices.Equal(idsOf(a, RoleActive), idsOf(b, RoleActive)) && slices.Equal(idsOf(a, RoleMaster), idsOf(b, RoleMaster))
-}
+// sameActive tells whether two looks saw the same active generation and master.
+func sameActive(a, b Instance) bool { return slices.Equal(inCharge(a), inCharge(b)) }
 
-func idsOf(in Instance, role Role) []inspect.ProcID {
+func inCharge(in Instance) []inspect.ProcID {
 	var ids []inspect.ProcID
-	for _, p := range in.Processes {
-		if p.Role == role {
+	for i := range in.Processes {
+		if p := &in.Processes[i]; p.InCharge() {
 			ids = append(ids, p.ProcID)
 		}
 	}

@@ -43,7 +43,7 @@ func (c *classifier) clients(m member, role Role) []Client {
 	}
 	for path, n := range m.Sockets.Unix {
 		if path != "" && c.paths[unixName(path)] {
-			list = append(list, Client{Path: unixName(path), Connections: n})
+			list = append(list, Client{Path: inspect.ShownName(unixName(path)), Connections: n})
 		}
 	}
 	slices.SortFunc(list, func(a, b Client) int {

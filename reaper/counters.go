@@ -25,10 +25,6 @@ type UnitCounters struct {
 	// drained from others.
 	TerminatedProcesses   uint64 `json:"terminated_processes"`
 	TerminatedConnections uint64 `json:"terminated_connections"`
-	// FollowedConnections are the client connections that a pass ended and whose
-	// return was looked for, ReturnedConnections those that were made again.
-	FollowedConnections uint64 `json:"followed_connections,omitempty"`
-	ReturnedConnections uint64 `json:"returned_connections,omitempty"`
 	// Refusals counts the passes in which a refusal withheld a termination that
 	// was due, by reason.
 	Refusals map[Reason]uint64 `json:"refusals,omitempty"`
@@ -101,17 +97,6 @@ func (c *Counters) bury(ended []life) {
 		}
 		c.Units[l.unit] = unit
 	}
-}
-
-// addReturn counts those that have come back to an instance.
-func (c *Counters) addReturn(name string, back Return) {
-	unit, known := c.Units[name]
-	if !known {
-		return
-	}
-	unit.FollowedConnections += uint64(back.Ended)
-	unit.ReturnedConnections += uint64(back.Returned)
-	c.Units[name] = unit
 }
 
 // forget drops the instances that are gone when there are too many. Their

@@ -16,6 +16,13 @@ func (c *classifier) process(m member, role Role) Process {
 		ProcID: m.ProcID, Role: role, User: m.User, UID: m.UID, Args: append([]string{}, m.Command.Args...),
 		State: string([]byte{cmp.Or(m.State, '?')}), Wedge: wedgeOf(role, m.State), PrivateBytes: m.PrivateBytes, Ports: []PortUse{}, Signals: []string{},
 	}
+	e := c.evidence[m.Process]
+	p.Evidence, p.Lasting = e.words(), e.lasting()
+	if m.kind == kindMaster {
+		p.Heir = heirOf(c.group.master)
+	} else if n := len(c.active); n > 0 {
+		p.Heir = heirOf(c.active[n-1])
+	}
 	if m.Err != nil {
 		p.Error = m.Err.Error()
 	}
@@ -32,11 +39,13 @@ func (c *classifier) process(m member, role Role) Process {
 	if m.Sockets != nil {
 		p.Listeners = []string{}
 		for _, l := range slices.Concat(m.Sockets.Listening, c.datagramListeners(m.Process)) {
-			p.Listeners = append(p.Listeners, l.Network+" "+unixName(l.Address))
+			p.Listeners = append(p.Listeners, l.Network+" "+inspect.ShownName(unixName(l.Address)))
 		}
 		c.connections(&p, m.Sockets)
 		p.Clients = c.clients(m, role)
 	}
+	p.StrandedReason = strandedReason(role, p.Listeners, m.kind == kindLeft)
+	p.SignalledBefore = len(c.past.Memory[m.ProcID].Signals) > 0
 	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients
 	}

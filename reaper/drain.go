@@ -21,7 +21,7 @@ const (
 
 // drain is the draining of one instance's targets: their client connections are
 // closed one by one, so many a second, the one that was idle for the longest
-// first, whichever process has it.
+// first, whichever process has it; those of stuck processes after all others.
 type drain struct {
 	*execution
 	queue []hangup // to be closed, in this order
@@ -37,11 +37,14 @@ type drain struct {
 	empty  time.Duration                  // CLOCK_BOOTTIME since when there are none left; 0 while there are
 }
 
-// hangup is one connection to be closed, and how.
+// hangup is one connection to be closed, and how. The connections of a stuck
+// process come last (turn 1): it acts on none, and would use up the time of the
+// others.
 type hangup struct {
 	id     inspect.ProcID
 	socket inspect.ClientSocket
 	how    inspect.Hangup
+	turn   int
 }
 
 // connectionID names one of a process for as long as it lives.
@@ -108,13 +111,17 @@ func (d *drain) find(ctx context.Context, in Instance) {
 		if !isTarget(*p) || d.barred[p.ProcID] {
 			continue
 		}
-		sockets, err := d.sockets(ctx, p.ProcID, ports)
+		sockets, err := d.clients(ctx, p.ProcID, ports)
 		if err != nil && !errors.Is(err, inspect.ErrGone) && ctx.Err() == nil {
 			d.barred[p.ProcID] = true
 			d.Log.Warn("cannot drain residual process", "instance", in.Name, "pid", p.PID, "error", err)
 		}
+		turn := 0
+		if p.stuck() {
+			turn = 1
+		}
 		for _, s := range sockets {
-			h := hangup{p.ProcID, s, inspect.HangupGently}
+			h := hangup{p.ProcID, s, inspect.HangupGently, turn}
 			if first {
 				d.known[h.connection()] = true
 			}
@@ -131,13 +138,22 @@ func (d *drain) find(ctx context.Context, in Instance) {
 			d.queue = append(d.queue, h)
 		}
 	}
-	slices.SortStableFunc(d.queue, func(a, b hangup) int { return cmp.Compare(b.socket.Idle, a.socket.Idle) })
+	slices.SortStableFunc(d.queue, func(a, b hangup) int {
+		return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(b.socket.Idle, a.socket.Idle))
+	})
 	switch {
 	case waiting || len(d.queue) > 0:
 		d.empty = 0
 	case d.empty == 0:
 		d.empty = now
 	}
+}
+
+// clients lists a process's clients, within the time that a pass has for a look.
+func (d *drain) clients(ctx context.Context, id inspect.ProcID, ports map[uint16]bool) ([]inspect.ClientSocket, error) {
+	ctx, cancel := bounded(ctx, d.Timing.PassTimeout)
+	defer cancel()
+	return within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, id, ports) })
 }
 
 // batch takes from the queue what is due by now: never more than a second's, so
@@ -176,7 +192,6 @@ func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
 			}
 			d.asked[h.connection()] = d.Host.Kernel().Boottime()
 			in.Processes[i].DrainedConnections++
-			d.clients.hungUp[h.id] = append(d.clients.hungUp[h.id], h.socket.PeerPort())
 			log.Debug("closed the connection of a client", slog.Duration("idle", h.socket.Idle))
 		}
 	}

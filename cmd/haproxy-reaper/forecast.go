@@ -64,14 +64,3 @@ func paceWords(f *reaper.Forecast) string {
 	}
 	return line
 }
-
-// returnSentences say who has come back of those that earlier passes have cut
-// off.
-func returnSentences(in *reaper.Instance) []string {
-	var lines []string
-	for _, r := range in.Returns {
-		lines = append(lines, fmt.Sprintf("%d of %s of %s that a reap ended %s ago are back",
-			r.Returned, plural(r.Ended, "client connection", "client connections"), escape(in.Name), duration(seconds(r.AfterSeconds))))
-	}
-	return lines
-}
