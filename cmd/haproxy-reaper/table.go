@@ -104,6 +104,9 @@ func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 	if listeners := listenerWords(p); listeners != "" {
 		texts = append(texts, listeners)
 	}
+	if evidence := evidenceText(p); evidence != "" {
+		texts = append(texts, evidence)
+	}
 	text := scheduleWords(i, p, now)
 	if idle := idleWords(p, now); idle != "" {
 		text += "; " + idle

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -72,6 +74,30 @@ func roleWords(p *reaper.Process) string {
 		return "takes no new clients, and leaves when its last client does"
 	}
 	return words(p.Reason)
+}
+
+// evidenceWords are the evidence that a process was told to stop, as a reader may
+// look it up in the README.
+var evidenceWords = map[string]string{
+	"stopping":    "Stopping: 1 by the master CLI",
+	"remembered":  "remembered from an earlier pass",
+	"connections": "by its connections on an address of the active",
+}
+
+// evidenceText says what stands for a process having been told to stop, "" where
+// nothing does.
+func evidenceText(p *reaper.Process) string {
+	if len(p.Evidence) == 0 {
+		return ""
+	}
+	var list []string
+	for _, e := range p.Evidence {
+		list = append(list, cmp.Or(evidenceWords[e], escape(e)))
+	}
+	if p.Role == reaper.RoleMaster {
+		return "replaced: " + strings.Join(list, ", ")
+	}
+	return "evidence: " + strings.Join(list, ", ")
 }
 
 // words says a reason, or the reason itself where it is of a later version.
