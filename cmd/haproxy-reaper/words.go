@@ -60,6 +60,7 @@ var strandedWords = map[reaper.StrandedReason]string{
 	reaper.StrandedListening:  "superseded, and still listening",
 	reaper.StrandedNotTold:    "superseded, and not known to have been told to stop",
 	reaper.StrandedUnreadable: "superseded, with sockets that could not be read",
+	reaper.StrandedNoInstance: "it holds no listener, and nothing ties it to a service",
 	reaper.StrandedOtherUser:  "superseded by a process of another user, and not known to have been told to stop",
 }
 
