@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+var isStranded = judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}
+
+// passedTwo starts a service that was passed two listening sockets, as a socket
+// unit passes them, and uses one. HAProxy keeps the other in every generation.
+func (b *bed) passedTwo(model reaper.Model) *service {
+	b.t.Helper()
+	return b.passedTwoAs(setup{model: model, text: strings.ReplaceAll(tcpOnly, "bind 127.0.0.1:8000", "bind fd@3")})
+}
+
+func (b *bed) passedTwoAs(with setup) *service {
+	b.t.Helper()
+	with.inherit = b.listeners("127.0.0.1:8000", "127.0.0.1:8001")
+	s := &service{
+		b: b, setup: with, config: bedDir + "/web.cfg", cli: bedDir + "/web-master.sock",
+		clients: map[inspect.ProcID][]net.Conn{},
+	}
+	s.exe, s.address, s.backend = "/usr/sbin/haproxy", "127.0.0.1:8000", b.startBackend()
+	b.write(s.config, strings.ReplaceAll(with.text, "BACKEND", s.backend))
+	s.launch()
+	s.comesYounger(process{})
+	return s
+}
+
+// comesYounger waits for an active worker that is not the former one. Its
+// listeners do not tell it from an old worker: that keeps one too.
+func (s *service) comesYounger(former process) {
+	s.b.t.Helper()
+	s.b.until(func() error {
+		workers := s.workers()
+		if len(workers) == 0 {
+			return errors.New("no worker is there")
+		}
+		if young := workers[len(workers)-1]; young.ProcID == former.ProcID || !young.ready() || !young.holds(s.b.listening()) {
+			return errors.New("the new worker does not listen")
+		}
+		return s.settled()
+	})
+}
+
+// unused are the inodes of the socket that was passed and is not used.
+func (b *bed) unused() map[string]bool {
+	b.t.Helper()
+	return b.sockets("tcp", 9, func(row []string) bool { return row[3] == "0A" && strings.HasSuffix(row[1], ":1F41") })
+}
+
+// oldOfTwo makes an old worker with a client, which keeps the socket that it was
+// passed and does not use.
+func (s *service) oldOfTwo() process {
+	s.b.t.Helper()
+	s.hold(1)
+	old := s.active()
+	s.startReload()
+	s.comesYounger(old)
+	used := s.b.sockets("tcp", 9, func(row []string) bool { return row[3] == "0A" && strings.HasSuffix(row[1], ":1F40") })
+	s.b.until(func() error {
+		if now := s.residual(); len(now) != 1 || now[0].ProcID != old.ProcID || now[0].holds(used) {
+			return errors.New("the old worker has not been told to stop")
+		}
+		return nil
+	})
+	if !s.residual()[0].holds(s.b.unused()) {
+		s.b.t.Fatal("the old worker does not keep the socket: this shows nothing")
+	}
+	return s.residual()[0]
+}
+
+// The master CLI says that the old worker stops, and the master holds the same
+// socket: the old worker was passed it, and never opened it.
+func TestSocketThatWasPassedAndIsNotUsedIsNoListenerOfAnOldWorker(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.passedTwo(reaper.ModelMasterWorker)
+		old := s.oldOfTwo()
+		if !s.master().holds(b.unused()) {
+			t.Fatal("the master does not hold the socket: this shows nothing")
+		}
+		s.reapsExactly(old)
+	})
+}
+
+// Without a master CLI nothing tells that socket from a listener.
+func TestSocketThatWasPassedAndIsNotUsedIsAListenerWhereNoMasterTells(t *testing.T) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+		s := b.passedTwo(model)
+		old := s.oldOfTwo()
+		if model == reaper.ModelMasterWorker {
+			b.run(command{args: []string{"rm", s.cli}})
+		}
+		before := b.processes()
+		b.agent("reap", "--deadline", "0s").exits(0).finds(old, isStranded).finds(s.active(), isActive)
+		b.stay(before...)
+		b.advises("listens on tcp 127.0.0.1:8001")
+	})
+}
+
+// Within its grace an old worker says that it stops, holds the socket that its
+// master holds as well, and goes on accepting on it.
+func TestOldWorkerWithinItsGraceOnASocketThatWasPassedIsNeverSignalled(t *testing.T) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+		text := strings.ReplaceAll(tcpOnly, "bind 127.0.0.1:8000", "bind fd@3")
+		if b.since(2, 5) {
+			text = strings.Replace(text, "global\n", "global\n    grace 1h\n", 1)
+		} else {
+			text = strings.Replace(text, "defaults\n", "defaults\n    grace 1h\n", 1)
+		}
+		s := b.passedTwoAs(setup{model: model, text: text})
+		s.hold(1)
+		old := s.active()
+		s.startReload()
+		s.comesYounger(old)
+		b.until(func() error { return errors.Join(s.listens(old, true), s.listens(s.active(), true)) })
+		before := b.processes()
+		b.agent("reap", "--deadline", "0s").exits(0).finds(old, isStranded).finds(s.active(), isActive)
+		b.stay(before...)
+	})
+}
+
+// Up to 3.0 a master that loads a configuration without a dgram-bind of the one
+// before goes on holding its socket, and so does each worker from then on.
+func TestDatagramSocketThatIsLeftOverIsNoListenerOfAnOldWorker(t *testing.T) {
+	keeps := func(r release) bool { return r.since(2, 3) && !r.parsesInWorker() }
+	inReleases(t, keeps, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{sections: strings.ReplaceAll(syslog, "1514", "40514")})
+		s.edit("    dgram-bind 127.0.0.1:40514\n", "    dgram-bind 127.0.0.1:1514\n")
+		s.reload()
+		old := s.makeResidual(1, 1)[0]
+		left := b.sockets("udp", 9, func(row []string) bool { return strings.HasSuffix(row[1], ":9E42") })
+		if !old.holds(left) || !s.master().holds(left) {
+			t.Fatal("the old worker does not keep the socket: this shows nothing")
+		}
+		s.reapsExactly(old)
+	})
+}
