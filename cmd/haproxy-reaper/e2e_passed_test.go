@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -50,10 +53,7 @@ func (s *service) comesYounger(former process) {
 }
 
 // unused are the inodes of the socket that was passed and is not used.
-func (b *bed) unused() map[string]bool {
-	b.t.Helper()
-	return b.sockets("tcp", 9, func(row []string) bool { return row[3] == "0A" && strings.HasSuffix(row[1], ":1F41") })
-}
+func (b *bed) unused() map[string]bool { return b.listeningOn(8001) }
 
 // oldOfTwo makes an old worker with a client, which keeps the socket that it was
 // passed and does not use.
@@ -63,7 +63,7 @@ func (s *service) oldOfTwo() process {
 	old := s.active()
 	s.startReload()
 	s.comesYounger(old)
-	used := s.b.sockets("tcp", 9, func(row []string) bool { return row[3] == "0A" && strings.HasSuffix(row[1], ":1F40") })
+	used := s.b.listeningOn(8000)
 	s.b.until(func() error {
 		if now := s.residual(); len(now) != 1 || now[0].ProcID != old.ProcID || now[0].holds(used) {
 			return errors.New("the old worker has not been told to stop")
@@ -89,13 +89,17 @@ func TestSocketThatWasPassedAndIsNotUsedIsNoListenerOfAnOldWorker(t *testing.T) 
 	})
 }
 
-// Without a master CLI nothing tells that socket from a listener.
-func TestSocketThatWasPassedAndIsNotUsedIsAListenerWhereNoMasterTells(t *testing.T) {
+// A unit with NonBlocking=yes passes sockets as HAProxy makes its own. Without a
+// master CLI nothing tells one that is not used from a listener.
+func TestSocketThatWasPassedAndIsNotUsedIsAListenerWhereNothingTells(t *testing.T) {
 	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.passedTwo(model)
 		old := s.oldOfTwo()
 		if model == reaper.ModelMasterWorker {
 			b.run(command{args: []string{"rm", s.cli}})
+		}
+		if err := unix.SetNonblock(int(s.inherit[1].Fd()), true); err != nil {
+			t.Fatal(err)
 		}
 		before := b.processes()
 		b.agent("reap", "--deadline", "0s").exits(0).finds(old, isStranded).finds(s.active(), isActive)
@@ -125,6 +129,43 @@ func TestOldWorkerWithinItsGraceOnASocketThatWasPassedIsNeverSignalled(t *testin
 		before := b.processes()
 		b.agent("reap", "--deadline", "0s").exits(0).finds(old, isStranded).finds(s.active(), isActive)
 		b.stay(before...)
+	})
+}
+
+// A connection has the options of the listener that accepted it. A service manager
+// sets others than HAProxy, and a service may have listeners of both.
+func TestFormerClientOfASocketThatWasPassedKeepsAProcess(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{
+			model: reaper.ModelDaemon, inherit: b.listeners("127.0.0.1:40000"),
+			sections: "\nfrontend passed\n    bind fd@3\n    default_backend be\n",
+		})
+		old := s.active()
+		s.clients[old.ProcID] = []net.Conn{b.dialFrom("127.0.0.1", "127.0.0.1:40000"), b.dialFrom("127.0.0.1", "127.0.0.1:8000")}
+		s.edit("bind fd@3", "bind 127.0.0.1:8002")
+		s.inherit = nil
+		s.reload()
+		a := b.agent("status").exits(0).counts(old, "client", 1)
+		if server := a.side(old, "server"); server != nil && server != float64(2) {
+			t.Errorf("server connections of %v: %v, want 2 or null", old.ProcID, server)
+		}
+		former, unknown := a.side(old, "former"), a.side(old, "unknown")
+		if former != float64(1) && unknown != nil && unknown != float64(1) {
+			t.Errorf("former %v, unknown %v: the client of the passed socket is neither", former, unknown)
+		}
+		s.clients[old.ProcID][1].Close()
+		b.until(func() error { return b.inState(old, "01", 8000, 0) })
+		before := b.processes()
+		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, isWaited)
+		b.stay(before...)
+	})
+}
+
+// listeningOn are the inodes of what is in LISTEN on a port.
+func (b *bed) listeningOn(port uint16) map[string]bool {
+	b.t.Helper()
+	return b.sockets("tcp", 9, func(row []string) bool {
+		return row[3] == "0A" && strings.HasSuffix(row[1], fmt.Sprintf(":%04X", port))
 	})
 }
 
