@@ -135,3 +135,21 @@ func TestClientsOfQUICOfTheActiveAreNotNone(t *testing.T) {
 		}
 	})
 }
+
+// With tune.quic.socket-owner listener a client has no socket of its own. Up to
+// 3.0 an old worker ends with its listener; later ones keep the connection, and
+// the master CLI alone knows of it.
+func TestClientOfQUICThatSharesASocketIsAnUnknownClient(t *testing.T) {
+	keeps := func(r release) bool { return r.since(3, 1) }
+	inReleases(t, keeps, func(t *testing.T, b *bed) {
+		s, asked := b.startQUIC(reaper.ModelMasterWorker)
+		s.edit("    limited-quic\n", "    limited-quic\n    tune.quic.socket-owner listener\n")
+		s.reload()
+		s.holdByQUIC(asked)
+		old := s.active()
+		s.reload()
+		before := b.processes()
+		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, isWaited).counts(old, "client", 0).counts(old, "unknown", 1)
+		b.stay(before...)
+	})
+}

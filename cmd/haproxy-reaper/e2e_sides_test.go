@@ -220,19 +220,7 @@ resolvers names
 `})
 		old := s.active()
 		for _, socket := range []string{bedDir + "/web-stats.sock", "127.0.0.1:9000"} {
-			c, err := b.dial(socket)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { c.Close() })
-			if _, err := io.WriteString(c, "prompt\n"); err != nil {
-				t.Fatal(err)
-			}
-			c.SetReadDeadline(time.Now().Add(bedPatience))
-			if _, err := c.Read(make([]byte, 1)); err != nil {
-				t.Fatal("the session was not answered:", err)
-			}
-			s.clients[old.ProcID] = append(s.clients[old.ProcID], c)
+			s.clients[old.ProcID] = append(s.clients[old.ProcID], b.session(socket))
 		}
 		b.deafNameServer("127.0.0.1:5300")
 		// From 3.2 on it has no peer.
@@ -251,6 +239,39 @@ resolvers names
 			b.stay(without(before, old)...)
 		}
 	})
+}
+
+// The statistics socket that a session came by may be gone from the configuration.
+func TestSessionOfACLIThatIsGoneFromTheConfigurationIsNoFormerClient(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{global: "    stats timeout 1h\n    stats socket " + bedDir + "/before.sock level admin\n    stats socket ipv4@127.0.0.1:40900 level admin\n"})
+		s.hold(1)
+		old := s.active()
+		for _, socket := range []string{bedDir + "/before.sock", "127.0.0.1:40900"} {
+			s.clients[old.ProcID] = append(s.clients[old.ProcID], b.session(socket))
+		}
+		s.edit("    stats socket "+bedDir+"/before.sock level admin\n    stats socket ipv4@127.0.0.1:40900 level admin\n", "")
+		s.reload()
+		b.agent("status").exits(0).counts(old, "client", 1).counts(old, "server", 1).counts(old, "former", 0).counts(old, "unknown", 0)
+	})
+}
+
+// session opens a session of a CLI, which stays.
+func (b *bed) session(socket string) net.Conn {
+	b.t.Helper()
+	c, err := b.dial(socket)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, "prompt\n"); err != nil {
+		b.t.Fatal(err)
+	}
+	c.SetReadDeadline(time.Now().Add(bedPatience))
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		b.t.Fatal("the session was not answered:", err)
+	}
+	return c
 }
 
 // deafNameServer takes questions at an address and answers none.
@@ -276,11 +297,7 @@ func TestSessionOfTheCLIIsNotCountedWithTheClients(t *testing.T) {
 		s.hold(3)
 		old := s.active()
 		for range 2 {
-			c := b.connect("127.0.0.1:9000")
-			if _, err := io.WriteString(c, "prompt\n"); err != nil {
-				t.Fatal(err)
-			}
-			s.clients[old.ProcID] = append(s.clients[old.ProcID], c)
+			s.clients[old.ProcID] = append(s.clients[old.ProcID], b.session("127.0.0.1:9000"))
 		}
 		s.reload()
 		b.agent("status").exits(0).counts(old, "client", 3).counts(old, "server", 3).counts(old, "unknown", 0)
