@@ -115,9 +115,11 @@ func (b *bed) ownMounts() []string {
 // manager does.
 func (b *bed) listeners(addresses ...string) (files []*os.File) {
 	b.t.Helper()
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // which Go listens with otherwise
 	err := b.inside(func() error {
 		for _, address := range addresses {
-			l, err := net.Listen("tcp4", address)
+			l, err := plain.Listen(b.t.Context(), "tcp4", address)
 			if err != nil {
 				return err
 			}
