@@ -32,7 +32,7 @@ var families = []family{
 		"Processes of the instance at the end of the last pass, by state.",
 		ofUnits(processes)},
 	{"connections", gauge, []string{"unit", "state", "side"},
-		"Established connections of the instance's processes at the end of the last pass. Absent where they could not be counted.",
+		"Connections of the instance's processes at the end of the last pass, by side. Absent where they could not be counted.",
 		ofUnits(connections)},
 	{"overdue_processes", gauge, []string{"unit"},
 		"Residual processes past their deadline, or due by another rule, and still there at the end of the last pass; in a dry run, those that would have been terminated or were refused.",
@@ -91,16 +91,6 @@ var families = []family{
 		"Established connections still open on residual processes when they were terminated.",
 		countersOf(func(u *unit, out sink) {
 			out.value(float64(u.counters.TerminatedConnections), u.name)
-		})},
-	{"followed_connections_total", counter, []string{"unit"},
-		"Client connections ended by terminating or draining whose return was looked for: those of TCP, of the agent's own network namespace.",
-		countersOf(func(u *unit, out sink) {
-			out.value(float64(u.counters.FollowedConnections), u.name)
-		})},
-	{"returned_connections_total", counter, []string{"unit"},
-		"Of followed_connections_total, those that the same address had made again when the first pass 30 seconds later looked.",
-		countersOf(func(u *unit, out sink) {
-			out.value(float64(u.counters.ReturnedConnections), u.name)
 		})},
 	{"refusals_total", counter, []string{"unit", "reason"},
 		"Passes in which the instance was refused and a termination that was due was withheld.",

@@ -17,7 +17,7 @@ func some[T any](v T) *T { return &v }
 func residual(started, superseded time.Duration, clients int, outcome reaper.Outcome) reaper.Process {
 	return reaper.Process{
 		Role: reaper.RoleResidual, Started: ago(started), Superseded: ago(superseded), Due: ago(superseded - 30*time.Minute),
-		Connections:  reaper.Connections{Client: some(clients), Server: some(2 * clients), Other: some(1)},
+		Connections:  reaper.Connections{Client: some(clients), Server: some(2 * clients), Other: some(1), Former: some(0), Unknown: some(2)},
 		PrivateBytes: some(uint64(8 << 20)), Outcome: outcome,
 	}
 }
@@ -60,7 +60,7 @@ func busyPass() Input {
 				"haproxy.service": {
 					Signals:             map[string]uint64{"SIGTERM": 17, "SIGKILL": 1},
 					SignalFailures:      map[string]uint64{"SIGKILL": 1},
-					TerminatedProcesses: 16, TerminatedConnections: 341, FollowedConnections: 170, ReturnedConnections: 168,
+					TerminatedProcesses: 16, TerminatedConnections: 341,
 					Lifetimes: map[reaper.Departure]reaper.Lifetimes{
 						reaper.DepartureLeft:       lived(20*time.Second, time.Minute, 61*time.Second, 3*time.Hour, 30*24*time.Hour),
 						reaper.DepartureTerminated: lived(1801 * time.Second),

@@ -66,8 +66,6 @@ func (u *unit) add(v *unit) {
 	c.Lifetimes = lifetimes
 	c.TerminatedProcesses += d.TerminatedProcesses
 	c.TerminatedConnections += d.TerminatedConnections
-	c.FollowedConnections += d.FollowedConnections
-	c.ReturnedConnections += d.ReturnedConnections
 }
 
 // plus is the sum of two sets of counters, neither of them changed.

@@ -12,7 +12,6 @@ import (
 // begin brings an instance to its first signal; before that its targets are
 // drained, where that is asked for. False when nothing was signalled.
 func (x *execution) begin(ctx context.Context) (Instance, bool) {
-	x.noteClients(ctx, x.firstLook)
 	if x.Timing.DrainRate == 0 {
 		return x.signalPhase(ctx, x.firstLook, x.budget, syscall.SIGTERM)
 	}
@@ -39,7 +38,6 @@ func (x *execution) begin(ctx context.Context) (Instance, bool) {
 	case err != nil:
 		return x.withhold(in, ReasonChanged, err.Error()), false
 	}
-	x.noteClients(ctx, in)
 	signalled, ok := x.signalPhase(ctx, fresh, x.Timing.PassTimeout, syscall.SIGTERM)
 	return x.takeOver(in, signalled), ok
 }

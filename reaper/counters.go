@@ -25,10 +25,6 @@ type UnitCounters struct {
 	// drained from others.
 	TerminatedProcesses   uint64 `json:"terminated_processes"`
 	TerminatedConnections uint64 `json:"terminated_connections"`
-	// FollowedConnections are the client connections that a pass ended and whose
-	// return was looked for, ReturnedConnections those that were made again.
-	FollowedConnections uint64 `json:"followed_connections,omitempty"`
-	ReturnedConnections uint64 `json:"returned_connections,omitempty"`
 	// Refusals counts the passes in which a refusal withheld a termination that
 	// was due, by reason.
 	Refusals map[Reason]uint64 `json:"refusals,omitempty"`
@@ -103,17 +99,6 @@ func (c *Counters) bury(ended []life) {
 	}
 }
 
-// addReturn counts those that have come back to an instance.
-func (c *Counters) addReturn(name string, back Return) {
-	unit, known := c.Units[name]
-	if !known {
-		return
-	}
-	unit.FollowedConnections += uint64(back.Ended)
-	unit.ReturnedConnections += uint64(back.Returned)
-	c.Units[name] = unit
-}
-
 // forget drops the instances that are gone when there are too many. Their
 // counters start again if they return, which rate() allows for.
 func (c *Counters) forget(present map[string]bool) {
@@ -157,7 +142,7 @@ func (u *UnitCounters) addOutcome(p *Process) {
 		u.SignalFailures = plus(u.SignalFailures, failedSignal(p), 1)
 	case OutcomeTerminated, OutcomeKilled, OutcomeDrained:
 		u.TerminatedProcesses++
-		u.TerminatedConnections += connections(p.Connections.Client) + connections(p.Connections.Server)
+		u.TerminatedConnections += connections(p.Connections.Client) + connections(p.Connections.Server) + connections(p.Connections.Former)
 	default: // it is still there, less these
 		u.TerminatedConnections += uint64(p.DrainedConnections)
 	}

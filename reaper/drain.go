@@ -1,7 +1,6 @@
 package reaper
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -101,18 +100,18 @@ func (d *drain) find(ctx context.Context, in Instance) {
 	}
 	for i := range in.Processes {
 		p := &in.Processes[i]
-		ports := map[uint16]bool{}
-		for _, use := range p.Ports {
-			ports[use.Port] = !j.sparesPort(p, use.Port)
-		}
 		if !isTarget(*p) || d.barred[p.ProcID] {
 			continue
 		}
-		sockets, err := d.sockets(ctx, p.ProcID, ports)
+		sockets, err := d.clients(ctx, p.ProcID)
 		if err != nil && !errors.Is(err, inspect.ErrGone) && ctx.Err() == nil {
 			d.barred[p.ProcID] = true
 			d.Log.Warn("cannot drain residual process", "instance", in.Name, "pid", p.PID, "error", err)
 		}
+		sockets = slices.DeleteFunc(sockets, func(s inspect.ClientSocket) bool {
+			t := in.sides[p.ProcID]
+			return t == nil || t.side(s.End) != sideClient || j.sparesPort(p, s.Local.Port())
+		})
 		for _, s := range sockets {
 			h := hangup{p.ProcID, s, inspect.HangupGently}
 			if first {
@@ -131,13 +130,20 @@ func (d *drain) find(ctx context.Context, in Instance) {
 			d.queue = append(d.queue, h)
 		}
 	}
-	slices.SortStableFunc(d.queue, func(a, b hangup) int { return cmp.Compare(b.socket.Idle, a.socket.Idle) })
+	slices.SortStableFunc(d.queue, func(a, b hangup) int { return inspect.CompareIdle(a.socket.Connection, b.socket.Connection) })
 	switch {
 	case waiting || len(d.queue) > 0:
 		d.empty = 0
 	case d.empty == 0:
 		d.empty = now
 	}
+}
+
+// clients lists a process's clients, within the time that a pass has for a look.
+func (d *drain) clients(ctx context.Context, id inspect.ProcID) ([]inspect.ClientSocket, error) {
+	ctx, cancel := bounded(ctx, d.Timing.PassTimeout)
+	defer cancel()
+	return within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, id) })
 }
 
 // batch takes from the queue what is due by now: never more than a second's, so
@@ -176,7 +182,6 @@ func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
 			}
 			d.asked[h.connection()] = d.Host.Kernel().Boottime()
 			in.Processes[i].DrainedConnections++
-			d.clients.hungUp[h.id] = append(d.clients.hungUp[h.id], h.socket.PeerPort())
 			log.Debug("closed the connection of a client", slog.Duration("idle", h.socket.Idle))
 		}
 	}

@@ -88,7 +88,6 @@ func (s *State) Add(e Ended) {
 	// Nobody is buried twice: what is no longer in the state was, by another run.
 	before := maps.Clone(e.Before)
 	maps.DeleteFunc(before, func(id inspect.ProcID, _ Seen) bool { _, there := s.Memory[id]; return !there })
-	s.follow(e.Report)
 	s.Counters.bury(lives(before, e.After, e.Report))
 	s.Memory = e.After.settle(e.Report)
 	s.LastRun, s.LastDuration = e.Time, e.Duration

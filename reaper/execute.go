@@ -21,15 +21,11 @@ type execution struct {
 	approved  map[inspect.ProcID]bool
 	host      Report // what the first look measured of the host
 	firstLook Instance
-	clients   clientele
 	budget    time.Duration // for looking, deciding and signalling; 0 is no bound
 }
 
 func (p *Pass) newExecution(first Report, in Instance, approved map[inspect.ProcID]bool, budget time.Duration) *execution {
-	return &execution{
-		Pass: p, approved: approved, host: first, firstLook: in, budget: budget,
-		clients: clientele{hungUp: map[inspect.ProcID][]inspect.PeerPort{}},
-	}
+	return &execution{Pass: p, approved: approved, host: first, firstLook: in, budget: budget}
 }
 
 // run brings an instance from its first look to its outcomes.

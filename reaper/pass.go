@@ -25,8 +25,6 @@ type Pass struct {
 	// Memory is what earlier passes remember; Status and Run leave in it what the
 	// next one should.
 	Memory Memory
-	// CutOffs are those of earlier passes, whose return is looked for.
-	CutOffs []CutOff
 	// Approve, when set, is shown the decided report before anything is
 	// signalled, if something is due. What it is not shown is not signalled.
 	Approve func(Report) (bool, error)
@@ -62,7 +60,6 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 	if len(p.Policy.Instances) > 0 {
 		r.Instances = slices.DeleteFunc(r.Instances, func(in Instance) bool { return !slices.Contains(p.Policy.Instances, in.Name) })
 	}
-	p.lookForReturns(ctx, &r)
 	return Foresee(Decide(r, p.Policy), p.Policy, p.Timing), err
 }
 
@@ -75,7 +72,6 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	if err != nil {
 		return r, err
 	}
-	p.logReturns(r)
 	budget := p.Timing.PassTimeout
 	if budget > 0 {
 		budget = max(time.Millisecond, budget-(p.Host.Kernel().Boottime()-began))
@@ -91,10 +87,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 			continue
 		}
 		x := p.newExecution(r, *in, approved, budget)
-		wg.Go(func() {
-			*in = x.run(ctx)
-			in.cutOff = x.cutOff(*in)
-		})
+		wg.Go(func() { *in = x.run(ctx) })
 	}
 	wg.Wait()
 	r.Summary = Summarize(r)

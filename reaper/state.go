@@ -25,9 +25,6 @@ type State struct {
 	Memory   Memory   `json:"memory"` // of the boot BootID names; never nil
 	Counters Counters `json:"counters"`
 
-	// CutOffs are the clients whose return is still to be counted.
-	CutOffs []CutOff `json:"cut_offs,omitempty"`
-
 	// Open is a run that has signalled and not ended yet, or died.
 	Open *OpenRun `json:"open,omitempty"`
 
@@ -144,11 +141,10 @@ func parseState(content []byte, bootID string, now time.Time, boottime time.Dura
 		state.Open.Signals = map[string]map[string]uint64{}
 	}
 	if state.BootID != bootID || bootID == "" {
-		state.Memory, state.CutOffs = nil, nil // pids and CLOCK_BOOTTIME began again
+		state.Memory = nil // pids and CLOCK_BOOTTIME began again
 	}
 	state.BootID = bootID
 	state.Memory = state.Memory.possible(boottime)
-	state.CutOffs = possibleCutOffs(state.CutOffs, boottime)
 	return state, nil
 }
 

@@ -123,6 +123,8 @@ func TestMemory(t *testing.T) {
 		{"of this very moment is kept", fmt.Sprintf(withOneEntry, `{"Residual":3600000000000,"Superseded":3600000000000}`), thisBoot, remembers(Seen{Residual: bootAge, Superseded: bootAge})},
 		{"of when it was superseded is dropped where it is of the next hour", fmt.Sprintf(withOneEntry, `{"Residual":3000000000000,"Superseded":3600000000001}`), thisBoot, remembers(Seen{Residual: 50 * time.Minute})},
 		{"of when it was superseded is dropped where it is of before the boot", fmt.Sprintf(withOneEntry, `{"Residual":3000000000000,"Superseded":-1}`), thisBoot, remembers(Seen{Residual: 50 * time.Minute})},
+		{"beside what an earlier version kept of clients is kept", strings.Replace(fmt.Sprintf(withOneEntry, `{"Stranded":true}`), `"counters":{"runs":7}`,
+			`"counters":{"runs":7,"units":{"web":{"followed_connections":3,"returned_connections":2}}},"cut_offs":[{"unit":"web","at_nanoseconds":1,"peers":[{"peer":"10.0.0.7","port":443,"ended":3,"others":1}]}]`, 1), thisBoot, remembers(Seen{Stranded: true})},
 		{"that is null is empty", wellFormed + `,"memory":null}`, thisBoot, Memory{}},
 	}
 	for _, tt := range tests {

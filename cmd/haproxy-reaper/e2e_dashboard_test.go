@@ -40,7 +40,6 @@ var quiet = map[string]bool{
 	`panel "Agents", query C`:        true, // failed passes
 	`panel "Failures", query A`:      true,
 	`panel "Failures", query B`:      true,
-	`panel "Came back", query B`:     true, // the clients of this story do not; those of e2e_returns_test.go do
 }
 
 // A host with two services: a live agent looks after one and is scraped, one in

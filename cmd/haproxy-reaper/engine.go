@@ -53,7 +53,6 @@ func newHostEngine(s passSettings) engine {
 		MasterSocket: c.masterSocket,
 		Clients:      bool(c.clients) && c.command.name == "status",
 		Memory:       s.earlier.Memory,
-		CutOffs:      s.earlier.CutOffs,
 		Approve:      s.approve,
 		Step:         s.step,
 		Drained:      s.drained,

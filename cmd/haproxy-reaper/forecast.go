@@ -45,7 +45,7 @@ func portWords(f *reaper.Forecast) string {
 		}
 	}
 	if others > 0 {
-		list = append(list, fmt.Sprintf("unix sockets: %d", others))
+		list = append(list, fmt.Sprintf("elsewhere: %d", others))
 	}
 	if len(list) == 0 {
 		return ""
@@ -63,15 +63,4 @@ func paceWords(f *reaper.Forecast) string {
 		line += fmt.Sprintf(" and then %d at once", f.AtOnce)
 	}
 	return line
-}
-
-// returnSentences say who has come back of those that earlier passes have cut
-// off.
-func returnSentences(in *reaper.Instance) []string {
-	var lines []string
-	for _, r := range in.Returns {
-		lines = append(lines, fmt.Sprintf("%d of %s of %s that a reap ended %s ago are back",
-			r.Returned, plural(r.Ended, "client connection", "client connections"), escape(in.Name), duration(seconds(r.AfterSeconds))))
-	}
-	return lines
 }

@@ -36,7 +36,6 @@ func sentences(r *reaper.Report) []string {
 		if line := forecastSentence(instance); line != "" {
 			lines = append(lines, line)
 		}
-		lines = append(lines, returnSentences(instance)...)
 	}
 	return lines
 }
