@@ -46,6 +46,7 @@ func (s *service) makeOld(client net.Conn) process {
 func TestClientThatHasFinishedSendingAndStillDownloadsIsAClient(t *testing.T) {
 	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model, backend: b.serve(func(c net.Conn) {
+			io.WriteString(c, "ask\n")
 			io.Copy(io.Discard, c) // the whole request
 			for tick := time.NewTicker(20 * time.Millisecond); ; {
 				if _, err := c.Write([]byte("part of the answer\n")); err != nil {
@@ -55,13 +56,7 @@ func TestClientThatHasFinishedSendingAndStillDownloadsIsAClient(t *testing.T) {
 				<-tick.C
 			}
 		})})
-		c := b.connect(s.address)
-		if _, err := io.WriteString(c, "all that I want\n"); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
+		c := b.asks(s.address)
 		downloads := func() error {
 			part := bytes.Repeat([]byte("part of the answer\n"), 10)
 			c.SetReadDeadline(time.Now().Add(bedPatience))
@@ -184,13 +179,12 @@ func TestConnectionThatWasResetIsNoClient(t *testing.T) {
 func TestClientThatHasFinishedSendingIsDrained(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
 		s := b.startService("web", setup{backend: b.serve(func(c net.Conn) {
+			io.WriteString(c, "ask\n")
 			io.Copy(io.Discard, c)
 			io.WriteString(c, "the beginning of a long answer\n")
 			<-b.t.Context().Done()
 		})})
-		c := b.connect(s.address)
-		c.CloseWrite()
-		c.SetReadDeadline(time.Now().Add(bedPatience))
+		c := b.asks(s.address)
 		if _, err := io.ReadFull(c, make([]byte, 31)); err != nil {
 			t.Fatal(err)
 		}
@@ -205,6 +199,23 @@ func TestClientThatHasFinishedSendingIsDrained(t *testing.T) {
 		}
 		b.stay(without(before, old)...)
 	})
+}
+
+// asks connects, waits to be asked, and says all that it wants to say.
+func (b *bed) asks(address string) *net.TCPConn {
+	b.t.Helper()
+	c := b.connect(address)
+	c.SetReadDeadline(time.Now().Add(bedPatience))
+	if _, err := io.ReadFull(c, make([]byte, len("ask\n"))); err != nil {
+		b.t.Fatal("not asked: ", err)
+	}
+	if _, err := io.WriteString(c, "all that I want\n"); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		b.t.Fatal(err)
+	}
+	return c
 }
 
 // connect is dial of a TCP address.

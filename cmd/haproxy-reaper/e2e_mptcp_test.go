@@ -67,7 +67,8 @@ func TestClientOfMPTCPWhoseFirstPathIsGonePausesNoActive(t *testing.T) {
 				if err := echo(c); err != nil {
 					t.Fatal("the other path: ", err)
 				}
-				a := s.reapsExactly(old)
+				s.reapsExactly(old)
+				a := b.agent("status").exits(0)
 				if got := a.side(s.active(), "client"); got != nil && got != float64(1) {
 					t.Errorf("clients of the active: %v, want 1 or null", got)
 				}
