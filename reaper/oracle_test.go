@@ -100,6 +100,11 @@ func (o oracle) settled(in *instance) bool {
 
 // isPaused: no listener, but one that may come back.
 func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
+	for _, l := range p.Sockets.Unused {
+		if !o.listensThroughNothing(in, l) {
+			return false
+		}
+	}
 	return !listens(p) && len(p.Sockets.Paused) > 0
 }
 
@@ -150,22 +155,23 @@ func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
 
 // holdsNoListener: rule 5.
 func (o oracle) holdsNoListener(in *instance, p *inspect.Process) bool {
-	return p.Sockets != nil && p.Sockets.Proof && !listens(p) && len(p.Sockets.Paused) == 0 && !o.listensOnUDP(in, p)
+	if p.Sockets == nil || !p.Sockets.Proof || listens(p) || len(p.Sockets.Paused) > 0 || len(p.Sockets.Bound) > 0 {
+		return false
+	}
+	for _, l := range p.Sockets.Unused {
+		if !o.listensThroughNothing(in, l) {
+			return false
+		}
+	}
+	return true
 }
 
-func (o oracle) listensOnUDP(in *instance, p *inspect.Process) bool {
-	for _, b := range p.Sockets.Bound {
-		if b.Port < 32768 || b.Port > 60999 || o.configured == nil || o.configured.Unknown || o.configured.Ports[b.Port] {
+// listensThroughNothing tells a socket that somebody passed to the service and that
+// no HAProxy accepts through: it is nothing to the worker while the active has it.
+func (o oracle) listensThroughNothing(in *instance, l inspect.Listener) bool {
+	for _, a := range o.active(in) {
+		if a.Sockets != nil && a.Sockets.Inodes[l.Inode] {
 			return true
-		}
-		for _, q := range append(slices.Clone(in.members), in.disturbers...) {
-			if q == p || q.Sockets == nil {
-				continue
-			}
-			same := func(other inspect.Listener) bool { return other.Address == b.Address }
-			if q.Sockets.Inodes[b.Inode] || slices.ContainsFunc(q.Sockets.Bound, same) {
-				return true
-			}
 		}
 	}
 	return false

@@ -151,19 +151,23 @@ func (c *classifier) listed(p *inspect.Process) bool {
 }
 
 // connectedTo tells whether a process has a connection on an address that one of
-// some others listens on.
+// some others listens on. A connection whose client has gone does not count.
 func connectedTo(p *inspect.Process, others []*inspect.Process) bool {
 	if p.Sockets == nil {
 		return false
 	}
+	at := served(nil)
 	for _, o := range others {
 		if o.Sockets == nil {
 			continue
 		}
 		for _, l := range o.Sockets.Listening {
-			if p.Sockets.Ports[l.Port].Connections > 0 || l.Network == "unix" && p.Sockets.Unix[l.Address] > 0 {
-				return true
-			}
+			at.add(l)
+		}
+	}
+	for end := range p.Sockets.Ends {
+		if end.Network != inspect.NetworkDatagram && !end.Gone && at.holds(end) {
+			return true
 		}
 	}
 	return false

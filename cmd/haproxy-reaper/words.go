@@ -134,10 +134,44 @@ func dueWords(p *reaper.Process, now time.Time) string {
 
 // connectionWords is the number of clients that a termination cuts off.
 func connectionWords(p *reaper.Process) string {
-	if p.Connections.Client == nil {
+	c := p.Connections
+	if c.Client == nil {
 		return "client connections unknown"
 	}
-	return plural(*p.Connections.Client, "client connection", "client connections")
+	line := plural(*c.Client, "client connection", "client connections")
+	if c.Former != nil && *c.Former > 0 {
+		line += fmt.Sprintf(", %d of a former listener", *c.Former)
+	}
+	switch {
+	case c.Unknown == nil:
+		line += ", perhaps more"
+	case *c.Unknown > 0:
+		line += fmt.Sprintf(", %d unknown", *c.Unknown)
+	}
+	return line
+}
+
+// otherClientWords says of which clients the count of clients does not tell; "" where
+// there are none.
+func otherClientWords(p *reaper.Process) string {
+	c := p.Connections
+	if c.Client == nil || !isOldWorker(p) {
+		return ""
+	}
+	var list []string
+	if c.Former != nil && *c.Former > 0 {
+		list = append(list, plural(*c.Former, "client", "clients")+" of a listener that the active no longer has")
+	}
+	switch {
+	case c.Unknown == nil:
+		list = append(list, "connections that may be clients' or lead to servers")
+	case *c.Unknown > 0:
+		list = append(list, plural(*c.Unknown, "client", "clients")+" that no socket tells apart")
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return "besides: " + strings.Join(list, ", ")
 }
 
 // duration has the two largest units, as in 3d2h, 2h10m, 12m, 9s.
