@@ -30,10 +30,7 @@ func (c *classifier) process(m member, role Role) Process {
 		p.ResidualSeconds = &seconds
 	}
 	if m.Sockets != nil {
-		p.Listeners = []string{}
-		for _, l := range c.listeners(m.Process) {
-			p.Listeners = append(p.Listeners, l.Network+" "+unixName(l.Address))
-		}
+		p.Listeners = c.listeners(m.Process)
 		c.connections(&p, m.Process)
 		p.Clients = c.clients(m, role)
 	}
@@ -43,10 +40,20 @@ func (c *classifier) process(m member, role Role) Process {
 	return p
 }
 
-// listeners are those of a process, without what may be a client.
-func (c *classifier) listeners(p *inspect.Process) []inspect.Listener {
-	all := slices.Concat(p.Sockets.Listening, c.unheld(p), p.Sockets.Bound)
-	return slices.DeleteFunc(all, func(l inspect.Listener) bool { return l.Unsure })
+// listeners are those of a process in words. What may be a client's keeps an old worker
+// from being signalled, and is named for that; of the active it says nothing.
+func (c *classifier) listeners(p *inspect.Process) []string {
+	list := []string{}
+	for _, l := range slices.Concat(p.Sockets.Listening, c.unheld(p), p.Sockets.Bound) {
+		text := l.Network + " " + unixName(l.Address)
+		switch {
+		case !l.Unsure:
+			list = append(list, text)
+		case !slices.Contains(c.active, p):
+			list = append(list, text+" (or a client's)")
+		}
+	}
+	return list
 }
 
 // connections counts the connections by side, and those of clients by local port.
