@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +19,8 @@ import (
 // accepts a connection and never answers.
 const askTimeout = time.Second
 
-// ErrNoCLI says that an instance has no master CLI that we could ask.
+// ErrNoCLI says that an instance has no master CLI that we could ask. What wraps
+// it says why.
 var ErrNoCLI = errors.New("no master CLI")
 
 // AskMaster asks a master's CLI about its workers and leaves each one's answer
@@ -76,7 +78,7 @@ func eachWorker(workers []*Process, ask func(*Process) error) error {
 
 // cliAddress finds where a master's CLI listens. A path is the master's own, so
 // it is followed from its root or working directory; an abstract or TCP address
-// only means something in its network namespace.
+// only means something in its network namespace. The error wraps ErrNoCLI.
 func (h *Host) cliAddress(s Snapshot, master *Process, socket string) (network, address string, err error) {
 	if socket == "none" {
 		return "", "", ErrNoCLI
@@ -84,46 +86,85 @@ func (h *Host) cliAddress(s Snapshot, master *Process, socket string) (network, 
 	if socket != "" {
 		return "unix", socket, nil
 	}
-	network, address = splitAddress(master.Command.MasterSocket)
-	switch {
-	case address == "":
+	text := master.Command.MasterSocket
+	if text == "" {
 		return "", "", ErrNoCLI
+	}
+	network, address, err = parseMasterSocket(text)
+	switch {
+	case err != nil:
+		return "", "", fmt.Errorf("%w: -S %s %w", ErrNoCLI, text, err)
 	case network == "unix" && strings.HasPrefix(address, "/"):
 		address = procPath(master.PID, "root") + address
 	case network == "unix" && !strings.HasPrefix(address, "@"):
 		address = procPath(master.PID, "cwd/") + address
 	case master.NetNS != s.NetNS:
-		return "", "", fmt.Errorf("%w: %s is in another network namespace", ErrNoCLI, address)
+		return "", "", fmt.Errorf("%w: %s is in another network namespace", ErrNoCLI, ShownName(address))
 	}
 	return network, address, nil
 }
 
-// splitAddress reads an address as HAProxy's -S takes it (management.txt, "-S";
-// configuration.txt, "bind").
-func splitAddress(text string) (network, address string) {
-	switch {
-	case text == "":
-		return "", ""
-	case strings.HasPrefix(text, "/"):
-		return "unix", text
+// parseMasterSocket reads an address as HAProxy's -S takes it, and returns where
+// to connect to: network "unix" with a path or an abstract name ("@" first), or
+// "tcp" with the number of an address and a port. No name is ever left to be
+// looked up. The error reads on from the address, and says why it leads nowhere.
+// The grammar is that of HAProxy's str2sa_range (management.txt, "-S";
+// configuration.txt, "bind"), tried on 2.2 to 3.4.
+func parseMasterSocket(text string) (network, address string, err error) {
+	if strings.HasPrefix(text, "/") {
+		return "unix", text, nil
 	}
-	family, rest, found := strings.Cut(text, "@")
+	if strings.Contains(text, "$") {
+		return "", "", errors.New("holds a variable of HAProxy's environment")
+	}
+	family, rest, found := strings.Cut(strings.TrimPrefix(text, "stream+"), "@")
 	if !found {
-		return "tcp", text
+		family, rest = "", family
 	}
 	switch family {
-	case "unix":
-		return "unix", rest
+	case "unix", "uxst":
+		return "unix", rest, nil
 	case "abns":
 		// HAProxy pads an abstract name with NULs to the whole of sun_path.
 		const name = 107
-		return "unix", "@" + rest + strings.Repeat("\x00", max(0, name-len(rest)))
+		return "unix", "@" + rest + strings.Repeat("\x00", max(0, name-len(rest))), nil
 	case "abnsz":
-		return "unix", "@" + rest
-	case "ipv4", "ipv6", "tcp", "tcp4", "tcp6":
-		return "tcp", rest
+		return "unix", "@" + rest, nil
+	case "", "ip", "ipv4", "tcp", "tcp4", "mptcp", "mptcp4":
+		address, err = parseTCP(rest, "127.0.0.1")
+		return "tcp", address, err
+	case "ipv6", "tcp6", "mptcp6":
+		address, err = parseTCP(rest, "::1")
+		return "tcp", address, err
+	case "fd", "sockpair":
+		return "", "", errors.New("is a descriptor, and does not tell its address")
 	}
-	return "", ""
+	return "", "", errors.New("is of no kind that is known")
+}
+
+// parseTCP reads an address with a port, which stands behind the last colon, and
+// returns one that net.Dial looks up by no name. Of a master that listens on every
+// address any is HAProxy's: loopback then.
+func parseTCP(text, loopback string) (string, error) {
+	colon := strings.LastIndexByte(text, ':')
+	port, err := strconv.ParseUint(text[colon+1:], 10, 16)
+	if colon < 0 || err != nil || port == 0 {
+		return "", errors.New("has no port of its own")
+	}
+	host := strings.TrimSuffix(strings.TrimPrefix(text[:colon], "["), "]")
+	if host == "" || host == "*" {
+		host = loopback
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return "", errors.New("is by the name of a host, which is not looked up")
+	case ip == netip.IPv4Unspecified():
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case ip.IsUnspecified():
+		ip = netip.IPv6Loopback()
+	}
+	return netip.AddrPortFrom(ip, uint16(port)).String(), nil
 }
 
 // EachConnection visits the local address of each connection of our own network

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 )
 
@@ -53,3 +54,26 @@ func IsSessionUnit(unit string) bool {
 	return strings.HasPrefix(unit, "session-") && strings.HasSuffix(unit, ".scope") ||
 		strings.HasPrefix(unit, "user@") && strings.HasSuffix(unit, ".service")
 }
+
+// ContainerOf is the container, or else the pod, that a cgroup path names, "" for
+// none. It is the first 12 characters of a container's id, as container tools
+// print it, or the pod's uid. A path names a container by 64 hexadecimal digits,
+// alone or in a scope (docker-ID.scope, cri-containerd-ID.scope), and a pod by
+// podUID, in which systemd's driver writes "_" for "-".
+func ContainerOf(cgroup string) string {
+	pod := ""
+	for component := range strings.SplitSeq(cgroup, "/") {
+		if m := containerID.FindStringSubmatch(component); m != nil {
+			return m[1][:12]
+		}
+		if m := podUID.FindStringSubmatch(component); m != nil {
+			pod = strings.ReplaceAll(m[1], "_", "-")
+		}
+	}
+	return pod
+}
+
+var (
+	containerID = regexp.MustCompile(`^(?:.*[-:])?([0-9a-f]{64})(?:\.scope)?$`)
+	podUID      = regexp.MustCompile(`^(?:.*-)?pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?$`)
+)

@@ -90,3 +90,24 @@ func FuzzParseCgroup(f *testing.F) {
 		}
 	})
 }
+
+func TestAContainerIsKnownByItsCgroup(t *testing.T) {
+	const id = "4f3ac0e1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d"
+	for _, tt := range []struct{ name, path, want string }{
+		{"docker, cgroupfs", "/docker/" + id, "4f3ac0e1a2b3"},
+		{"docker, systemd", "/system.slice/docker-" + id + ".scope", "4f3ac0e1a2b3"},
+		{"podman", "/machine.slice/libpod-" + id + ".scope/container", "4f3ac0e1a2b3"},
+		{"Kubernetes, cgroupfs", "/kubepods/burstable/pod0f4b6a4e-1c2d-4e5f-8a9b-0c1d2e3f4a5b/" + id, "4f3ac0e1a2b3"},
+		{"Kubernetes, containerd with a colon", "/kubepods-pod0f4b6a4e_1c2d_4e5f_8a9b_0c1d2e3f4a5b.slice:cri-containerd:" + id, "4f3ac0e1a2b3"},
+		{"a pod alone, systemd", "/kubepods.slice/kubepods-burstable-pod0f4b6a4e_1c2d_4e5f_8a9b_0c1d2e3f4a5b.slice", "0f4b6a4e-1c2d-4e5f-8a9b-0c1d2e3f4a5b"},
+		{"a service", "/system.slice/haproxy.service", ""},
+		{"something hexadecimal that is too short", "/docker/4f3ac0e1a2b3", ""},
+		{"the root", "/", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := ContainerOf(tt.path); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

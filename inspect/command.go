@@ -3,6 +3,8 @@ package inspect
 import (
 	"bytes"
 	"math"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,6 +17,7 @@ type Command struct {
 	Args []string // all of them, the program's name first
 
 	Config       []string // values of -f and what follows --, files or directories
+	ChangeDir    string   // value of the last -C, which relative paths start from; "" without one
 	Finish       []int    // pids of -sf and -st, in the PID namespace of the process
 	MasterSocket string   // address of the first -S without its bind options, "" without one
 	MasterWorker bool     // -W, -Ws; the configuration keyword master-worker cannot be seen here
@@ -41,6 +44,8 @@ func ParseCommand(cmdline []byte) Command {
 			}
 		case o.name == "-f":
 			c.Config = append(c.Config, o.values...)
+		case o.name == "-C" && len(o.values) > 0:
+			c.ChangeDir = o.values[0]
 		case o.name == "-S" && c.MasterSocket == "" && len(o.values) > 0:
 			c.MasterSocket, _, _ = strings.Cut(o.values[0], ",")
 		case o.name == "-W":
@@ -54,21 +59,52 @@ func ParseCommand(cmdline []byte) Command {
 	return c
 }
 
-// Identity is what stays the same from one reload of a service to the next: its
-// arguments without -sf and -st and their pids, and without -x and its socket,
-// joined by NULs. The program's name is left out, because the same service is
-// started by path here and by name there.
-func (c Command) Identity() string {
+// Identity is what the starts of one service have in common, as parsed options.
+// It leaves out the program's path, -sf, -st, -x, the pid file and the order of
+// independent options. Configuration paths are resolved from dir, see
+// ConfigPaths, and keep their order. Two services may have one identity: a
+// variable in the configuration can set their ports apart.
+func (c Command) Identity(dir string) string {
 	if len(c.Args) == 0 {
 		return ""
 	}
 	var same []string
 	for _, o := range options(c.Args[1:]) {
-		if o.name != "-sf" && o.name != "-st" && o.name != "-x" {
-			same = append(append(same, o.arg), o.values...)
+		switch o.name {
+		case "-sf", "-st", "-x", "-p", "-C", "-f", "--":
+		default:
+			same = append(same, strings.Join(append([]string{o.arg}, o.values...), "\x00"))
 		}
 	}
+	slices.Sort(same)
+	same = slices.Compact(same)
+	for _, path := range c.ConfigPaths(dir) {
+		same = append(same, "-f", path)
+	}
 	return strings.Join(same, "\x00")
+}
+
+// ConfigPaths are the configuration's paths, made absolute by -C or by dir, the
+// working directory of the process. A relative path stays as it is where both
+// are unknown.
+func (c Command) ConfigPaths(dir string) []string {
+	if path.IsAbs(c.ChangeDir) {
+		dir = c.ChangeDir
+	}
+	list := make([]string, 0, len(c.Config))
+	for _, name := range c.Config {
+		if dir != "" && !path.IsAbs(name) {
+			name = path.Join(dir, name)
+		}
+		list = append(list, path.Clean(name))
+	}
+	return list
+}
+
+// needsDir tells whether the working directory is part of what the arguments
+// mean.
+func (c Command) needsDir() bool {
+	return !path.IsAbs(c.ChangeDir) && slices.ContainsFunc(c.Config, func(name string) bool { return !path.IsAbs(name) })
 }
 
 // option is one argument and those that belong to it.

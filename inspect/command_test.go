@@ -131,13 +131,18 @@ func TestIdentityIsTheSameAfterAReload(t *testing.T) {
 		"haproxy -st 1 -Ws -f /a.cfg -p /p",
 		"haproxy -Ws -f /a.cfg -p /p -sf 3639 -x /path/stats.sock",
 		"haproxy -Ws -x /dev/null -f /a.cfg -sf -p /p",
+		"haproxy -f /a.cfg -p /other -Ws",
+		"haproxy -Ws -C / -f a.cfg",
+		"haproxy -Ws -f a.cfg",
+		"haproxy -Ws -- /x/../a.cfg",
+		"haproxy -Ws -Ws -f /a.cfg",
 	}
-	want := ParseCommand(cmdline(same[0])).Identity()
-	if want != "-Ws\x00-f\x00/a.cfg\x00-p\x00/p" {
+	want := ParseCommand(cmdline(same[0])).Identity("/")
+	if want != "-Ws\x00-f\x00/a.cfg" {
 		t.Errorf("got %q", want)
 	}
 	for _, line := range same {
-		if got := ParseCommand(cmdline(line)).Identity(); got != want {
+		if got := ParseCommand(cmdline(line)).Identity("/"); got != want {
 			t.Errorf("%s: got %q, want %q", line, got, want)
 		}
 	}
@@ -147,10 +152,32 @@ func TestIdentityIsTheSameAfterAReload(t *testing.T) {
 		"haproxy -Ws -f /a.cfg -p -sf 1",
 		"haproxy -Ws -f /a.cfg -p /p -- -sf 1",
 		"haproxy -Ws -f /a.cfg /p -p",
+		"haproxy -Ws -C /etc -f a.cfg",
+		"haproxy -Ws -f /a.cfg -f /b.cfg",
 	} {
-		if got := ParseCommand(cmdline(line)).Identity(); got == want {
+		if got := ParseCommand(cmdline(line)).Identity("/"); got == want {
 			t.Errorf("%s: is taken for the same service", line)
 		}
+	}
+}
+
+func TestPathsOfAConfigurationAreResolved(t *testing.T) {
+	for _, tt := range []struct {
+		name, line, dir string
+		want            []string
+	}{
+		{"an absolute path is what it is", "haproxy -f /a/b.cfg", "/x", []string{"/a/b.cfg"}},
+		{"a relative path starts from the working directory", "haproxy -f b.cfg -f ../c.cfg", "/x/y", []string{"/x/y/b.cfg", "/x/c.cfg"}},
+		{"-C comes before the working directory", "haproxy -C /etc -f b.cfg", "/x", []string{"/etc/b.cfg"}},
+		{"after a relative -C the working directory is there already", "haproxy -C etc -f b.cfg", "/x/etc", []string{"/x/etc/b.cfg"}},
+		{"a relative path stays where the directory is not known", "haproxy -f ./b.cfg", "", []string{"b.cfg"}},
+		{"the order of the files stays", "haproxy -f /2 -f /1 -- /0", "", []string{"/2", "/1", "/0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := ParseCommand(cmdline(tt.line)).ConfigPaths(tt.dir); !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 
@@ -175,7 +202,7 @@ func FuzzParseCommand(f *testing.F) {
 		// What a reload puts before the arguments changes nothing but the list.
 		reloaded := slices.Insert(slices.Clone(c.Args), 1, "-sf", "17", "-x", "sockpair@3")
 		r := ParseCommand([]byte(strings.Join(reloaded, "\x00") + "\x00"))
-		if got, want := r.Identity(), c.Identity(); got != want {
+		if got, want := r.Identity(""), c.Identity(""); got != want {
 			t.Errorf("identity %q after a reload, %q before", got, want)
 		}
 		if !slices.Equal(r.Finish, append([]int{17}, c.Finish...)) || !slices.Equal(r.Config, c.Config) {

@@ -64,10 +64,14 @@ func FuzzParseInodeLink(f *testing.F) {
 	})
 }
 
-func FuzzSplitAddress(f *testing.F) {
+func FuzzParseMasterSocket(f *testing.F) {
 	f.Add("abns@haproxy")
+	f.Add("ipv6@:::9995")
 	f.Fuzz(func(t *testing.T, text string) {
-		network, address := splitAddress(text)
+		network, address, err := parseMasterSocket(text)
+		if err != nil {
+			return
+		}
 		switch network {
 		case "unix":
 			// Whatever the name, what is dialled is no other path than it says.
@@ -75,12 +79,9 @@ func FuzzSplitAddress(f *testing.F) {
 				t.Errorf("%q is at %q", text, address)
 			}
 		case "tcp":
-			if !strings.HasSuffix(text, address) {
-				t.Errorf("%q is at %q", text, address)
-			}
-		case "":
-			if address != "" {
-				t.Errorf("%q is at %q of no network", text, address)
+			// Nothing is left for a resolver.
+			if at, err := netip.ParseAddrPort(address); err != nil || at.Port() == 0 || at.Addr().IsUnspecified() {
+				t.Errorf("%q is at %q: %v", text, address, err)
 			}
 		default:
 			t.Errorf("%q is of network %q", text, network)

@@ -25,6 +25,9 @@ type Kernel interface {
 	// regular file is opened at all, and what a symbolic link to one leads to:
 	// /dev/null is empty, all else is ErrNotRegular.
 	ReadFile(path string, limit int) ([]byte, error)
+	// ReadHead is ReadFile of a file whose beginning may be enough: it ends after
+	// the read(2) with which enough, shown all that was read by then, says so.
+	ReadHead(path string, limit int, enough func(read []byte) bool) ([]byte, error)
 	// ReadDir lists the names in a directory, in order, and opens nothing else; more
 	// than 10,000 are an error (unix.EFBIG).
 	ReadDir(path string) ([]string, error)

@@ -42,7 +42,11 @@ func (Linux) Pids(ctx context.Context) ([]int, error) {
 
 // ReadFile reads without the stat and the growing buffer of os.ReadFile: files
 // of /proc have no size, and most of ours fit one read.
-func (Linux) ReadFile(path string, limit int) ([]byte, error) {
+func (l Linux) ReadFile(path string, limit int) ([]byte, error) {
+	return l.ReadHead(path, limit, func([]byte) bool { return false })
+}
+
+func (Linux) ReadHead(path string, limit int, enough func([]byte) bool) ([]byte, error) {
 	fd, err := openRegular(path)
 	if err != nil || fd < 0 {
 		return nil, err
@@ -66,6 +70,9 @@ func (Linux) ReadFile(path string, limit int) ([]byte, error) {
 			return buf, nil
 		}
 		buf = buf[:len(buf)+n]
+		if enough(buf) {
+			return buf, nil
+		}
 	}
 }
 

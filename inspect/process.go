@@ -87,7 +87,7 @@ func (h *Host) readFacts(p *Process) {
 	}
 	read("start time", "stat", factLimit, func(b []byte) error {
 		st, err := parseStat(b)
-		p.Comm, p.State, p.PPID, p.Session, p.StartTicks = st.comm, st.state, st.ppid, st.session, st.startTicks
+		p.Comm, p.State, p.PPID, p.Session, p.StartTicks, p.Forked = st.comm, st.state, st.ppid, st.session, st.startTicks, st.forked
 		return err
 	})
 	read("signal masks", "status", factLimit, func(b []byte) error {
@@ -120,6 +120,11 @@ func (h *Host) readFacts(p *Process) {
 		p.HAProxy = h.matchesExe(p.Exe)
 	}
 	var err error
+	if p.HAProxy && p.Command.needsDir() {
+		if p.Dir, err = h.workingDir(p.PID); err != nil {
+			fail("working directory", "cwd", err)
+		}
+	}
 	if p.PIDNS, err = h.namespace(procPath(p.PID, "ns/pid")); err != nil {
 		fail("PID namespace", "ns/pid", err)
 	}
@@ -129,6 +134,24 @@ func (h *Host) readFacts(p *Process) {
 	if p.MntNS, err = h.namespace(procPath(p.PID, "ns/mnt")); err != nil {
 		fail("mount namespace", "ns/mnt", err)
 	}
+}
+
+// workingDir is the working directory of a process, from its own root. It is ""
+// where the process is in its root directory and that is not the host's:
+// HAProxy's `chroot` moves it there, and says no more where it was started.
+func (h *Host) workingDir(pid int) (string, error) {
+	cwd, err := h.kernel.Readlink(procPath(pid, "cwd"))
+	if err != nil {
+		return "", err
+	}
+	root, err := h.kernel.Readlink(procPath(pid, "root"))
+	switch {
+	case err != nil || root == "/":
+		return cwd, err
+	case cwd == root:
+		return "", nil
+	}
+	return strings.TrimPrefix(cwd, root), nil
 }
 
 // namespace reads the inode number in a link such as "net:[4026531840]".

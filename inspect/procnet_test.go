@@ -1,11 +1,16 @@
 package inspect
 
 import (
+	"bytes"
+	"net"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -146,6 +151,135 @@ func TestParseNetOfThisHost(t *testing.T) {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
+}
+
+// A container's namespace may have a million connections: its listeners are read
+// without them.
+func TestTheListenersOfANamespaceAreReadWithoutItsConnections(t *testing.T) {
+	const many = 500
+	first := listen(t, "tcp4", "127.0.0.1:0")
+	for range many {
+		client, err := net.Dial("tcp4", first.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		server, err := first.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+	}
+	want := map[uint64]bool{inodeOf(t, first.(syscall.Conn)): true}
+	for range 100 { // more than one read(2) tells, and younger than the connections
+		want[inodeOf(t, listen(t, "tcp4", "127.0.0.1:0").(syscall.Conn))] = true
+	}
+	b, err := readNetTable(Linux{}, "/proc/self/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(b, []byte{'\n'}); n > 600 {
+		t.Errorf("%d rows were read, of %d listeners and some %d connections", n, len(want), 2*many)
+	}
+	list, err := parseNetTCP(b, "tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range list {
+		delete(want, l.Inode)
+	}
+	if len(want) > 0 {
+		t.Errorf("%d listeners are not there", len(want))
+	}
+}
+
+func TestATableIsReadAsFarAsItsFirstConnection(t *testing.T) {
+	const (
+		listens  = "   0: 00000000:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 7 1 0\n"
+		connects = "   1: 0100007F:01BB 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 8 1 0\n"
+	)
+	for _, tt := range []struct{ name, table, want string }{
+		{"one connection tells that no listener follows", tcpHeading + listens + connects + connects, tcpHeading + listens + connects},
+		{"a row that is read in part tells nothing yet", tcpHeading + listens + connects[:60], tcpHeading + listens + connects[:60]},
+		{"listeners alone are read to the end", tcpHeading + listens + listens, tcpHeading + listens + listens},
+		{"a heading alone is", tcpHeading, tcpHeading},
+		{"and so is nothing", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := readNetTable(byteForByte{text: tt.table}, "/proc/7/net/tcp")
+			if err != nil || string(got) != tt.want {
+				t.Errorf("%v: read %q, want %q", err, got, tt.want)
+			}
+		})
+	}
+	t.Run("another table is read to the end", func(t *testing.T) {
+		table := unixHeading + connects + connects
+		got, err := readNetTable(byteForByte{text: table}, "/proc/7/net/unix")
+		if err != nil || string(got) != table {
+			t.Errorf("%v: read %q", err, got)
+		}
+	})
+}
+
+func TestATableOfIPv6IsReadWhereThereMayBeSocketsOfIt(t *testing.T) {
+	const listens = "   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 7 1 0\n"
+	for _, tt := range []struct {
+		name, sockstat string
+		want           int
+	}{
+		{"where the kernel counts none", "TCP6: inuse 0\nUDP6: inuse 3\n", 0},
+		{"where it counts one", "TCP6: inuse 1\nUDP6: inuse 0\n", 1},
+		{"where it counts ten", "TCP6: inuse 10\nUDP6: inuse 0\n", 1},
+		{"where it does not tell", "", 1},
+		{"where it tells something else", "UDP6: inuse 0\n", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := readNetTable(byteForByte{text: tcpHeading + listens, sockstat: tt.sockstat}, "/proc/7/net/tcp6")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if list, err := parseNetTCP(b, "tcp"); err != nil || len(list) != tt.want {
+				t.Errorf("%v: %v, want %d", err, list, tt.want)
+			}
+		})
+	}
+	t.Run("of this host, with a socket of IPv6 and without connections of it", func(t *testing.T) {
+		inode := inodeOf(t, listen(t, "tcp6", "[::1]:0").(syscall.Conn))
+		b, err := readNetTable(Linux{}, "/proc/self/net/tcp6")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := parseNetTCP(b, "tcp")
+		if err != nil || !slices.ContainsFunc(list, func(l Listener) bool { return l.Inode == inode }) {
+			t.Errorf("%v: %v, without the listener %d", err, list, inode)
+		}
+	})
+}
+
+// byteForByte is one file, of which every read(2) tells one byte more, and
+// sockstat6, which cannot be read where it is empty.
+type byteForByte struct {
+	Linux
+	text, sockstat string
+}
+
+func (k byteForByte) ReadFile(path string, _ int) ([]byte, error) {
+	switch {
+	case !strings.HasSuffix(path, "/sockstat6"):
+		return []byte(k.text), nil
+	case k.sockstat == "":
+		return nil, unix.ENOENT
+	}
+	return []byte(k.sockstat), nil
+}
+
+func (k byteForByte) ReadHead(_ string, _ int, enough func([]byte) bool) ([]byte, error) {
+	for i := range k.text {
+		if enough([]byte(k.text[:i+1])) {
+			return []byte(k.text[:i+1]), nil
+		}
+	}
+	return []byte(k.text), nil
 }
 
 func FuzzParseNetInet(f *testing.F) {

@@ -14,13 +14,17 @@ func signalBit(signal unix.Signal) uint64 { return 1 << (uint(signal) - 1) }
 func (m SignalMasks) blocks(signal unix.Signal) bool  { return m.Blocked&signalBit(signal) != 0 }
 func (m SignalMasks) catches(signal unix.Signal) bool { return m.Caught&signalBit(signal) != 0 }
 
-// Ready says that a process has its soft-stop handler: SIGUSR1 is caught and
-// not blocked. That holds for every process that has finished starting, be it
-// active, paused or stopping, and for an idle master. It does not hold for one
-// that still parses its configuration, nor for `haproxy -c`: both would die of
-// SIGUSR1 (all versions), or find it pending and stop as soon as they are up
-// (workers of 3.1 and later).
-func (m SignalMasks) Ready() bool { return m.catches(unix.SIGUSR1) && !m.blocks(unix.SIGUSR1) }
+// Ready says that a process has finished starting: it catches SIGUSR1, SIGTTIN
+// and SIGTTOU, and does not block SIGUSR1. That holds for an active, a paused and
+// a stopping worker, and for an idle master.
+//
+// It does not hold for a process that still parses its configuration, nor for
+// `haproxy -c`: both would die of SIGUSR1 (all versions), or stop as soon as they
+// are up (workers of 3.1 and later). A daemon that is still binding catches
+// SIGUSR1 already, without the other two (1.5 to 3.3: SigCgt 205 or 402205).
+func (m SignalMasks) Ready() bool {
+	return m.catches(unix.SIGUSR1) && m.catches(unix.SIGTTIN) && m.catches(unix.SIGTTOU) && !m.blocks(unix.SIGUSR1)
+}
 
 // Master says that a process has the handlers only an idle master has: SIGTERM,
 // which it passes on, and SIGCHLD (1.9 and later) or SIGUSR2 (1.8, which waits

@@ -47,6 +47,7 @@ type Process struct {
 	NSPID   int    // its pid in its own PID namespace, the last of NSpid in /proc/PID/status
 	PPID    int    // parent, in our PID namespace; 0 when outside of it
 	Session int    // pid of its session's leader, in our PID namespace; 0 when outside of it
+	Forked  bool   // it runs on from a fork(2), and has executed no program itself
 	State   byte   // state letter of proc(5): R S D T t Z X I
 	UID     uint32 // effective uid
 	User    string // its login name, display only
@@ -55,6 +56,10 @@ type Process struct {
 	Deleted bool   // the executable was replaced or removed since it was started
 	HAProxy bool   // the executable is HAProxy's; false for another child of a master
 	Command Command
+	// Dir is the working directory as the process itself names it, read where a
+	// configuration path is relative to it. It is "" where that is not needed, and
+	// after a chroot(2), which loses it.
+	Dir string
 
 	Signals SignalMasks
 	PIDNS   uint64 // inode numbers of its namespaces (namespaces(7))
@@ -79,6 +84,9 @@ type Process struct {
 	// Err is the first fact that could not be read.
 	Err error
 }
+
+// Identity is Command.Identity from the working directory of the process.
+func (p *Process) Identity() string { return p.Command.Identity(p.Dir) }
 
 // Age is the time since the process started.
 func (p *Process) Age(boottime time.Duration) time.Duration {
@@ -135,7 +143,7 @@ type Listener struct {
 	Unsure bool
 }
 
-func (l Listener) String() string { return l.Network + " " + l.Address }
+func (l Listener) String() string { return l.Network + " " + ShownName(l.Address) }
 
 // CLIAnswer is the part of `show info` that tells an old worker from a current
 // one, and how busy it is (management.txt, "show info"; 1.9 and later).

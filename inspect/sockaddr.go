@@ -3,6 +3,7 @@ package inspect
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,16 @@ func (a SockAddr) String() string {
 	default:
 		return a.Path
 	}
+}
+
+// ShownName is the name of a unix socket as people write it: an abstract one
+// without the NULs that HAProxy (abns@) pads it with to the whole of sun_path. It
+// is for display alone: `abns@x` and `abnsz@x` are two sockets.
+func ShownName(path string) string {
+	if strings.HasPrefix(path, "@") {
+		return strings.TrimRight(path, "\x00")
+	}
+	return path
 }
 
 // sockAddr is getsockname or getpeername without the two allocations that the

@@ -2,10 +2,29 @@ package inspect
 
 import (
 	"encoding/binary"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+// abns@ pads a name with NULs, and a person does not read them.
+func TestAnAbstractNameIsShownWithoutItsPadding(t *testing.T) {
+	padded := "@inner" + strings.Repeat("\x00", 102)
+	for name, want := range map[string]string{padded: "@inner", "@inner": "@inner", "@a\x00b": "@a\x00b", "/run/x.sock": "/run/x.sock", "": ""} {
+		if got := ShownName(name); got != want {
+			t.Errorf("%q is shown as %q, want %q", name, got, want)
+		}
+	}
+	if got := unprintedName("@inner" + strings.Repeat("@", 102)); got != padded {
+		t.Errorf("of the kernel's table: %q, want %q", got, padded)
+	}
+	for _, name := range []string{"@inner@", "/run/" + strings.Repeat("@", 103), ""} {
+		if got := unprintedName(name); got != name {
+			t.Errorf("of the kernel's table: %q, want %q", got, name)
+		}
+	}
+}
 
 // The kernel writes as much of an address as there is; what is too short for its
 // family has none.

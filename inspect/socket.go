@@ -127,7 +127,7 @@ func (k *socket) receives() bool {
 func (s *Sockets) judgeUnix(k socket) {
 	switch {
 	case k.kind == unix.SOCK_DGRAM && k.local.Path != "":
-		s.unclassified("unix datagram socket bound to %s", k.local.Path)
+		s.unclassified("unix datagram socket bound to %s", ShownName(k.local.Path))
 	case k.kind == unix.SOCK_DGRAM:
 		// Unnamed: a log client.
 	case !k.connected && k.local.Path == "":

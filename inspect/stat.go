@@ -15,6 +15,7 @@ type stat struct {
 	ppid       int
 	session    int
 	exiting    bool // the leader of its threads is; the others may live on
+	forked     bool // it runs the program of the process that forked it
 	threads    int  // those that were not buried yet, the leader included
 	startTicks uint64
 }
@@ -29,9 +30,11 @@ const (
 	statStartTicks = 22 - 3
 )
 
-// flagExiting is PF_EXITING of linux/sched.h, in the flags of a task from the
-// beginning of its exit on: the same bit in every kernel that has pidfds.
-const flagExiting = 1 << 2
+// Flags of a task, of linux/sched.h: the same bits in every kernel that has pidfds.
+const (
+	flagExiting    = 1 << 2 // PF_EXITING, from the beginning of its exit on
+	flagForkNoExec = 1 << 6 // PF_FORKNOEXEC, until it executes a program of its own
+)
 
 // parseStat reads /proc/PID/stat. A process chooses its own command name, with
 // blanks and parentheses, but no field after it can hold a ')': the last one in
@@ -71,7 +74,7 @@ func parseStat(b []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("parse stat: flags: %w", err)
 	}
-	s.exiting = flags&flagExiting != 0
+	s.exiting, s.forked = flags&flagExiting != 0, flags&flagForkNoExec != 0
 	ticks, err := strconv.ParseUint(string(fields[statStartTicks]), 10, 64)
 	if err != nil {
 		return stat{}, fmt.Errorf("parse stat: start time: %w", err)

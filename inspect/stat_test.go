@@ -18,14 +18,15 @@ func TestParseStat(t *testing.T) {
 		text string
 		want stat
 	}{
-		{"a worker", realStat, stat{8346, "haproxy", 'S', 8343, 8300, false, 2, 11935213}},
-		{"a name that plays another process", "8346 (a) Z 1 1 (hap) " + fields, stat{8346, "a) Z 1 1 (hap", 'S', 8343, 8300, false, 2, 11935213}},
-		{"a name that ends in parentheses", "8346 (()))) " + fields, stat{8346, "()))", 'S', 8343, 8300, false, 2, 11935213}},
-		{"a name with newlines", "8346 (a\nb) " + fields, stat{8346, "a\nb", 'S', 8343, 8300, false, 2, 11935213}},
-		{"one that is exiting", strings.Replace(realStat, "-1 4194624 ", "-1 4194628 ", 1), stat{8346, "haproxy", 'S', 8343, 8300, true, 2, 11935213}},
-		{"an empty name", "8346 () " + fields, stat{8346, "", 'S', 8343, 8300, false, 2, 11935213}},
-		{"a parent outside of our PID namespace", strings.Replace(realStat, "S 8343", "S 0", 1), stat{8346, "haproxy", 'S', 0, 8300, false, 2, 11935213}},
-		{"fields that a newer kernel adds", strings.TrimSuffix(realStat, "\n") + " 7 8 9\n", stat{8346, "haproxy", 'S', 8343, 8300, false, 2, 11935213}},
+		{"a worker", realStat, stat{8346, "haproxy", 'S', 8343, 8300, false, true, 2, 11935213}},
+		{"a name that plays another process", "8346 (a) Z 1 1 (hap) " + fields, stat{8346, "a) Z 1 1 (hap", 'S', 8343, 8300, false, true, 2, 11935213}},
+		{"a name that ends in parentheses", "8346 (()))) " + fields, stat{8346, "()))", 'S', 8343, 8300, false, true, 2, 11935213}},
+		{"a name with newlines", "8346 (a\nb) " + fields, stat{8346, "a\nb", 'S', 8343, 8300, false, true, 2, 11935213}},
+		{"one that is exiting", strings.Replace(realStat, "-1 4194624 ", "-1 4194628 ", 1), stat{8346, "haproxy", 'S', 8343, 8300, true, true, 2, 11935213}},
+		{"one that has executed its program itself", strings.Replace(realStat, "-1 4194624 ", "-1 4194560 ", 1), stat{8346, "haproxy", 'S', 8343, 8300, false, false, 2, 11935213}},
+		{"an empty name", "8346 () " + fields, stat{8346, "", 'S', 8343, 8300, false, true, 2, 11935213}},
+		{"a parent outside of our PID namespace", strings.Replace(realStat, "S 8343", "S 0", 1), stat{8346, "haproxy", 'S', 0, 8300, false, true, 2, 11935213}},
+		{"fields that a newer kernel adds", strings.TrimSuffix(realStat, "\n") + " 7 8 9\n", stat{8346, "haproxy", 'S', 8343, 8300, false, true, 2, 11935213}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := parseStat([]byte(c.text))
@@ -100,6 +101,9 @@ func FuzzParseStat(f *testing.F) {
 		flags := 0
 		if s.exiting {
 			flags = flagExiting
+		}
+		if s.forked {
+			flags |= flagForkNoExec
 		}
 		again := fmt.Sprintf("%d (%s) %c %d 0 %d 0 0 %d 0 0 0 0 0 0 0 0 0 0 %d 0 %d 0\n",
 			s.pid, s.comm, s.state, s.ppid, s.session, flags, s.threads, s.startTicks)

@@ -118,7 +118,7 @@ func (t *table) readProc(k Kernel, pid int) {
 	}
 	for _, f := range files {
 		path := procPath(pid, f.name)
-		b, err := k.ReadFile(path, 256<<20)
+		b, err := readNetTable(k, path)
 		if isGone(err) && f.name != "net/tcp" {
 			continue // a kernel without IPv6 has no tcp6 and no udp6
 		}

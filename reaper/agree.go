@@ -46,7 +46,7 @@ func (x *execution) agree(ctx context.Context, first Instance) (Instance, bool) 
 			continue
 		}
 		if first.Refusal == "" && second.Refusal == "" && sameActive(first, second) {
-			both := confirmed(first, second, x.approved)
+			both := confirmed(first, second, x.approved, x.left)
 			return both, slices.ContainsFunc(both.Processes, isTarget)
 		}
 		if clock.Boottime() >= deadline {
@@ -117,15 +117,13 @@ func carryOver(in, first Instance) Instance {
 
 var errInstanceGone = errors.New("the instance is gone, or its identity has changed")
 
-// sameActive tells whether two looks saw the same active generation.
-func sameActive(a, b Instance) bool {
-	return slices.Equal(idsOf(a, RoleActive), idsOf(b, RoleActive)) && slices.Equal(idsOf(a, RoleMaster), idsOf(b, RoleMaster))
-}
+// sameActive tells whether two looks saw the same active generation and master.
+func sameActive(a, b Instance) bool { return slices.Equal(inCharge(a), inCharge(b)) }
 
-func idsOf(in Instance, role Role) []inspect.ProcID {
+func inCharge(in Instance) []inspect.ProcID {
 	var ids []inspect.ProcID
-	for _, p := range in.Processes {
-		if p.Role == role {
+	for i := range in.Processes {
+		if p := &in.Processes[i]; p.InCharge() {
 			ids = append(ids, p.ProcID)
 		}
 	}
@@ -133,8 +131,9 @@ func idsOf(in Instance, role Role) []inspect.ProcID {
 }
 
 // confirmed is the first look, less what the second does not bear out. What was
-// measured is the first look's; who is still there, the second's.
-func confirmed(first, second Instance, approved map[inspect.ProcID]bool) Instance {
+// measured is the first look's; what is still there, the second's. left tells
+// whether a process has exited.
+func confirmed(first, second Instance, approved map[inspect.ProcID]bool, left func(inspect.ProcID) bool) Instance {
 	first.Processes = slices.Clone(first.Processes)
 	for i := range first.Processes {
 		p := &first.Processes[i]
@@ -143,8 +142,10 @@ func confirmed(first, second Instance, approved map[inspect.ProcID]bool) Instanc
 		}
 		j := slices.IndexFunc(second.Processes, func(q Process) bool { return q.ProcID == p.ProcID })
 		switch {
-		case j < 0:
+		case j < 0 && left(p.ProcID):
 			p.Outcome = OutcomeVanished
+		case j < 0:
+			p.Verdict, p.Reason = VerdictRefuse, ReasonChanged // nothing ties it to the instance any more
 		case second.Processes[j].Verdict != VerdictTerminate:
 			p.Verdict, p.Reason = second.Processes[j].Verdict, second.Processes[j].Reason
 		case !approved[p.ProcID]:
@@ -152,4 +153,9 @@ func confirmed(first, second Instance, approved map[inspect.ProcID]bool) Instanc
 		}
 	}
 	return first
+}
+
+// left tells whether a process that this run has seen has exited.
+func (x *execution) left(id inspect.ProcID) bool {
+	return x.Host.Handle(id) == nil || x.Host.Exited(id)
 }

@@ -1,10 +1,7 @@
 package reaper
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -41,7 +38,7 @@ const maxProcesses = 1000
 
 // Classify gives every process its role and every instance what stands against
 // acting on it. It knows no policy: what is due, and when, is Decide's.
-func Classify(l Look, memory Memory) Report {
+func Classify(l Look, past Past) Report {
 	r := Report{
 		Version: 1, Host: l.Host, BootID: l.BootID, Time: l.Snapshot.Time,
 		MemoryAvailableBytes: l.MemoryAvailable, MemoryTotalBytes: l.MemoryTotal, HostShare: l.HostShare,
@@ -51,22 +48,24 @@ func Classify(l Look, memory Memory) Report {
 		r.Errors = append(r.Errors, err.Error())
 	}
 	for i := range l.Groups {
-		c := classifier{look: &l, group: &l.Groups[i], memory: memory}
+		c := classifier{look: &l, group: &l.Groups[i], past: past}
 		r.Instances = append(r.Instances, c.instance())
 	}
-	name(r.Instances, l.Groups)
+	name(r.Instances, l.Groups, l.Snapshot.NetNS)
 	return r
 }
 
 // classifier judges one group.
 type classifier struct {
-	look   *Look
-	group  *group
-	memory Memory
+	look  *Look
+	group *group
+	past  Past
 
-	active []*inspect.Process // the youngest generation of ready workers
-	served *places            // where it listens
-	sides  map[inspect.ProcID]*teller
+	active      []*inspect.Process // the youngest generation of ready workers
+	generations union
+	evidence    map[*inspect.Process]evidence
+	served      *places // where the active listens
+	sides       map[inspect.ProcID]*teller
 }
 
 func (c *classifier) instance() Instance {
@@ -74,8 +73,10 @@ func (c *classifier) instance() Instance {
 	if limit := c.look.MemoryLimits[c.group.key]; limit != nil {
 		in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = &limit.Limit, &limit.Available
 	}
-	c.active = youngest(c.group.workers())
+	workers := c.group.workers()
+	c.active, c.generations = youngest(workers), generations(workers)
 	c.served, c.sides = served(c.active), map[inspect.ProcID]*teller{}
+	c.findEvidence()
 	if c.group.model != "" {
 		in.Confirmed = c.listening(c.active)
 		in.Refusal, in.RefusalDetail = c.refusal()
@@ -91,28 +92,9 @@ func (c *classifier) instance() Instance {
 	return in
 }
 
-// youngest is the youngest generation of ready workers: the youngest worker
-// and, with nbproc (HAProxy up to 2.4), those of the same arguments, -sf list
-// included, that started within a second of it. Another generation that started
-// between them ties.
-func youngest(workers []*inspect.Process) []*inspect.Process {
-	var generation []*inspect.Process
-	for _, w := range workers {
-		if sameGeneration(w, workers[len(workers)-1]) {
-			generation = append(generation, w)
-		}
-	}
-	return generation
-}
-
-func sameGeneration(a, b *inspect.Process) bool {
-	const second = 100 // ticks
-	return slices.Equal(a.Command.Args, b.Command.Args) && b.StartTicks-a.StartTicks <= second
-}
-
 // listening tells whether one of a generation holds a stream socket in LISTEN.
 func (c *classifier) listening(generation []*inspect.Process) bool {
-	return slices.ContainsFunc(generation, func(p *inspect.Process) bool { return p.Sockets != nil && len(p.Sockets.Listening) > 0 })
+	return slices.ContainsFunc(generation, listens)
 }
 
 // role says what a member is to its instance.
@@ -128,9 +110,18 @@ func (c *classifier) role(m member, refused bool) Role {
 		return RoleCheck
 	case kindStray:
 		return RoleStray
+	case kindLeft:
+		return RoleStranded
+	}
+	// An orphan that is not older may be a check that has not run its program yet.
+	if c.group.model == "" || m.kind == kindOrphan && (len(c.active) == 0 || m.StartTicks >= c.active[0].StartTicks) {
+		return RoleStranded
 	}
 	if slices.Contains(c.active, m.Process) {
 		if m.Sockets != nil && !c.listening(c.active) {
+			if c.finishes() {
+				return RoleDraining
+			}
 			return RolePaused
 		}
 		return RoleActive
@@ -142,7 +133,7 @@ func (c *classifier) role(m member, refused bool) Role {
 // the instance is refused nothing is signalled, so the list of a younger worker
 // that is not confirmed keeps an old one residual, in name and in age.
 func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
-	told := c.wasTold(p, !refused)
+	told := c.evidence[p].any() || refused && c.listed(p)
 	if p.Sockets == nil {
 		if told {
 			return RoleResidual
@@ -162,32 +153,6 @@ func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
 	return RoleStranded
 }
 
-// wasTold tells whether a worker was told to leave, by a list or by what stands
-// in for one.
-func (c *classifier) wasTold(p *inspect.Process, mustListen bool) bool {
-	return c.told(p, mustListen) || c.group.model == ModelDaemon && c.ofLineage(p)
-}
-
-// told finds positive evidence that a worker was told to leave: its pid stands
-// in the list of a younger, ready, listening worker of its instance, whose owner
-// could have told it.
-func (c *classifier) told(p *inspect.Process, mustListen bool) bool {
-	return slices.ContainsFunc(c.group.workers(), func(n *inspect.Process) bool {
-		return tells(n, p) && (!mustListen || n.Sockets != nil && len(n.Sockets.Listening) > 0)
-	})
-}
-
-// ofLineage tells whether a process without a master is an older one of the
-// active's lineage. The one that named it may be gone; that it holds no
-// listener, proven descriptor by descriptor, stands in for the list. A check
-// holds none either before it runs its program, and one whose daemon has gone
-// has no parent to tell: but HAProxy begins a session when it becomes a daemon
-// (-D, seen on 2.2 to 3.4), and not for a check.
-func (c *classifier) ofLineage(p *inspect.Process) bool {
-	a := c.active[0]
-	return p.Session == p.PID && p.Sockets != nil && p.Sockets.Proof && p.UID == a.UID && lineageKey(p) == lineageKey(a)
-}
-
 // unheld are the sockets of an old worker that listen, that no HAProxy accepts
 // through, and that the active does not hold. Those that it holds were passed to the
 // service (a systemd socket unit) and its configuration does not use them: every
@@ -205,7 +170,7 @@ func (c *classifier) witnesses() []string {
 	if slices.ContainsFunc(workers, func(p *inspect.Process) bool { return p.Sockets != nil }) {
 		list = append(list, "sockets")
 	}
-	if slices.ContainsFunc(workers, func(p *inspect.Process) bool { return c.told(p, false) }) {
+	if slices.ContainsFunc(workers, c.listed) {
 		list = append(list, "arguments")
 	}
 	if err, asked := c.look.CLI[c.group.key]; asked && err == nil {
@@ -223,18 +188,25 @@ func (c *classifier) cliError() string {
 }
 
 // superseded is the point of CLOCK_BOOTTIME that a residual process's deadline
-// counts from: the start of the next younger generation, or when it was first
-// seen residual if that is earlier. One that was stranded before was still
-// serving then, so only what was seen since counts.
+// counts from: the start of the next younger generation, or what an earlier pass
+// remembers if that is earlier. One that was stranded before was still serving
+// then, so only what was seen since counts. Where its connections alone say that
+// it is residual, no younger process need have to do with it: there it counts from
+// when it was first seen so.
 func (c *classifier) superseded(p *inspect.Process) time.Duration {
 	now := c.look.Snapshot.Boottime
 	since := now
-	for _, y := range c.group.workers() {
-		if y.StartTicks > p.StartTicks && !sameGeneration(p, y) {
-			since = min(since, inspect.TicksToBoottime(y.StartTicks))
+	if !c.evidence[p].onlyConnections() {
+		for _, y := range c.group.workers() {
+			if y.StartTicks > p.StartTicks && c.generations.find(y) != c.generations.find(p) {
+				since = min(since, inspect.TicksToBoottime(y.StartTicks))
+			}
 		}
 	}
-	seen := c.memory[p.ProcID]
+	seen := c.past.Memory[p.ProcID]
+	if known := c.past.of(p).Superseded; known > 0 && !seen.Stranded {
+		since = min(since, known)
+	}
 	switch {
 	case seen.Stranded && seen.Residual > 0:
 		since = seen.Residual
@@ -244,52 +216,4 @@ func (c *classifier) superseded(p *inspect.Process) time.Duration {
 		since = min(since, seen.Residual)
 	}
 	return min(max(since, inspect.TicksToBoottime(p.StartTicks)), now)
-}
-
-// name names the instances: by systemd unit, with the configuration's path
-// where two share one, by that path where there is none; on a further clash by
-// order of start. The processes of no instance have no name.
-func name(instances []Instance, groups []group) {
-	byUnit := map[string]int{}
-	for _, g := range groups {
-		byUnit[g.unit()]++
-	}
-	taken := map[string]int{}
-	for i, g := range groups {
-		if g.model == "" {
-			continue
-		}
-		base := g.unit()
-		switch {
-		case base == "":
-			base = g.configPath()
-		case byUnit[base] > 1:
-			base += ":" + g.configPath()
-		}
-		base = printable(base)
-		taken[base]++
-		instances[i].Name = base
-		if n := taken[base]; n > 1 {
-			instances[i].Name = fmt.Sprintf("%s#%d", base, n)
-		}
-	}
-}
-
-// configPath is the first configuration path of the group's oldest process, or
-// its executable where it has none.
-func (g *group) configPath() string {
-	p := g.members[0].Process
-	if len(p.Command.Config) > 0 {
-		return p.Command.Config[0]
-	}
-	return cmp.Or(p.Exe, p.Comm)
-}
-
-// maxName is the most bytes of an instance's name: paths are chosen by whoever
-// starts a process, and names become metric labels and keys of the state.
-const maxName = 200
-
-// printable makes a name fit for a metric label.
-func printable(name string) string {
-	return strings.ToValidUTF8(name[:min(len(name), maxName)], "?")
 }

@@ -51,6 +51,17 @@ func TestRoles(t *testing.T) {
 		{"the youngest without any listener is paused", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Paused(443))
 		}, 103, paused, reaper.ReasonNotListening},
+		{"the youngest that is told to stop drains, and does not come back", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
+			s.Answer(map[int]bool{103: true})
+		}, 103, reaper.RoleDraining, reaper.ReasonDraining},
+		{"while it drains the old ones stay residual, refused", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
+			s.Answer(map[int]bool{103: true})
+		}, 101, residual, reaper.ReasonDraining},
+		{"one that is told to stop, and accepts for its grace, is active", func(w *fakehost.World, s *fakehost.Service) {
+			s.Answer(map[int]bool{103: true})
+		}, 103, active, reaper.ReasonDraining},
 		{"while the youngest is not confirmed the old ones stay residual, refused", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101})
 		}, 101, residual, reaper.ReasonNotListening},

@@ -44,7 +44,7 @@ func (c *classifier) clients(m member, role Role) []Client {
 	}
 	for end, use := range m.Sockets.Ends {
 		if end.Network == inspect.NetworkUnix && t.side(end) == sideClient {
-			list = append(list, Client{Path: unixName(end.Path), Connections: use.Connections})
+			list = append(list, Client{Path: inspect.ShownName(unixName(end.Path)), Connections: use.Connections})
 		}
 	}
 	slices.SortFunc(list, func(a, b Client) int {

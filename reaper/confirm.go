@@ -35,8 +35,9 @@ func (x *execution) confirmSettled(ctx context.Context, in Instance) error {
 func (x *execution) confirmActive(ctx context.Context, in Instance) error {
 	tables := x.Host.Tables()
 	listening := false
-	for _, p := range in.Processes {
-		if p.Role != RoleActive && p.Role != RoleMaster {
+	for i := range in.Processes {
+		p := &in.Processes[i]
+		if !p.InCharge() {
 			continue
 		}
 		again, err := x.Host.Again(ctx, p.ProcID)

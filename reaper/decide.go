@@ -40,6 +40,7 @@ func decideInstance(in *Instance, host *Report, policy Policy) {
 		}
 	}
 	if policy.MaxTerminations > 0 {
+		due = slices.DeleteFunc(due, (*Process).stuck)
 		slices.SortStableFunc(due, firstToGo)
 		for _, p := range due[min(len(due), policy.MaxTerminations):] {
 			p.Verdict, p.Reason = VerdictWait, ReasonMaxTerminations
@@ -47,16 +48,20 @@ func decideInstance(in *Instance, host *Report, policy Policy) {
 	}
 }
 
-// firstToGo orders processes that are due: what the memory is needed of first,
-// then by the time since they were superseded, the longest first.
+// firstToGo orders processes that are due. Stuck ones come last, so that a pass
+// that runs out of time has signalled the others. Before all others comes the
+// process whose memory is needed, then the longest superseded.
 func firstToGo(a, b *Process) int {
-	urgent := func(p *Process) int {
-		if p.DueReason == ReasonLowMemory {
+	turn := func(p *Process) int {
+		switch {
+		case p.stuck():
+			return 2
+		case p.DueReason == ReasonLowMemory:
 			return 0
 		}
 		return 1
 	}
-	return cmp.Or(cmp.Compare(urgent(a), urgent(b)), cmp.Compare(*b.ResidualSeconds, *a.ResidualSeconds))
+	return cmp.Or(cmp.Compare(turn(a), turn(b)), cmp.Compare(*b.ResidualSeconds, *a.ResidualSeconds))
 }
 
 // Summarize counts over the instances of a decided, or executed, report.

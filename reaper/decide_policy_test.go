@@ -68,6 +68,13 @@ func memory(mib uint64) func(*reaper.Process) {
 
 func unmeasured(p *reaper.Process) { p.PrivateBytes = nil }
 
+// spinning outlived the signal of an earlier pass; stopped and traced are what a
+// look sees, and so is blocked, which may be over in an instant.
+func spinning(p *reaper.Process) { p.SignalledBefore = true }
+func stopped(p *reaper.Process)  { p.Wedge = reaper.WedgeStopped }
+func traced(p *reaper.Process)   { p.Wedge = reaper.WedgeTraced }
+func blocked(p *reaper.Process)  { p.Wedge = reaper.WedgeBlocked }
+
 // fate is what a decision says of a process.
 type fate struct {
 	Verdict reaper.Verdict
@@ -285,6 +292,43 @@ func TestShortOfMemoryTheDearestGoes(t *testing.T) {
 		{"under a cap it goes before the longest superseded", reaper.Policy{MinAvailableMemory: 51, MaxTerminations: 1},
 			[]reaper.Process{held(hour, by(443, 1, 0)), held(minute)}, nil,
 			[]fate{wait(reaper.ReasonMaxTerminations, -hour), terminate(reaper.ReasonLowMemory, -minute)}},
+	})
+}
+
+// What does not leave by a signal is signalled again, and takes no place of what
+// would leave.
+func TestAStuckProcessUsesUpNoCap(t *testing.T) {
+	policy := reaper.Policy{MaxTerminations: 1}
+	goes, waits := terminate(reaper.ReasonPastDeadline, -hour), wait(reaper.ReasonMaxTerminations, -minute)
+	healthy := terminate(reaper.ReasonPastDeadline, -minute)
+	checkRulings(t, []ruling{
+		{"one that is stopped", policy, []reaper.Process{held(hour, stopped), held(minute)}, nil, []fate{goes, healthy}},
+		{"one that a debugger holds", policy, []reaper.Process{held(hour, traced), held(minute)}, nil, []fate{goes, healthy}},
+		{"one that was signalled before", policy, []reaper.Process{held(hour, spinning), held(minute)}, nil, []fate{goes, healthy}},
+		{"however many there are", policy, []reaper.Process{held(hour, stopped), held(hour, spinning), held(hour, traced), held(minute)}, nil,
+			[]fate{goes, goes, goes, healthy}},
+		{"the others are capped as ever", policy, []reaper.Process{held(hour, stopped), held(hour), held(minute)}, nil, []fate{goes, goes, waits}},
+		{"one in the kernel may be on its way out", policy, []reaper.Process{held(hour, blocked), held(minute)}, nil, []fate{goes, waits}},
+		{"one that is not due waits", reaper.Policy{Deadline: 2 * hour, MaxTerminations: 1}, []reaper.Process{held(hour, stopped)}, nil,
+			[]fate{wait(reaper.ReasonWithinDeadline, hour)}},
+		{"it is residual, and its memory is used", reaper.Policy{Deadline: 2 * hour, MaxResidual: 1}, []reaper.Process{held(hour), held(hour, stopped)}, nil,
+			[]fate{terminate(reaper.ReasonMaxResidual, 0), wait(reaper.ReasonWithinDeadline, hour)}},
+	})
+}
+
+func TestAStuckProcessIsNotTheDearest(t *testing.T) {
+	policy := reaper.Policy{Deadline: hour, MinAvailableMemory: 51}
+	stays, goes := wait(reaper.ReasonWithinDeadline, hour), terminate(reaper.ReasonLowMemory, 0)
+	small := held(0, memory(1), by(443, 9, 0))
+	checkRulings(t, []ruling{
+		{"one that is stopped", policy, []reaper.Process{held(0, memory(900), stopped), small}, nil, []fate{stays, goes}},
+		{"one that a debugger holds", policy, []reaper.Process{held(0, memory(900), traced), small}, nil, []fate{stays, goes}},
+		{"one that was signalled before", policy, []reaper.Process{held(0, memory(900), spinning), small}, nil, []fate{stays, goes}},
+		{"not even one of which nothing is known", policy, []reaper.Process{held(0, unmeasured, uncounted, stopped), small}, nil,
+			[]fate{stays, goes}},
+		{"one in the kernel may free it in an instant", policy, []reaper.Process{held(0, memory(900), blocked), small}, nil, []fate{goes, stays}},
+		{"where all are stuck, the dearest of them", policy, []reaper.Process{held(0, memory(1), stopped), held(0, memory(900), spinning)}, nil,
+			[]fate{stays, goes}},
 	})
 }
 

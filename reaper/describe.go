@@ -16,6 +16,13 @@ func (c *classifier) process(m member, role Role) Process {
 		ProcID: m.ProcID, Role: role, User: m.User, UID: m.UID, Args: append([]string{}, m.Command.Args...),
 		State: string([]byte{cmp.Or(m.State, '?')}), Wedge: wedgeOf(role, m.State), PrivateBytes: m.PrivateBytes, Ports: []PortUse{}, Signals: []string{},
 	}
+	e := c.evidence[m.Process]
+	p.Evidence, p.Lasting = e.words(), e.lasting()
+	if m.kind == kindMaster {
+		p.Heir = heirOf(c.group.master)
+	} else if n := len(c.active); n > 0 {
+		p.Heir = heirOf(c.active[n-1])
+	}
 	if m.Err != nil {
 		p.Error = m.Err.Error()
 	}
@@ -34,6 +41,8 @@ func (c *classifier) process(m member, role Role) Process {
 		c.connections(&p, m.Process)
 		p.Clients = c.clients(m, role)
 	}
+	p.StrandedReason = strandedReason(role, p.Listeners, m.kind == kindLeft)
+	p.SignalledBefore = len(c.past.Memory[m.ProcID].Signals) > 0
 	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients
 	}
@@ -45,7 +54,7 @@ func (c *classifier) process(m member, role Role) Process {
 func (c *classifier) listeners(p *inspect.Process) []string {
 	list := []string{}
 	for _, l := range slices.Concat(p.Sockets.Listening, c.unheld(p), p.Sockets.Bound) {
-		text := l.Network + " " + unixName(l.Address)
+		text := l.Network + " " + inspect.ShownName(unixName(l.Address))
 		switch {
 		case !l.Unsure:
 			list = append(list, text)

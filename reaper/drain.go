@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -20,7 +21,7 @@ const (
 
 // drain is the draining of one instance's targets: their client connections are
 // closed one by one, so many a second, the one that was idle for the longest
-// first, whichever process has it.
+// first, whichever process has it; those of stuck processes after all others.
 type drain struct {
 	*execution
 	queue []hangup // to be closed, in this order
@@ -36,11 +37,14 @@ type drain struct {
 	empty  time.Duration                  // CLOCK_BOOTTIME since when there are none left; 0 while there are
 }
 
-// hangup is one connection to be closed, and how.
+// hangup is one connection to be closed, and how. The connections of a stuck
+// process come last (turn 1): it acts on none, and would use up the time of the
+// others.
 type hangup struct {
 	id     inspect.ProcID
 	socket inspect.ClientSocket
 	how    inspect.Hangup
+	turn   int
 }
 
 // connectionID names one of a process for as long as it lives.
@@ -112,8 +116,12 @@ func (d *drain) find(ctx context.Context, in Instance) {
 			t := in.sides[p.ProcID]
 			return t == nil || t.side(s.End) != sideClient || j.sparesPort(p, s.Local.Port())
 		})
+		turn := 0
+		if p.stuck() {
+			turn = 1
+		}
 		for _, s := range sockets {
-			h := hangup{p.ProcID, s, inspect.HangupGently}
+			h := hangup{p.ProcID, s, inspect.HangupGently, turn}
 			if first {
 				d.known[h.connection()] = true
 			}
@@ -130,7 +138,9 @@ func (d *drain) find(ctx context.Context, in Instance) {
 			d.queue = append(d.queue, h)
 		}
 	}
-	slices.SortStableFunc(d.queue, func(a, b hangup) int { return inspect.CompareIdle(a.socket.Connection, b.socket.Connection) })
+	slices.SortStableFunc(d.queue, func(a, b hangup) int {
+		return cmp.Or(cmp.Compare(a.turn, b.turn), inspect.CompareIdle(a.socket.Connection, b.socket.Connection))
+	})
 	switch {
 	case waiting || len(d.queue) > 0:
 		d.empty = 0

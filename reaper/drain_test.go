@@ -43,6 +43,16 @@ func hungUp(w *fakehost.World) []string {
 	return list
 }
 
+func TestADrainClosesTheConnectionsOfAStuckProcessLast(t *testing.T) {
+	w, s, p := draining(t, 1, nil, []fakehost.Socket{client(443, 3, time.Second), client(443, 4, 2*time.Second)})
+	s.Worker(101, ticks(49*time.Minute), nil, client(443, 1, time.Hour), client(443, 2, 2*time.Hour)).State = 'T'
+	run(t, p)
+	want := []string{"102 30004 gently", "102 30003 gently", "101 30002 gently", "101 30001 gently"}
+	if got := hungUp(w); !equal(got[:min(4, len(got))], want) {
+		t.Errorf("closed %v, want first %v", got, want)
+	}
+}
+
 func TestADrainClosesTheLongestIdleFirstAcrossTheTargets(t *testing.T) {
 	w, _, p := draining(t, 1, []fakehost.Socket{client(443, 1, time.Minute), client(443, 2, time.Second)}, []fakehost.Socket{client(443, 3, time.Hour), client(22, 4, 30*time.Second)})
 	began := w.Boottime()

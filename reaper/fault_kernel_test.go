@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 )
 
 // fault is one way for a call to go wrong. A number is the errno that it fails
@@ -173,6 +174,11 @@ func (f *faulty) Pids(ctx context.Context) ([]int, error) {
 
 func (f *faulty) ReadFile(name string, limit int) ([]byte, error) {
 	return through(f, kind{name: "ReadFile", about: name, descriptor: true, mayHang: true}, func() ([]byte, error) { return f.kernel.ReadFile(name, limit) }, cutBytes)
+}
+
+func (f *faulty) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
+	b, err := f.ReadFile(name, limit)
+	return fakehost.Head(b, enough), err
 }
 
 func (f *faulty) ReadDir(name string) ([]string, error) {

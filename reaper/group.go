@@ -2,7 +2,6 @@ package reaper
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -18,25 +17,33 @@ const (
 	kindStarting      // not ready yet
 	kindProgram       // a master's child that is no worker
 	kindCheck         // a worker's child
+	kindOrphan        // ready, and without the HAProxy that forked it
+	kindLeft          // an older process of another user, which a worker of the group names
 	kindStray         // of a group by its looks, and none of the above
 )
 
 // member is a process in its group.
 type member struct {
 	*inspect.Process
-	kind kind
+	kind   kind
+	master *inspect.Process // whose child it is; nil without one
 }
 
-// group is the processes of one instance: those of one master, or one lineage
-// of processes without a master.
+// mayBeResidual tells a member that may be residual.
+func (m member) mayBeResidual() bool { return m.kind == kindWorker || m.kind == kindOrphan }
+
+// group is the processes of one instance: those of one master and of the masters
+// that it replaced, or one lineage of processes without a master.
 type group struct {
-	key     string // the same from look to look
+	key     string // tells the groups of one look apart
 	model   Model  // empty for the processes of no instance
 	master  *inspect.Process
-	members []member // in order of start, the master among them
+	members []member // in order of start, the masters among them
 	// near are members of other groups that may be of this one just as well. They
-	// stand in its way too, or a look-alike of somebody's could draw them off.
+	// stand in its way too, or a look-alike of another instance could hide them.
 	near []member
+	// replaced are the masters that the group's master has replaced.
+	replaced []*inspect.Process
 }
 
 // workers are the ready ones, oldest first.
@@ -50,7 +57,14 @@ func (g *group) workers() []*inspect.Process {
 	return list
 }
 
-func (g *group) add(p *inspect.Process, k kind) { g.members = append(g.members, member{p, k}) }
+// candidates are the members that may be residual, oldest first.
+func (g *group) candidates() []member {
+	return slices.DeleteFunc(slices.Clone(g.members), func(m member) bool { return !m.mayBeResidual() })
+}
+
+func (g *group) add(p *inspect.Process, k kind, master *inspect.Process) {
+	g.members = append(g.members, member{p, k, master})
+}
 
 func (g *group) has(p *inspect.Process) bool {
 	return slices.ContainsFunc(g.members, func(m member) bool { return m.Process == p })
@@ -67,37 +81,30 @@ func (g *group) unit() string {
 	return ""
 }
 
-// Group sorts the processes of a look into instances. The last group, if it has
-// no model, holds those that belong to none.
-func Group(s inspect.Snapshot) []group {
+// Group sorts the processes of a look into instances, by what their sockets and
+// the past tell besides. The last group, if it has no model, holds the processes
+// of no instance.
+func Group(s inspect.Snapshot, past Past) []group {
 	t := newTree(s.Processes)
 	var groups []*group
-	byMaster := map[*inspect.Process]*group{}
-	for _, p := range s.Processes {
-		if t.kind(p) == kindMaster {
-			g := &group{key: "master " + p.ProcID.String(), model: ModelMasterWorker, master: p}
-			g.add(p, kindMaster)
-			byMaster[p] = g
-			groups = append(groups, g)
+	none := &group{key: "none"}
+	for _, c := range t.clusters(past) {
+		found, without := t.lineages(c, past)
+		groups = append(groups, found...)
+		for _, p := range without {
+			none.add(p, t.kind(p), nil)
 		}
 	}
-	var roots, checks []*inspect.Process
+	takeLeft(groups, none, past)
+	t.addUnready(groups, none)
 	for _, p := range s.Processes {
-		switch owner := t.owner(p); {
-		case t.kind(p) == kindMaster:
-		case owner == nil:
-			roots = append(roots, p)
-		case byMaster[owner] != nil:
-			byMaster[owner].add(p, t.kind(p))
-		default:
-			checks = append(checks, p)
+		if t.kind(p) != kindCheck {
+			continue
 		}
-	}
-	groups = append(groups, groupDaemons(t, roots, groups)...)
-	for _, p := range checks {
-		for _, g := range groups {
+		for _, g := range append(groups, none) {
 			if g.has(t.owner(p)) {
-				g.add(p, kindCheck)
+				g.add(p, kindCheck, nil)
+				break
 			}
 		}
 	}
@@ -106,7 +113,10 @@ func Group(s inspect.Snapshot) []group {
 			standNear(groups, p, t)
 		}
 	}
-	slices.SortStableFunc(groups, func(a, b *group) int { return compareGroups(a, b) })
+	slices.SortStableFunc(groups, func(a, b *group) int { return compareStart(a.members[0].Process, b.members[0].Process) })
+	if len(none.members) > 0 {
+		groups = append(groups, none)
+	}
 	out := make([]group, len(groups))
 	for i, g := range groups {
 		slices.SortStableFunc(g.members, func(a, b member) int { return compareStart(a.Process, b.Process) })
@@ -115,68 +125,47 @@ func Group(s inspect.Snapshot) []group {
 	return out
 }
 
-// compareGroups orders groups by the start of their oldest process, and puts
-// the one of no instance last.
-func compareGroups(a, b *group) int {
-	none := func(g *group) int {
-		if g.model == "" {
-			return 1
+// takeLeft moves processes of no instance to the group of a worker that names
+// them, or that named them in an earlier pass, though their user differs. A list
+// of another user tells nothing, since any process could have written it. So they
+// are shown there, and that is all.
+func takeLeft(groups []*group, none *group, past Past) {
+	byID, byHeir := map[nsPID]*inspect.Process{}, map[nsPID][]*inspect.Process{}
+	for _, m := range none.members {
+		if m.mayBeResidual() {
+			byID[idOf(m.Process)] = m.Process
+			heir := nsPID{m.PIDNS, past.Memory[m.ProcID].Heir.NSPID}
+			byHeir[heir] = append(byHeir[heir], m.Process)
 		}
-		return 0
 	}
-	return cmp.Or(cmp.Compare(none(a), none(b)), compareStart(a.members[0].Process, b.members[0].Process))
-}
-
-// groupDaemons groups the processes without a master. Strays are added to the
-// groups of masters that they look like a part of.
-func groupDaemons(t *tree, roots []*inspect.Process, masters []*group) []*group {
-	var lineages []*group
-	var rest []*inspect.Process // not ready: they join last
-	byKey := map[string]*group{}
-	for _, p := range roots {
-		if t.kind(p) != kindWorker {
-			rest = append(rest, p)
-			continue
+	taken := map[*inspect.Process]bool{}
+	for _, g := range groups {
+		take := func(n, p *inspect.Process) {
+			if !taken[p] && n.StartTicks > p.StartTicks && n.NetNS == p.NetNS {
+				taken[p] = true
+				g.add(p, kindLeft, nil)
+			}
 		}
-		if near := strayOf(t, p, masters); len(near) > 0 {
-			disturb(near, p, kindStray)
-			continue
+		for _, n := range g.workers() {
+			if !listens(n) {
+				continue
+			}
+			ids := []nsPID{idOf(n)}
+			for _, pid := range n.Command.Finish {
+				id := nsPID{n.PIDNS, pid}
+				ids = append(ids, id)
+				if p := byID[id]; p != nil {
+					take(n, p)
+				}
+			}
+			for _, id := range ids {
+				for _, p := range byHeir[id] {
+					take(n, p)
+				}
+			}
 		}
-		key := fmt.Sprintf("%s uid %d", lineageKey(p), p.UID)
-		g := byKey[key]
-		if g == nil {
-			g = &group{key: key, model: ModelDaemon}
-			byKey[key] = g
-			lineages = append(lineages, g)
-		}
-		g.add(p, kindWorker)
 	}
-	lineages = mergeNamed(lineages)
-	none := &group{key: "none"}
-	for _, p := range rest {
-		if !p.HAProxy { // a program whose master has gone
-			none.add(p, kindProgram)
-			continue
-		}
-		near, k := joins(p, lineages)
-		if strays := strayOf(t, p, masters); len(strays) > 0 {
-			near, k = append(strays, near...), kindStray
-		}
-		if len(near) == 0 {
-			near = []*group{none}
-		}
-		disturb(near, p, k)
-	}
-	if len(none.members) > 0 {
-		lineages = append(lineages, none)
-	}
-	return lineages
-}
-
-// lineageKey is what the processes of one lineage have in common from reload to
-// reload: namespaces, cgroup, and the arguments without the -sf list.
-func lineageKey(p *inspect.Process) string {
-	return fmt.Sprintf("pidns %d netns %d cgroup %q args %q", p.PIDNS, p.NetNS, ownCgroup(p), p.Command.Identity())
+	none.members = slices.DeleteFunc(none.members, func(m member) bool { return taken[m.Process] })
 }
 
 // ownCgroup is the cgroup of a process, and "" for one in a login session.
@@ -187,37 +176,6 @@ func ownCgroup(p *inspect.Process) string {
 	return p.Cgroup
 }
 
-// mergeNamed joins lineages in which a process of the one names one of the
-// other in its -sf list, as after a reload with other arguments or from another
-// unit.
-func mergeNamed(lineages []*group) []*group {
-	for i := 0; i < len(lineages); i++ {
-		for j := 0; j < len(lineages); j++ {
-			if i == j || !namesAny(lineages[i], lineages[j]) {
-				continue
-			}
-			lineages[i].members = append(lineages[i].members, lineages[j].members...)
-			lineages = slices.Delete(lineages, j, j+1)
-			i, j = -1, len(lineages) // start again: what was joined may name others
-		}
-	}
-	return lineages
-}
-
-func namesAny(younger, older *group) bool {
-	for _, y := range younger.members {
-		for _, o := range older.members {
-			if y.NetNS == o.NetNS && y.UID == o.UID && Names(y.Process, o.Process) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// Names tells whether the -sf or -st list of n names p: n is strictly younger,
-// and the list's pid is p's in the PID namespace of both. A list may hold pids
-// that are long gone; one that was reused after n started names nobody.
-func Names(n, p *inspect.Process) bool {
-	return n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && slices.Contains(n.Command.Finish, p.NSPID)
+func compareStart(a, b *inspect.Process) int {
+	return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
 }

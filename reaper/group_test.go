@@ -12,7 +12,7 @@ import (
 func TestAProgramWhoseMasterHasGoneHidesNobodyWhoStarts(t *testing.T) {
 	program, daemon, starting := child(101, 2, 0), child(102, 500, handlersReady), child(103, 900, handlersNone)
 	program.HAProxy = false
-	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{program, daemon, starting}})
+	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{program, daemon, starting}}, Past{})
 	if len(groups) != 2 {
 		t.Fatalf("%d groups, want the daemon's and that of no instance", len(groups))
 	}
@@ -46,7 +46,7 @@ func TestAListJoinsTwoLineagesWhicheverBeganFirst(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []int
-			for _, g := range Group(inspect.Snapshot{Processes: tt.processes}) {
+			for _, g := range Group(inspect.Snapshot{Processes: tt.processes}, Past{}) {
 				got = append(got, len(g.members))
 			}
 			if !slices.Equal(got, tt.want) {
@@ -95,7 +95,7 @@ func TestACheckIsOfItsDaemonWhateverTheDaemonIsTheChildOf(t *testing.T) {
 	launcher, daemon, check, its := child(200, 5, handlersNone), child(201, 6, handlersReady), child(202, 7, handlersReady), child(203, 8, handlersReady)
 	launcher.PPID, daemon.PPID, check.PPID, its.PPID = 1, 200, 201, 202
 	var got []kind
-	for _, m := range Group(inspect.Snapshot{Processes: []*inspect.Process{launcher, daemon, check, its}})[0].members {
+	for _, m := range Group(inspect.Snapshot{Processes: []*inspect.Process{launcher, daemon, check, its}}, Past{})[0].members {
 		got = append(got, m.kind)
 	}
 	if want := []kind{kindStarting, kindWorker, kindCheck, kindCheck}; !slices.Equal(got, want) {

@@ -14,15 +14,10 @@ import (
 
 // leaving tells whether a child of a master that looks like a starting one is an
 // old worker on its way out. All that is asked of an old worker is asked of it as
-// well. Without a master nobody knows who its siblings are: there it refuses.
+// well. Without a master its siblings are not known: there it refuses.
 func (t *tree) leaving(p, master *inspect.Process) bool {
+	old := member{p, kindWorker, master}
 	return p.Signals.HandedBack() && slices.ContainsFunc(t.children[master], func(n *inspect.Process) bool {
-		return n.HAProxy && isReady(n) && n.Command.Identity() == master.Command.Identity() && tells(n, p)
+		return n.HAProxy && isReady(n) && ofMaster(n, master) && tells(member{n, kindWorker, master}, old)
 	})
-}
-
-// tells says that n has told p to leave, and that its owner could: a process
-// writes its own arguments, so nobody else's count.
-func tells(n, p *inspect.Process) bool {
-	return Names(n, p) && (n.UID == p.UID || n.UID == 0)
 }

@@ -15,17 +15,51 @@ type Seen struct {
 	// Stranded is set when it was seen stranded before that.
 	Stranded bool
 
-	// The rest is for the account of a residual process that has left: its
-	// instance, the CLOCK_BOOTTIME at which it was superseded (0: not known), and
-	// the signals that it was sent and did not leave by.
-	Unit       string        `json:",omitempty"`
+	// Told is set when something said that it was told to stop. Heir is the active
+	// process of its instance then, and of a replaced master the master that
+	// replaced it. See Past for what this is worth. Heir alone, of a process whose
+	// instance changed its user, only says where it is shown.
+	Told bool `json:",omitempty"`
+	Heir Heir `json:",omitzero"`
+
+	// Superseded is the CLOCK_BOOTTIME at which it was superseded; 0 is not known.
 	Superseded time.Duration `json:",omitempty"`
-	Signals    []string      `json:",omitempty"`
+
+	// The rest is for the account of a residual process that has left: its
+	// instance, and the signals that it was sent and did not leave by.
+	Unit    string   `json:",omitempty"`
+	Signals []string `json:",omitempty"`
 }
+
+// Heir names a process, also by its pid in its own PID namespace: the lists of
+// HAProxy have that one.
+type Heir struct {
+	inspect.ProcID
+	NSPID int `json:"nspid"`
+}
+
+func heirOf(p *inspect.Process) Heir { return Heir{p.ProcID, p.NSPID} }
 
 // Memory is what earlier passes of this boot remember. Losing it may delay a
 // reap, never cause one.
 type Memory map[inspect.ProcID]Seen
+
+// Past is the memory together with the user that owns the state it is from. What
+// it says of being told and superseded is believed of a process only if that user
+// could signal the process anyway: it is root, or the process's own. So a state
+// gives nobody a target that was not theirs already.
+type Past struct {
+	Memory Memory
+	Owner  *uint32 // nil is not known: nothing is believed
+}
+
+// of is what is believed of a process.
+func (p Past) of(q *inspect.Process) Seen {
+	if p.Owner == nil || *p.Owner != 0 && *p.Owner != q.UID {
+		return Seen{}
+	}
+	return p.Memory[q.ProcID]
+}
 
 // Remember adds what a look saw to a memory, and returns the new one without
 // the processes that are gone. Instances that were refused are not believed:
@@ -40,10 +74,13 @@ func Remember(old Memory, r Report) Memory {
 			case p.Left():
 				continue
 			case in.Refusal != "":
-			case p.Role == RoleStranded:
-				seen, known = Seen{Stranded: true}, true
+			case p.Role == RoleStranded && in.Model != "":
+				seen.Stranded, seen.Residual, seen.Superseded, known = true, 0, 0, true
 			case p.Role == RoleResidual && r.boottime > 0:
 				seen, known = seen.residual(in.Name, p, r.boottime), true
+			}
+			if in.Refusal == "" && (p.Lasting || p.StrandedReason == StrandedOtherUser) {
+				seen.Told, seen.Heir, known = p.Lasting, p.Heir, true
 			}
 			if known {
 				kept[p.ProcID] = seen

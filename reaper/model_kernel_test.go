@@ -149,6 +149,11 @@ func (k *kernel) ReadFile(name string, limit int) ([]byte, error) {
 	return text, err
 }
 
+func (k *kernel) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
+	b, err := k.ReadFile(name, limit)
+	return fakehost.Head(b, enough), err
+}
+
 func (k *kernel) Readlink(name string) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -29,33 +29,101 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 		return Report{}, err
 	}
 	l := Look{
-		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s, Groups: Group(s),
+		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s,
 		CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,
 		MemoryLimits: map[string]*inspect.MemoryLimit{},
 	}
-	if before != nil {
-		l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return g.key != before.key })
-	} else {
-		l.MemoryAvailable, l.MemoryTotal = p.Host.Memory()
-		l.HostShare = p.Host.HostShare()
-	}
-	p.lookAtGroups(ctx, &l, before)
-	// All of a lineage may have exited while it was looked at.
-	l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return len(g.members) == 0 })
-	if err := ctx.Err(); err != nil {
-		return Report{}, err
-	}
-	return Classify(l, p.Memory), nil
-}
-
-// lookAtGroups looks at the groups side by side: a master that does not answer
-// costs a second, and shall cost the others none.
-func (p *Pass) lookAtGroups(ctx context.Context, l *Look, before *Instance) {
 	tables := p.Host.Tables()
 	tables.Peers = l.Clients
 	if before != nil {
 		tables.Counted = counted(*before)
 	}
+	p.lookAtClusters(ctx, tables, &l.Snapshot, before)
+	l.Groups = Group(l.Snapshot, p.past())
+	if before != nil {
+		l.Groups = only(l.Groups, *before)
+	} else {
+		l.MemoryAvailable, l.MemoryTotal = p.Host.Memory()
+		l.HostShare = p.Host.HostShare()
+	}
+	p.lookAtGroups(ctx, tables, &l, before)
+	// All of a lineage may have exited while it was looked at.
+	l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return len(g.members) == 0 })
+	if err := ctx.Err(); err != nil {
+		return Report{}, err
+	}
+	return Classify(l, p.past()), nil
+}
+
+func (p *Pass) past() Past { return Past{Memory: p.Memory, Owner: p.MemoryOwner} }
+
+// only is the group that an instance of an earlier look is now: the one that holds
+// what it stood on, or else the first of its processes that is left.
+func only(groups []group, before Instance) []group {
+	ids := inCharge(before)
+	slices.Reverse(ids)
+	for i := range before.Processes {
+		ids = append(ids, before.Processes[i].ProcID)
+	}
+	for _, id := range ids {
+		for i := range groups {
+			g := &groups[i]
+			if g.model != "" && slices.ContainsFunc(g.members, func(m member) bool { return m.ProcID == id }) {
+				return groups[i : i+1]
+			}
+		}
+	}
+	return nil
+}
+
+// lookAtClusters looks at the sockets of all ready workers, those of each cluster
+// side by side, and leaves processes out that exited meanwhile. With an instance
+// of an earlier look it looks at the clusters of that alone.
+func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *inspect.Snapshot, before *Instance) {
+	t := newTree(s.Processes)
+	var wanted map[inspect.ProcID]bool
+	if before != nil {
+		wanted = map[inspect.ProcID]bool{}
+		for i := range before.Processes {
+			wanted[before.Processes[i].ProcID] = true
+		}
+	}
+	var wg sync.WaitGroup
+	for _, c := range t.clusters(p.past()) {
+		if list := t.candidates(c); len(list) <= maxProcesses && (wanted == nil || t.has(c, wanted)) {
+			wg.Go(func() { p.lookAtSockets(ctx, tables, list) })
+		}
+	}
+	wg.Wait()
+	s.Processes = slices.DeleteFunc(slices.Clone(s.Processes), func(q *inspect.Process) bool {
+		return q.Err != nil && p.Host.Exited(q.ProcID)
+	})
+}
+
+// lookAtSockets looks at the sockets of ready workers, oldest first. A worker that
+// no younger one names may be the active: it is touched as little as can be.
+func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []member) {
+	named := tellers(workers, func(*inspect.Process) bool { return true })
+	for _, w := range workers {
+		if w.Err != nil {
+			continue
+		}
+		if named[w.Process] == nil {
+			p.Host.LookGently(tables, w.Process)
+			if w.Err == nil && len(w.Sockets.Listening) > 0 {
+				continue
+			}
+			// Nothing seen, or nothing to be seen by this way: a listener in another
+			// network namespace, say. Only then is it touched.
+			w.Err = nil
+		}
+		p.Host.LookThoroughly(ctx, tables, w.Process)
+	}
+}
+
+// lookAtGroups looks at the groups side by side: a master that does not answer
+// costs a second, and shall cost the others none.
+func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look, before *Instance) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range l.Groups {
@@ -64,7 +132,7 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, before *Instance) {
 			continue
 		}
 		wg.Go(func() {
-			p.lookAtSockets(ctx, tables, g)
+			p.lookAtOld(ctx, tables, g)
 			cli := p.askMaster(ctx, l.Snapshot, g)
 			if cli == nil && l.Clients {
 				p.askSessions(ctx, l.Snapshot, g)
@@ -87,40 +155,30 @@ func (p *Pass) lookAtGroups(ctx context.Context, l *Look, before *Instance) {
 	wg.Wait()
 }
 
-// counted are the processes whose connections a look has counted.
+// counted are the processes whose connections a look has counted, and need not be
+// counted again: their connections say nothing of what they are.
 func counted(in Instance) map[inspect.ProcID]bool {
 	ids := map[inspect.ProcID]bool{}
 	for _, p := range in.Processes {
-		if p.Role == RoleResidual && p.Connections.Client != nil {
+		if p.Role == RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, evidenceConnections) {
 			ids[p.ProcID] = true
 		}
 	}
 	return ids
 }
 
-// lookAtSockets touches the youngest generation as little as it can, and
-// examines every descriptor of the older ones.
-func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, g *group) {
-	workers := g.workers()
-	active := youngest(workers)
-	for _, w := range workers {
-		if w.Err != nil {
-			continue
+// lookAtOld examines every descriptor of the workers of a group that are not
+// active, where that was not done yet.
+func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *group) {
+	active := youngest(g.workers())
+	for _, m := range g.candidates() {
+		if m.Err == nil && m.Sockets != nil && !m.Sockets.Proof && !slices.Contains(active, m.Process) {
+			p.Host.LookThoroughly(ctx, tables, m.Process)
 		}
-		if slices.Contains(active, w) {
-			p.Host.LookGently(tables, w)
-			if w.Err == nil && len(w.Sockets.Listening) > 0 {
-				continue
-			}
-			// Nothing seen, or nothing to be seen by this way: a listener in another
-			// network namespace, say. Only then is the active touched.
-			w.Err = nil
-		}
-		p.Host.LookThoroughly(ctx, tables, w)
 	}
 	// One that exited while it was looked at is no failure to look.
 	g.members = slices.DeleteFunc(g.members, func(m member) bool {
-		return m.Err != nil && m.kind == kindWorker && p.Host.Exited(m.ProcID)
+		return m.Err != nil && m.mayBeResidual() && p.Host.Exited(m.ProcID)
 	})
 }
 
@@ -159,10 +217,10 @@ func (p *Pass) measure(g *group) *inspect.MemoryLimit {
 }
 
 // activeClients counts the client connections of the active generation: by the
-// master CLI, else by the kernel's count on its addresses, less those that older
-// workers hold there. QUIC connections count if they have sockets of their own, as
-// they have by default (tune.quic.socket-owner). MPTCP is not counted: the kernel
-// lists its paths.
+// master CLI, else, where that is asked for, by the kernel's count on its addresses,
+// less those that older workers hold there. QUIC connections count if they have
+// sockets of their own, as they have by default (tune.quic.socket-owner). MPTCP is not
+// counted: the kernel lists its paths.
 func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *group) (int, bool) {
 	workers := g.workers()
 	active := youngest(workers)
@@ -171,6 +229,9 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 	}
 	if cli := active[len(active)-1].CLI; cli != nil && len(active) == 1 {
 		return cli.CurrConns, true
+	}
+	if !p.ActiveClients {
+		return 0, false
 	}
 	for _, a := range active {
 		if a.Sockets == nil || a.NetNS != s.NetNS {

@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -223,12 +224,21 @@ func (o oracle) isDearest(in *instance, p *inspect.Process) bool {
 		short = o.available != nil && o.total != nil && *o.available*100 < *o.total*percent ||
 			o.limit != nil && o.limit.Available*100 < o.limit.Limit*percent
 	}
-	for _, q := range o.residuals(in) {
+	candidates := slices.DeleteFunc(o.residuals(in), o.isStuck)
+	if len(candidates) == 0 {
+		candidates = o.residuals(in)
+	}
+	for _, q := range candidates {
 		if _, sure := o.clients(in, q); !sure || q.PrivateBytes == nil || short && q != p && o.goesBefore(in, q, p) {
 			return false
 		}
 	}
-	return short
+	return short && slices.Contains(candidates, p)
+}
+
+// isStuck: frozen, in a debugger, or deaf to an earlier pass.
+func (o oracle) isStuck(p *inspect.Process) bool {
+	return p.State == 'T' || p.State == 't' || len(o.memory[p.ProcID].Signals) > 0
 }
 
 // goesBefore: more bytes for each client, then more bytes, then the one that

@@ -62,8 +62,6 @@ func (o oracle) isActive(in *instance, p *inspect.Process) bool {
 	return slices.Contains(o.active(in), p)
 }
 
-func listens(p *inspect.Process) bool { return p.Sockets != nil && len(p.Sockets.Listening) > 0 }
-
 // settled: rule 7, and that all of it could be read.
 func (o oracle) settled(in *instance) bool {
 	if o.incomplete || len(in.disturbers) > 0 || len(in.members) > 1000 {

@@ -52,9 +52,9 @@ func (o oracle) kind(p *inspect.Process) string {
 	above := ""
 	if q := o.parent(p); q != nil {
 		above = o.kind(q)
-		if above == "master" && p.HAProxy && p.Command.Identity() == q.Command.Identity() {
+		if above == "master" && p.HAProxy && p.Command.Identity("") == q.Command.Identity("") {
 			told := slices.ContainsFunc(o.procs, func(n *inspect.Process) bool {
-				sibling := n.PPID == p.PPID && ready(n) && n.HAProxy && n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && n.Command.Identity() == q.Command.Identity()
+				sibling := n.PPID == p.PPID && ready(n) && n.HAProxy && n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && n.Command.Identity("") == q.Command.Identity("")
 				return sibling && slices.Contains(n.Command.Finish, p.NSPID) && (n.UID == 0 || n.UID == p.UID)
 			})
 			bare := !bit(p.Signals.Caught, unix.SIGUSR1) && !hasMasterHandlers(p) && !holdsSignalsBack(p)
@@ -199,7 +199,7 @@ func ownUnit(p *inspect.Process) string {
 }
 
 func alike(p, q *inspect.Process) bool {
-	return p.Command.Identity() == q.Command.Identity() && p.PIDNS == q.PIDNS && p.NetNS == q.NetNS
+	return p.Command.Identity("") == q.Command.Identity("") && p.PIDNS == q.PIDNS && p.NetNS == q.NetNS
 }
 
 // resembles: a process without a master looks like a part of a master's service.

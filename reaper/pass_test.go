@@ -254,6 +254,35 @@ func TestAWedgedProcess(t *testing.T) {
 	})
 }
 
+// Of a pass that runs out of time, what would leave has been signalled.
+func TestAStuckProcessIsSignalledAfterTheOthersAndOutsideTheCap(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		make func(s *fakehost.Service, p *reaper.Pass)
+	}{
+		{"stopped", func(s *fakehost.Service, _ *reaper.Pass) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).State = 'T'
+		}},
+		{"signalled by an earlier pass", func(s *fakehost.Service, p *reaper.Pass) {
+			p.Memory = reaper.Memory{inspect.ProcID{PID: 101, StartTicks: ticks(49 * time.Minute)}: {Signals: []string{"SIGTERM"}}}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			p := pass(t, w)
+			p.Policy.MaxTerminations = 1
+			tt.make(s, p)
+			r := run(t, p)
+			if got, want := signalled(w), []string{"102 terminated", "101 terminated"}; !equal(got, want) {
+				t.Errorf("signalled %v, want %v", got, want)
+			}
+			if got, want := process(t, r, 101).SignalledBefore, tt.name != "stopped"; got != want {
+				t.Errorf("101 was signalled by an earlier pass: %v, want %v", got, want)
+			}
+		})
+	}
+}
+
 func TestInstancesDoNotDelayOrInfluenceEachOther(t *testing.T) {
 	w, _ := reloaded()
 	other := fakehost.NewService(w, "edge", 500, ticks(50*time.Minute))

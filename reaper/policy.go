@@ -24,6 +24,10 @@ import "time"
 //	6 cap              --max-terminations      wait, max_terminations: low_memory goes first,
 //	                                           then the longest superseded
 //
+// A stuck process is stopped, traced, or still there after the signal of an
+// earlier pass. It is signalled when it is due, outside the cap. By low_memory it
+// is due only where no other process of the instance is left.
+//
 // What puts the deadline off puts off nothing else. The limits are what the
 // operator says the host can bear, which is no good to anybody once it is out of
 // memory; and early rules end only what nobody would miss: an idle connection is
@@ -64,8 +68,8 @@ type Policy struct {
 	// each client is terminated, one of an instance and pass. 0 is never.
 	MinAvailableMemory int
 
-	// MaxTerminations caps the processes terminated per instance and pass. 0 is no
-	// cap.
+	// MaxTerminations caps the processes terminated per instance and pass. Stuck
+	// ones do not count. 0 is no cap.
 	MaxTerminations int
 	// Instances are the names of those to act on; none is all.
 	Instances []string

@@ -23,6 +23,7 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(_ *world, p, _ *inspect.Process) { p.Signals = masksWorker },
 	func(_ *world, p, _ *inspect.Process) { p.Signals.Blocked |= 1 << (unix.SIGUSR1 - 1) },
 	func(_ *world, p, _ *inspect.Process) { p.State = 'T' },
+	func(_ *world, p, _ *inspect.Process) { p.State = 'D' },
 	func(_ *world, p, _ *inspect.Process) { p.HAProxy = false },
 
 	// Its sockets.
@@ -98,6 +99,9 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(w *world, p, _ *inspect.Process) { w.memory[p.ProcID] = Seen{Residual: w.boottime - time.Minute} },
 	func(w *world, p, _ *inspect.Process) {
 		w.memory[p.ProcID] = Seen{Stranded: true, Residual: w.boottime - time.Hour}
+	},
+	func(w *world, p, _ *inspect.Process) {
+		w.memory[p.ProcID] = Seen{Residual: w.boottime - time.Minute, Signals: []string{"SIGTERM"}}
 	},
 
 	// What could not be read.

@@ -19,7 +19,7 @@ func TestAMilderPolicyAddsNoTarget(t *testing.T) {
 	worlds, changed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w, policy := drawWorld(t), drawPolicy(t)
-		classified := Classify(w.look(), w.memory)
+		classified := Classify(w.look(), w.past())
 		all := targets(Decide(classified, policy))
 		milder := policy
 		way := rapid.IntRange(0, len(mildenings)-1).Draw(t, "way")
@@ -122,6 +122,10 @@ func TestACapLeavesTheLongestSuperseded(t *testing.T) {
 			n := 0
 			for _, p := range in.Processes {
 				switch {
+				case p.stuck(): // outside the cap, below
+					if p.Reason == ReasonMaxTerminations {
+						t.Fatalf("%v is stuck, and waits for the cap\n%s", p.ProcID, describe(w, capped))
+					}
 				case p.Verdict == VerdictTerminate:
 					n++
 					if p.Reason != ReasonLowMemory {
@@ -141,6 +145,38 @@ func TestACapLeavesTheLongestSuperseded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is stuck changes nothing for the others: under a cap they go as if it was
+// not there. (It counts for --max-residual, which is about what is there.)
+func TestAStuckProcessKeepsNoOtherOneFromItsEnd(t *testing.T) {
+	t.Parallel()
+	worlds := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w, policy := drawWorld(t), drawPolicy(t)
+		policy.MaxTerminations, policy.MaxResidual = rapid.IntRange(1, 2).Draw(t, "cap"), 0
+		for range rapid.IntRange(1, 3).Draw(t, "stopped") {
+			w.procs[rapid.IntRange(0, len(w.procs)-1).Draw(t, "process")].State = 'T'
+		}
+		r := Classify(w.look(), w.past())
+		healthy := r
+		healthy.Instances = slices.Clone(r.Instances)
+		for i := range healthy.Instances {
+			in := &healthy.Instances[i]
+			others := slices.DeleteFunc(slices.Clone(in.Processes), func(p Process) bool { return p.Role == RoleResidual && p.stuck() })
+			if len(others) < len(in.Processes) && len(residuals(&Instance{Processes: others})) > 0 {
+				worlds++
+				in.Processes = others
+			}
+		}
+		want, got := targets(Decide(healthy, policy)), targets(Decide(r, policy))
+		if !subset(want, got) {
+			t.Fatalf("without what is stuck %v go, with it %v\n%s", want, got, describe(w, Decide(r, policy)))
+		}
+	})
+	if worlds == 0 {
+		t.Error("nothing was ever stuck")
+	}
 }
 
 // I13: two looks signal what both would, and nothing when the active or the
@@ -166,7 +202,7 @@ func TestTwoLooksSignalWhatBothWould(t *testing.T) {
 				if a.key != b.key {
 					continue
 				}
-				both := confirmed(a, b, approved)
+				both := confirmed(a, b, approved, func(inspect.ProcID) bool { return true })
 				for _, p := range both.Processes {
 					if isTarget(p) && !(approved[p.ProcID] && slices.Contains(targets(first), p.ProcID) && slices.Contains(targets(second), p.ProcID)) {
 						t.Fatalf("%v is signalled, of %v and %v, approved %v", p.ProcID, targets(first), targets(second), approved)
@@ -194,7 +230,7 @@ func TestADryRunAndASavedReportDecideTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, policy := drawWorld(t), drawPolicy(t)
 		policy.MaxTerminations = rapid.IntRange(0, 2).Draw(t, "cap")
-		r := Classify(w.look(), w.memory)
+		r := Classify(w.look(), w.past())
 		want := targets(Decide(r, policy))
 		r.DryRun = true
 		if got := targets(Decide(r, policy)); !slices.Equal(got, want) {

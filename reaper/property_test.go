@@ -233,3 +233,13 @@ func TestACrowdIsLeftAlone(t *testing.T) {
 		t.Errorf("of 1,001 processes %d would be signalled, want none", got)
 	}
 }
+
+func idsOf(in Instance, role Role) []inspect.ProcID {
+	var ids []inspect.ProcID
+	for _, p := range in.Processes {
+		if p.Role == role {
+			ids = append(ids, p.ProcID)
+		}
+	}
+	return ids
+}

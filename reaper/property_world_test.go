@@ -30,6 +30,7 @@ type world struct {
 	boottime   time.Duration
 	incomplete bool
 	memory     Memory
+	owner      uint32 // of the state
 
 	// What is measured for the policy, nil when it could not be.
 	share            *float64
@@ -164,7 +165,7 @@ func (w *world) look() Look {
 		s.Incomplete = []error{errRead}
 	}
 	l := Look{
-		Snapshot: s, Groups: Group(s),
+		Snapshot: s, Groups: Group(s, w.past()),
 		HostShare: w.share, MemoryAvailable: w.available, MemoryTotal: w.total, MemoryLimits: map[string]*inspect.MemoryLimit{},
 	}
 	for _, g := range l.Groups {
@@ -173,8 +174,11 @@ func (w *world) look() Look {
 	return l
 }
 
+// past is what is remembered, in a state of root's unless the world says otherwise.
+func (w *world) past() Past { return Past{Memory: w.memory, Owner: &w.owner} }
+
 // decide is the whole of the pure half.
-func (w *world) decide(policy Policy) Report { return Decide(Classify(w.look(), w.memory), policy) }
+func (w *world) decide(policy Policy) Report { return Decide(Classify(w.look(), w.past()), policy) }
 
 // targets are the processes that a report would have terminated.
 func targets(r Report) []inspect.ProcID {

@@ -19,6 +19,7 @@ const (
 	RoleActive   Role = "active"
 	RoleStarting Role = "starting"
 	RolePaused   Role = "paused"
+	RoleDraining Role = "draining" // told to stop, holds no listener, and nothing younger has taken over
 	RoleResidual Role = "residual"
 	RoleStranded Role = "stranded"
 	RoleStray    Role = "stray"
@@ -27,7 +28,7 @@ const (
 )
 
 // Roles is every role, in the order reports list them.
-var Roles = []Role{RoleMaster, RoleActive, RoleStarting, RolePaused, RoleResidual, RoleStranded, RoleStray, RoleProgram, RoleCheck}
+var Roles = []Role{RoleMaster, RoleActive, RoleStarting, RolePaused, RoleDraining, RoleResidual, RoleStranded, RoleStray, RoleProgram, RoleCheck}
 
 // Verdict is what is to be done with a process. Each has exactly one.
 type Verdict string
@@ -48,6 +49,7 @@ const (
 	ReasonActive   = Reason(RoleActive)
 	ReasonStarting = Reason(RoleStarting)
 	ReasonPaused   = Reason(RolePaused)
+	ReasonDraining = Reason(RoleDraining)
 	ReasonStranded = Reason(RoleStranded)
 	ReasonStray    = Reason(RoleStray)
 	ReasonProgram  = Reason(RoleProgram)
@@ -75,8 +77,8 @@ const (
 	ReasonDeclined        Reason = "declined"         // the operator said no
 )
 
-// Reasons to refuse an instance. starting, paused and stray are among them,
-// under the names above.
+// Reasons to refuse an instance. starting, paused, draining and stray are among
+// them, under the names above.
 const (
 	ReasonNoActive         Reason = "no_active"            // no worker is ready
 	ReasonNotListening     Reason = "not_listening"        // the youngest holds no socket in LISTEN
@@ -96,9 +98,22 @@ const (
 // the metrics and the README list them.
 var Refusals = []Reason{
 	ReasonNoActive, ReasonNotListening, ReasonNoStreamListener, ReasonActiveStopped,
-	ReasonStarting, ReasonReloading, ReasonPaused, ReasonStray, ReasonTie,
+	ReasonStarting, ReasonReloading, ReasonPaused, ReasonDraining, ReasonStray, ReasonTie,
 	ReasonUnreadable, ReasonUnclassified, ReasonNamespace, ReasonWitness, ReasonTooMany, ReasonChanged,
 }
+
+// StrandedReason says which fact keeps a superseded process from being residual.
+type StrandedReason string
+
+const (
+	StrandedListening  StrandedReason = "listening"  // it holds a listening stream or datagram socket
+	StrandedNotTold    StrandedReason = "not_told"   // nothing says that it was told to stop
+	StrandedUnreadable StrandedReason = "unreadable" // its sockets could not be read
+	StrandedOtherUser  StrandedReason = "other_user" // daemon mode: its user is not the active's
+)
+
+// StrandedReasons is every one of them.
+var StrandedReasons = []StrandedReason{StrandedListening, StrandedNotTold, StrandedUnreadable, StrandedOtherUser}
 
 // Outcome is what became of a process that was to be terminated.
 type Outcome string

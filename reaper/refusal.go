@@ -13,7 +13,7 @@ import (
 // reader: what explains the rest comes first.
 func (c *classifier) refusal() (Reason, string) {
 	for _, rule := range []func() (Reason, string){
-		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.silent, c.unproven, c.paused, c.unclassified, c.contradicted,
+		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.draining, c.silent, c.unproven, c.paused, c.unclassified, c.contradicted,
 	} {
 		if reason, detail := rule(); reason != "" {
 			return reason, detail
@@ -37,7 +37,7 @@ func (c *classifier) unreadable() (Reason, string) {
 		return ReasonUnreadable, err.Error()
 	}
 	for _, m := range slices.Concat(c.group.members, c.group.near) {
-		if m.Err != nil && m.kind != kindCheck && (m.kind != kindProgram || m.HAProxy) {
+		if m.Err != nil && m.kind != kindCheck && m.kind != kindLeft && (m.kind != kindProgram || m.HAProxy) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: %v", m.PID, m.Err)
 		}
 	}
@@ -106,6 +106,21 @@ func (c *classifier) tie() (Reason, string) {
 	return "", ""
 }
 
+// draining refuses when the whole service finishes, as after SIGUSR1 to the master
+// or to the current worker. Nothing younger has taken over, so nothing is
+// superseded: what is left serves its last clients.
+func (c *classifier) draining() (Reason, string) {
+	if !c.finishes() {
+		return "", ""
+	}
+	return ReasonDraining, fmt.Sprintf("the youngest, %s, was told to stop, and nothing younger has taken over", pidList(c.active))
+}
+
+// finishes tells whether all of the youngest generation was told to stop.
+func (c *classifier) finishes() bool {
+	return !slices.ContainsFunc(c.active, func(p *inspect.Process) bool { return !c.evidence[p].lasting() })
+}
+
 // silent refuses when the youngest generation is not seen to serve.
 func (c *classifier) silent() (Reason, string) {
 	pids := pidList(c.active)
@@ -128,8 +143,8 @@ func (c *classifier) silent() (Reason, string) {
 // unproven refuses where not every descriptor of an old worker was examined:
 // then it holds no listener only as far as anybody looked.
 func (c *classifier) unproven() (Reason, string) {
-	for _, m := range c.group.members {
-		if m.kind == kindWorker && !slices.Contains(c.active, m.Process) && (m.Sockets == nil || !m.Sockets.Proof) {
+	for _, m := range c.group.candidates() {
+		if !slices.Contains(c.active, m.Process) && (m.Sockets == nil || !m.Sockets.Proof) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: not all of its descriptors were examined", m.PID)
 		}
 	}
@@ -138,8 +153,8 @@ func (c *classifier) unproven() (Reason, string) {
 
 // paused refuses while an older worker may come back to listening.
 func (c *classifier) paused() (Reason, string) {
-	for _, m := range c.group.members {
-		if m.kind == kindWorker && c.role(m, true) == RolePaused {
+	for _, m := range c.group.candidates() {
+		if c.role(m, true) == RolePaused {
 			return ReasonPaused, fmt.Sprintf("process %d has paused listeners: %s", m.PID, m.Sockets.Paused[0])
 		}
 	}
@@ -148,8 +163,8 @@ func (c *classifier) paused() (Reason, string) {
 
 // unclassified refuses on a socket of an old worker that fits no known kind.
 func (c *classifier) unclassified() (Reason, string) {
-	for _, m := range c.group.members {
-		if m.kind == kindWorker && !slices.Contains(c.active, m.Process) && m.Sockets != nil && len(m.Sockets.Unclassified) > 0 {
+	for _, m := range c.group.candidates() {
+		if !slices.Contains(c.active, m.Process) && m.Sockets != nil && len(m.Sockets.Unclassified) > 0 {
 			return ReasonUnclassified, fmt.Sprintf("process %d has a %s", m.PID, m.Sockets.Unclassified[0])
 		}
 	}
@@ -157,7 +172,7 @@ func (c *classifier) unclassified() (Reason, string) {
 }
 
 // contradicted refuses when the master CLI says that an old worker is not
-// stopping, or that the active is.
+// stopping, or that one of the active generation is and another is not.
 func (c *classifier) contradicted() (Reason, string) {
 	for _, m := range c.group.members {
 		if m.kind != kindWorker || m.CLI == nil {
@@ -168,7 +183,7 @@ func (c *classifier) contradicted() (Reason, string) {
 			return ReasonWitness, fmt.Sprintf("the master CLI says that the active %d is stopping", m.PID)
 		}
 		// Of one that listens it is no news.
-		if !active && !m.CLI.Stopping && len(m.Sockets.Listening) == 0 && c.wasTold(m.Process, false) {
+		if !active && !m.CLI.Stopping && !listens(m.Process) && (c.evidence[m.Process].any() || c.listed(m.Process)) {
 			return ReasonWitness, fmt.Sprintf("the master CLI says that process %d is not stopping", m.PID)
 		}
 	}

@@ -95,9 +95,17 @@ func TestRefusals(t *testing.T) {
 		{"the master CLI says that an old worker is not stopping", func(w *fakehost.World, s *fakehost.Service) {
 			s.Answer(map[int]bool{101: true, 102: false, 103: false})
 		}, reaper.ReasonWitness, "102 is not stopping"},
-		{"the master CLI says that the active is stopping", func(w *fakehost.World, s *fakehost.Service) {
-			s.Answer(map[int]bool{101: true, 102: true, 103: true})
+		{"the master CLI says that one of two active siblings is stopping", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(10*time.Minute)+100, []int{102, 101}, fakehost.Listen(81))
+			s.Answer(map[int]bool{101: true, 102: true, 103: true, 104: false})
 		}, reaper.ReasonWitness, "103 is stopping"},
+		{"the whole service drains", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
+			s.Answer(map[int]bool{101: true, 102: true, 103: true})
+		}, reaper.ReasonDraining, "103"},
+		{"the whole service drains, and accepts for its grace", func(w *fakehost.World, s *fakehost.Service) {
+			s.Answer(map[int]bool{101: true, 102: true, 103: true})
+		}, reaper.ReasonDraining, "103"},
 		{"there are more processes than a pass looks at", func(w *fakehost.World, s *fakehost.Service) {
 			for pid := 1000; pid < 2000; pid++ {
 				s.Worker(pid, ticks(40*time.Minute)+uint64(pid), nil)

@@ -79,6 +79,19 @@ type Process struct {
 	Args  []string `json:"args"`
 	State string   `json:"state"` // letter of proc(5): T is stopped, D uninterruptible
 	Wedge Wedge    `json:"wedge"` // residual and stranded processes only
+	// SignalledBefore is set when an earlier pass of this boot sent the process a
+	// signal. It is still there. False in a report saved before the field was.
+	SignalledBefore bool `json:"signalled_before"`
+
+	// StrandedReason is why a stranded process is not residual; "" for every other
+	// role, and in a report saved before the field was.
+	StrandedReason StrandedReason `json:"stranded_reason"`
+
+	// Evidence is what says that it was told to stop: "told by PID", the process
+	// whose list names it; "stopping", the master CLI; "remembered", an earlier
+	// pass; "connections", in daemon mode, its clients on an address of the active.
+	// Of a master it says that it was replaced.
+	Evidence []string `json:"evidence"`
 
 	Started    *time.Time `json:"started"`
 	Superseded *time.Time `json:"superseded"` // residual processes only
@@ -119,6 +132,17 @@ type Process struct {
 	// before any signal.
 	DrainedConnections int    `json:"drained_connections"`
 	Error              string `json:"error"`
+
+	// Lasting is set when some of the evidence may be remembered. Heir is the active
+	// of the instance, or the master that replaced this one. Both are for Remember.
+	Lasting bool `json:"-"`
+	Heir    Heir `json:"-"`
+}
+
+// InCharge tells whether the instance stands on this process: it is of the active
+// generation, or the master that no other has replaced.
+func (p *Process) InCharge() bool {
+	return p.Role == RoleActive || p.Role == RoleMaster && len(p.Evidence) == 0
 }
 
 // Connections counts connections by side; null when not known. A connection counts

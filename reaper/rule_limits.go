@@ -18,15 +18,19 @@ func (j *judge) excess(p *Process) bool {
 	return j.policy.MaxResidual > 0 && younger >= j.policy.MaxResidual
 }
 
-// dearest is the rule of --min-available-memory: nil when there is enough, else
-// the process that frees most private memory for each client that it cuts off.
-// While the memory or the clients of one are not known, which one that is is not
-// either.
+// dearest returns the process that frees most private memory for each client
+// that its end cuts off; nil when there is enough memory (--min-available-memory).
+// A stuck process is chosen only where all are stuck: it would be chosen in every
+// pass, and free nothing.
+// It is nil too where the memory or the clients of a candidate are not known.
 func (j *judge) dearest() *Process {
 	if !j.shortOfMemory() {
 		return nil
 	}
-	list := slices.Clone(j.residual)
+	list := slices.DeleteFunc(slices.Clone(j.residual), (*Process).stuck)
+	if len(list) == 0 {
+		list = slices.Clone(j.residual)
+	}
 	for _, p := range list {
 		if p.PrivateBytes == nil || !toldApart(p) {
 			return nil

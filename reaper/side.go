@@ -2,7 +2,6 @@ package reaper
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -32,34 +31,38 @@ type places struct {
 	paths            map[string]bool
 }
 
+func newPlaces() *places {
+	return &places{map[netip.AddrPort]inspect.Listener{}, map[netip.AddrPort]inspect.Listener{}, map[string]bool{}}
+}
+
 // served are the places of a generation: those that it listens on, and those that
 // it has paused.
 func served(generation []*inspect.Process) *places {
-	p := &places{map[netip.AddrPort]inspect.Listener{}, map[netip.AddrPort]inspect.Listener{}, map[string]bool{}}
+	p := newPlaces()
 	for _, g := range generation {
-		if g.Sockets == nil {
-			continue
-		}
-		for _, l := range slices.Concat(g.Sockets.Listening, g.Sockets.Bound, g.Sockets.Paused) {
-			p.add(l)
+		if g.Sockets != nil {
+			p.add(g.Sockets.Listening...)
+			p.add(g.Sockets.Bound...)
+			p.add(g.Sockets.Paused...)
 		}
 	}
 	return p
 }
 
-func (p *places) add(l inspect.Listener) {
-	if l.Network == "unix" {
-		p.paths[unixName(l.Address)] = true
-		return
-	}
-	address, err := netip.ParseAddrPort(l.Address)
-	if err != nil {
-		return
-	}
-	if l.Network == "udp" {
-		p.datagram[unmapped(address)] = l
-	} else {
-		p.stream[unmapped(address)] = l
+func (p *places) add(list ...inspect.Listener) {
+	for _, l := range list {
+		if l.Network == "unix" {
+			p.paths[unixName(l.Address)] = true
+			continue
+		}
+		address, err := netip.ParseAddrPort(l.Address)
+		switch {
+		case err != nil:
+		case l.Network == "udp":
+			p.datagram[unmapped(address)] = l
+		default:
+			p.stream[unmapped(address)] = l
+		}
 	}
 }
 
@@ -67,7 +70,7 @@ func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Add
 
 // cliPlaces are those of a worker's own CLI, as the master CLI told them.
 func cliPlaces(p *inspect.Process) *places {
-	all := served(nil)
+	all := newPlaces()
 	if p.CLI == nil {
 		return all
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,13 +18,15 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
-// State is what one pass leaves to the next: <dir>/state.json. Nothing in it is
-// evidence against a process; losing it may delay a reap, never cause one.
+// State is what one pass leaves to the next: <dir>/state.json. Losing it may delay
+// a reap, never cause one. Past says what it is worth as evidence.
 type State struct {
 	Version  int      `json:"version"`
 	BootID   string   `json:"boot_id"`
 	Memory   Memory   `json:"memory"` // of the boot BootID names; never nil
 	Counters Counters `json:"counters"`
+	// Owner is the user that owns the file it was read from; nil without a file.
+	Owner *uint32 `json:"-"`
 
 	// Open is a run that has signalled and not ended yet, or died.
 	Open *OpenRun `json:"open,omitempty"`
@@ -55,7 +58,7 @@ const (
 func LoadState(dir, bootID string, now time.Time, boottime time.Duration) (State, error) {
 	empty := State{Version: stateVersion, BootID: bootID, Memory: Memory{}}
 	path := statePath(dir)
-	content, err := readState(path)
+	content, owner, err := readState(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return empty, nil
@@ -66,6 +69,7 @@ func LoadState(dir, bootID string, now time.Time, boottime time.Duration) (State
 	if err != nil {
 		return empty, fmt.Errorf("state %s: %w: %w", path, ErrStateReset, err)
 	}
+	state.Owner = &owner
 	return state, nil
 }
 
@@ -95,32 +99,36 @@ func UpdateState(dir, bootID string, now time.Time, boottime time.Duration, chan
 
 func statePath(dir string) string { return filepath.Join(dir, "state.json") }
 
-// readState follows no link and waits for nothing, whatever was put in the
-// file's place.
-func readState(path string) ([]byte, error) {
+// readState reads the file with its owner. It follows no link and waits for
+// nothing, whatever was put in the file's place.
+func readState(path string) (content []byte, owner uint32, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, fmt.Errorf("state %s: %w: it is a symbolic link", path, ErrStateReset)
+		return nil, 0, fmt.Errorf("state %s: %w: it is a symbolic link", path, ErrStateReset)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
+		return nil, 0, fmt.Errorf("read state: %w", err)
 	}
 	defer f.Close()
-	switch info, err := f.Stat(); {
-	case err != nil:
-		return nil, fmt.Errorf("read state: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("state %s: %w: it is not a regular file", path, ErrStateReset)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxStateSize+1))
+	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
+		return nil, 0, fmt.Errorf("read state: %w", err)
 	}
-	return content, nil
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, 0, fmt.Errorf("state %s: %w: it is not a regular file", path, ErrStateReset)
+	case !ok:
+		return nil, 0, errors.New("read state: its owner is unknown")
+	}
+	content, err = io.ReadAll(io.LimitReader(f, maxStateSize+1))
+	if err != nil {
+		return nil, 0, fmt.Errorf("read state: %w", err)
+	}
+	return content, st.Uid, nil
 }
 
-// parseState reads the content of a state file. Whatever that is, the result
-// makes no process due that would not be due without it.
+// parseState reads the content of a state file.
 func parseState(content []byte, bootID string, now time.Time, boottime time.Duration) (State, error) {
 	if len(content) > maxStateSize {
 		return State{}, fmt.Errorf("it is larger than %d MiB", maxStateSize>>20)
@@ -159,7 +167,7 @@ func (m Memory) possible(boottime time.Duration) Memory {
 		if seen.Superseded > boottime || seen.Superseded < 0 {
 			seen.Superseded = 0
 		}
-		if seen.Residual > 0 || seen.Stranded {
+		if seen.Residual > 0 || seen.Stranded || seen.Told || seen.Heir.PID > 0 {
 			kept[id] = seen
 		}
 	}

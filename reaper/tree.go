@@ -1,20 +1,23 @@
 package reaper
 
 import (
-	"cmp"
-
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
 // tree is the family tree of a look's processes.
 type tree struct {
-	byPID    map[int]*inspect.Process
-	children map[*inspect.Process][]*inspect.Process
-	kinds    map[*inspect.Process]kind
+	processes []*inspect.Process
+	byPID     map[int]*inspect.Process
+	children  map[*inspect.Process][]*inspect.Process
+	kinds     map[*inspect.Process]kind
+	services  map[*inspect.Process]string
 }
 
 func newTree(processes []*inspect.Process) *tree {
-	t := &tree{byPID: map[int]*inspect.Process{}, children: map[*inspect.Process][]*inspect.Process{}, kinds: map[*inspect.Process]kind{}}
+	t := &tree{
+		processes: processes, byPID: map[int]*inspect.Process{}, children: map[*inspect.Process][]*inspect.Process{},
+		kinds: map[*inspect.Process]kind{}, services: map[*inspect.Process]string{},
+	}
 	for _, p := range processes {
 		t.byPID[p.PID] = p
 	}
@@ -75,18 +78,21 @@ func (t *tree) findKind(p *inspect.Process) kind {
 	}
 	parent := t.parent(p)
 	switch {
-	case !p.HAProxy:
+	case !p.HAProxy && !t.renamed(p):
 		return kindProgram
 	case parent == nil:
 		if t.isMaster(p) {
 			return kindMaster
+		}
+		if alone == kindWorker && orphaned(p) {
+			return kindOrphan
 		}
 		return alone
 	}
 	switch t.kind(parent) {
 	case kindMaster:
 		switch {
-		case p.Command.Identity() != parent.Command.Identity():
+		case !ofMaster(p, parent):
 			if t.isMaster(p) {
 				return kindMaster // a program that is a HAProxy service itself
 			}
@@ -96,7 +102,7 @@ func (t *tree) findKind(p *inspect.Process) kind {
 		}
 		// Also the first instant of any child: it still has its master's handlers.
 		return kindStarting
-	case kindWorker, kindCheck:
+	case kindWorker, kindCheck, kindOrphan:
 		return kindCheck
 	}
 	// The parent is on its way out: a launcher, about to leave its daemon alone.
@@ -106,20 +112,36 @@ func (t *tree) findKind(p *inspect.Process) kind {
 	return alone
 }
 
+// ofMaster tells a master's worker from its programs: a worker has the arguments
+// of its master. Paths are compared as they are written, since a worker that has
+// changed its root no longer knows the directory that it was started in.
+func ofMaster(p, master *inspect.Process) bool {
+	return p.Command.Identity("") == master.Command.Identity("")
+}
+
+// renamed tells a master's worker whose executable was given another name after
+// its start, as by `mv haproxy haproxy.old`. The kernel shows the new name of the
+// file. The name of the process, its signal handlers and its arguments stay.
+func (t *tree) renamed(p *inspect.Process) bool {
+	master := t.parent(p)
+	return master != nil && t.kind(master) == kindMaster && p.Forked && p.Comm == master.Comm && isReady(p) && ofMaster(p, master)
+}
+
+// orphaned tells a process that has lost the HAProxy that forked it: a worker
+// without its master, or a check without its daemon. A daemon leads a session of
+// its own (-D, 1.5 to 3.4), and one of -db has executed its program itself.
+func orphaned(p *inspect.Process) bool { return p.Forked && p.Session != p.PID }
+
 // owner is the process that a child belongs to the group of: its master, or the
 // worker that it is a check of. nil for a process that stands for itself.
 func (t *tree) owner(p *inspect.Process) *inspect.Process {
 	for q := t.parent(p); q != nil; q = t.parent(q) {
 		switch t.kind(q) {
-		case kindMaster, kindWorker:
+		case kindMaster, kindWorker, kindOrphan:
 			return q
 		case kindStarting, kindProgram:
 			return nil
 		}
 	}
 	return nil
-}
-
-func compareStart(a, b *inspect.Process) int {
-	return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
 }

@@ -42,6 +42,7 @@ type setup struct {
 	env        []string          // further environment of HAProxy
 	foreground bool              // -db in place of -D
 	notify     bool              // -Ws in place of -W
+	masterCLI  string            // value of an -S before the usual one
 	uid        int               // started as this user
 	exe        string            // executable; /usr/sbin/haproxy when empty
 	container  bool              // in PID, mount and network namespaces of its own
@@ -121,6 +122,9 @@ func (s *service) launch(flags ...string) {
 		args = []string{s.exe, "-Ws", "-S", s.cli}
 	case s.model == reaper.ModelMasterWorker:
 		args = []string{s.exe, "-W", "-S", s.cli}
+	}
+	if s.masterCLI != "" {
+		args = slices.Insert(args, 2, "-S", s.masterCLI)
 	}
 	if args[1] != "-D" {
 		detach = []string{"setsid", "--fork"}

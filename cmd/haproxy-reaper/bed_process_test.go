@@ -32,9 +32,10 @@ type process struct {
 
 func (p process) has(mask uint64, signal unix.Signal) bool { return mask>>(signal-1)&1 == 1 }
 
-// ready is a process that has come so far that SIGUSR1 means "stop softly".
+// ready is a process that has come so far that SIGUSR1 means "stop softly", and
+// that has bound: SIGTTIN and SIGTTOU are caught from then on (2.2 to 3.4).
 func (p process) ready() bool {
-	return p.has(p.caught, unix.SIGUSR1) && !p.has(p.blocked, unix.SIGUSR1)
+	return p.has(p.caught, unix.SIGUSR1) && !p.has(p.blocked, unix.SIGUSR1) && p.has(p.caught, unix.SIGTTIN) && p.has(p.caught, unix.SIGTTOU)
 }
 
 // named tells whether the process was told to finish pid.
@@ -51,7 +52,8 @@ func (b *bed) processes() []process {
 	var all []process
 	for _, dir := range dirs {
 		exe, err := os.Readlink(dir + "/exe")
-		if err != nil || filepath.Base(strings.TrimSuffix(exe, " (deleted)")) != "haproxy" {
+		name := filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
+		if err != nil || name != "haproxy" && name != "haproxy.old" {
 			continue
 		}
 		p, err := readProcess(dir)
@@ -153,6 +155,9 @@ func (b *bed) sockets(table string, inode int, pass func(row []string) bool) map
 func (b *bed) listening() map[string]bool {
 	b.t.Helper()
 	found := b.sockets("tcp", 9, func(row []string) bool { return row[3] == "0A" })
+	for inode := range b.sockets("tcp6", 9, func(row []string) bool { return row[3] == "0A" }) {
+		found[inode] = true
+	}
 	for inode := range b.sockets("unix", 6, func(row []string) bool { return row[3] == "00010000" }) {
 		found[inode] = true
 	}

@@ -20,7 +20,7 @@ const (
 	findReadable        findingName = "readable"            // whether the look itself was whole
 	findInstances       findingName = "instances"           // whether there is any HAProxy
 	findActiveConfirmed findingName = "active_confirmed"    // of an instance, as all that follow: one active worker, nothing against it
-	findStranded        findingName = "stranded"            // superseded processes that still listen or were never told to stop
+	findStranded        findingName = "stranded"            // superseded processes that are not residual, and why
 	findNamespaces      findingName = "namespaces"          // ours against HAProxy's
 	findMasterCLI       findingName = "master_cli"          // whether that witness answers; no daemons
 	findConfiguration   findingName = "configuration"       // whether its files could be read

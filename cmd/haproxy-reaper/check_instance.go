@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -22,10 +24,28 @@ func judgeProcesses(in *reaper.Instance) []finding {
 	case len(stranded) == 0 && in.Refusal == reaper.ReasonUnreadable:
 		left = warning(findStranded, "the privileges above", "not known: not every fact could be read")
 	case len(stranded) > 0:
-		left = warning(findStranded, "end it by hand when its clients may be cut off; it is never signalled by this program",
-			"%s: superseded, but still listening or never told to stop", listed(stranded))
+		left = judgeStranded(in)
 	}
 	return []finding{judgeActive(in, master, active).about(slices.Concat(master, active)), left.about(stranded)}
+}
+
+// judgeStranded says what keeps each stranded process, and what to do, a clause for
+// each reason.
+func judgeStranded(in *reaper.Instance) finding {
+	var messages, advices []string
+	for _, reason := range append(slices.Clone(reaper.StrandedReasons), "") { // "" of an old report
+		pids := pidsOf([]reaper.Instance{*in}, func(p *reaper.Process) bool { return p.Role == reaper.RoleStranded && p.StrandedReason == reason })
+		if len(pids) == 0 {
+			continue
+		}
+		why, known := strandedWords[reason]
+		if !known {
+			why = words(reaper.ReasonStranded)
+		}
+		messages = append(messages, listed(pids)+": "+why)
+		advices = append(advices, strandedAdvice(in.Model, reason, pids...))
+	}
+	return warning(findStranded, strings.Join(advices, "; "), "%s", strings.Join(messages, "; "))
 }
 
 // judgeActive tells whether there is one who serves, and nothing against acting.
@@ -33,6 +53,8 @@ func judgeActive(in *reaper.Instance, master, active []int) finding {
 	switch {
 	case in.Refusal != "" && slices.Contains(passing, in.Refusal):
 		return warning(findActiveConfirmed, "look again in a moment", "%s", refusalWords(in))
+	case in.Refusal == reaper.ReasonDraining:
+		return warning(findActiveConfirmed, "start HAProxy again if this was not meant; it leaves when its last client does", "%s", refusalWords(in))
 	case in.Refusal != "":
 		return failure(findActiveConfirmed, "see status; nothing of this instance is signalled until then", "%s", refusalWords(in))
 	case !in.Confirmed || len(active) == 0:
@@ -57,6 +79,8 @@ func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []
 		list = append(list, warning(findMasterCLI, "look again in a moment", "answers, and was no witness a moment ago"))
 	case facts.cliErr == inspect.ErrNoCLI: // as such: what wraps it says more
 		list = append(list, warning(findMasterCLI, "start HAProxy with -S /run/haproxy-master.sock, for one witness more", "there is none to ask"))
+	case errors.Is(facts.cliErr, inspect.ErrNoCLI):
+		list = append(list, warning(findMasterCLI, "start HAProxy with -S /run/haproxy-master.sock, for one witness more", "%v", facts.cliErr))
 	case inspect.IsPermission(facts.cliErr):
 		list = append(list, warning(findMasterCLI, "the right to connect (root, or user and group in the arguments of -S), for one witness more",
 			"may not be asked: %v", facts.cliErr))

@@ -82,6 +82,14 @@ func TestFindings(t *testing.T) {
 	refused := func(reason reaper.Reason) func(*preflight, *instanceFacts) {
 		return host(func(p *preflight) { p.report = refusedReport(reason, "") })
 	}
+	stranded := func(reasons ...reaper.StrandedReason) func(*preflight, *instanceFacts) {
+		return host(func(p *preflight) {
+			for i, reason := range reasons {
+				q := &p.report.Instances[0].Processes[1+i]
+				q.Role, q.StrandedReason = reaper.RoleStranded, reason
+			}
+		})
+	}
 	type change = func(*preflight, *instanceFacts)
 	for _, c := range []struct {
 		name    string
@@ -114,7 +122,13 @@ func TestFindings(t *testing.T) {
 		{"an instance amid a reload", []change{refused(reaper.ReasonReloading)}, findActiveConfirmed, findingWarning, "reload", []int{6001, 6050}, exitOK},
 		{"an instance of which facts are missing", []change{refused(reaper.ReasonUnreadable)}, findStranded, findingWarning, "not known", nil, exitFailed},
 		{"an active worker that is not confirmed", []change{host(func(p *preflight) { p.report.Instances[0].Confirmed = false })}, findActiveConfirmed, findingFailure, "not confirmed", nil, exitFailed},
-		{"a stranded process", []change{host(func(p *preflight) { p.report.Instances[0].Processes[1].Role = reaper.RoleStranded })}, findStranded, findingWarning, "process 6034", []int{6034}, exitOK},
+		{"a service that drains", []change{refused(reaper.ReasonDraining)}, findActiveConfirmed, findingWarning, "drains", []int{6001, 6050}, exitOK},
+		{"a stranded process that listens", []change{stranded(reaper.StrandedListening)}, findStranded, findingWarning, "process 6034: superseded, and still listening", []int{6034}, exitOK},
+		{"one that nothing told to stop", []change{stranded(reaper.StrandedNotTold)}, findStranded, findingWarning, "process 6034: superseded, and not known to have been told to stop", []int{6034}, exitOK},
+		{"one whose sockets are unknown", []change{stranded(reaper.StrandedUnreadable)}, findStranded, findingWarning, "process 6034: superseded, with sockets that could not be read", []int{6034}, exitOK},
+		{"one of another user", []change{stranded(reaper.StrandedOtherUser)}, findStranded, findingWarning, "process 6034: superseded by a process of another user", []int{6034}, exitOK},
+		{"two, for a reason each", []change{stranded(reaper.StrandedListening, reaper.StrandedNotTold)}, findStranded, findingWarning, "process 6034: superseded, and still listening; process 6035: ", []int{6034, 6035}, exitOK},
+		{"two for one reason", []change{stranded(reaper.StrandedListening, reaper.StrandedListening)}, findStranded, findingWarning, "processes 6034 and 6035: superseded, and still listening", []int{6034, 6035}, exitOK},
 
 		{"another network namespace", []change{facts(func(f *instanceFacts) { f.netNS = 9 })}, findNamespaces, findingOK, "another network namespace", nil, exitOK},
 		{"another network namespace without pidfd_getfd", []change{facts(func(f *instanceFacts) { f.netNS = 9 }), host(func(p *preflight) { p.features.PidfdGetfd = unix.EPERM })}, findNamespaces, findingWarning, "refused", nil, exitOK},
@@ -194,6 +208,22 @@ func TestFindings(t *testing.T) {
 				t.Errorf("exit status %d, want %d", got, c.exit)
 			}
 		})
+	}
+}
+
+// What serves is not to be ended by hand, and what may serve is not either.
+func TestNobodyIsAdvisedToEndWhatMayServe(t *testing.T) {
+	for _, model := range []reaper.Model{reaper.ModelMasterWorker, reaper.ModelDaemon} {
+		for _, reason := range append(slices.Clone(reaper.StrandedReasons), "") {
+			got := strandedAdvice(model, reason, 6034, 6035)
+			serves := reason == reaper.StrandedListening || reason == reaper.StrandedUnreadable
+			if strings.Contains(got, "do not end it by hand") != serves || strings.Contains(got, "kill") != (reason == reaper.StrandedOtherUser) {
+				t.Errorf("%s, %q: %s", model, reason, got)
+			}
+		}
+	}
+	if got := strandedAdvice(reaper.ModelDaemon, reaper.StrandedNotTold, 6034, 6035); !strings.Contains(got, "-sf 6034 6035") {
+		t.Errorf("of two: %s", got)
 	}
 }
 

@@ -147,7 +147,7 @@ func TestCheckWarnsOfAStrandedProcess(t *testing.T) {
 		}
 		return cmp.Or(s.listens(stranded, true), s.listens(s.active(), true))
 	})
-	b.check(command{}).exits(0).finds(findStranded, findingWarning, "never told to stop", stranded)
+	b.check(command{}).exits(0).finds(findStranded, findingWarning, "superseded, and still listening", stranded)
 }
 
 func TestCheckTellsWhatItLacks(t *testing.T) {

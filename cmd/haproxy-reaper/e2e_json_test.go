@@ -33,6 +33,8 @@ instances.processes.start_ticks number
 instances.processes.role string
 instances.processes.user string
 instances.processes.args array
+instances.processes.signalled_before boolean
+instances.processes.stranded_reason string
 instances.processes.started string
 instances.processes.superseded string null
 instances.processes.due string null

@@ -108,6 +108,53 @@ func TestMaxTerminationsTakesTheLongestSupersededFirst(t *testing.T) {
 	})
 }
 
+// As shipped the cap is 5. Five old workers that are frozen use it up no more.
+func TestStoppedResidualsUseUpNoCap(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		s := b.startService("web", setup{})
+		old := s.makeResidual(6, 1)
+		frozen, healthy := old[:5], old[5]
+		before := b.processes()
+		for _, p := range frozen {
+			b.signal(p, "STOP")
+		}
+		a := b.agent("reap", "--deadline", "0s", "--max-terminations", "5").exits(exitSurvivor).finds(healthy, isTerminated)
+		for _, p := range frozen {
+			a.finds(p, isSurvivor).sent(p, "SIGTERM")
+		}
+		b.stay(without(before, healthy)...)
+		s.answers()
+	})
+}
+
+// A frozen worker frees nothing. It is the dearest, and each pass takes another one
+// as long as there is one.
+func TestAStoppedResidualIsNotChosenForItsMemory(t *testing.T) {
+	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+		s := b.startService("web", setup{model: model})
+		dearest, second := s.residualBy("127.0.0.1:8000", 1), s.residualBy("127.0.0.1:8000", 2)
+		third := s.residualBy("127.0.0.1:8000", 9)
+		before := b.processes()
+		low := []string{"reap", "--deadline", "1h", "--min-available-memory", "100"}
+		frozen := judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonLowMemory, reaper.OutcomeSurvived}
+
+		b.signal(dearest, "STOP")
+		b.agent(low...).exits(exitOK).finds(second, terminatedFor(reaper.ReasonLowMemory)).finds(dearest, isWaited).finds(third, isWaited)
+		b.agent(low...).exits(exitOK).finds(third, terminatedFor(reaper.ReasonLowMemory)).finds(dearest, isWaited)
+		// No other is left to choose.
+		a := b.agent(low...).exits(exitSurvivor).finds(dearest, frozen).sent(dearest, "SIGTERM")
+		if a.process(dearest).SignalledBefore {
+			t.Error("it is said to have been signalled before it was")
+		}
+		if !b.agent("status").process(dearest).SignalledBefore {
+			t.Error("it is not said to have been signalled by an earlier pass")
+		}
+		fourth := s.residualBy("127.0.0.1:8000", 9)
+		b.agent(low...).exits(exitOK).finds(fourth, terminatedFor(reaper.ReasonLowMemory)).finds(dearest, isWaited)
+		b.stay(append(without(before, second, third, fourth), s.active())...)
+	})
+}
+
 func TestPassOnAHostWithoutHAProxySaysSo(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -32,7 +32,7 @@ func TestWedgedResidualIsReportedAsASurvivor(t *testing.T) {
 		if got := a.process(wedged).Wedge; got != reaper.WedgeStopped {
 			t.Errorf("the wedged process is %q, want stopped", got)
 		}
-		b.advises("kill -CONT " + strconv.Itoa(wedged.PID))
+		b.advises("it is frozen (state T), and hears nothing but SIGKILL (--kill-after). To let it go on: kill -CONT " + strconv.Itoa(wedged.PID))
 
 		// What it advises helps: the SIGTERM has waited.
 		b.signal(wedged, "CONT")

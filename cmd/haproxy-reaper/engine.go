@@ -40,24 +40,27 @@ type hostEngine struct{ *reaper.Pass }
 
 func newHostEngine(s passSettings) engine {
 	c := s.config
+	isStatus := c.command.name == "status"
 	host := inspect.NewHost(s.kernel, c.exes)
 	var terminator reaper.Terminator = reaper.DryRun{}
 	if s.live {
 		terminator = reaper.Signaller{Host: host}
 	}
 	return hostEngine{&reaper.Pass{
-		Host:         host,
-		Policy:       c.policy(),
-		Timing:       c.timing(),
-		Terminator:   terminator,
-		MasterSocket: c.masterSocket,
-		Clients:      bool(c.clients) && c.command.name == "status",
-		Memory:       s.earlier.Memory,
-		Approve:      s.approve,
-		Step:         s.step,
-		Drained:      s.drained,
-		Signalled:    s.signalled,
-		Log:          s.log,
+		Host:          host,
+		Policy:        c.policy(),
+		Timing:        c.timing(),
+		Terminator:    terminator,
+		MasterSocket:  c.masterSocket,
+		Clients:       bool(c.clients) && isStatus,
+		ActiveClients: isStatus,
+		Memory:        s.earlier.Memory,
+		MemoryOwner:   s.earlier.Owner,
+		Approve:       s.approve,
+		Step:          s.step,
+		Drained:       s.drained,
+		Signalled:     s.signalled,
+		Log:           s.log,
 	}}
 }
 

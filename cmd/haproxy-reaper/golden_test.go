@@ -43,6 +43,7 @@ func TestReportsPrintAsPublished(t *testing.T) {
 	in := &daemon.Instances[0]
 	in.Name, in.Model, in.Witnesses = "/etc/haproxy/edge.cfg", reaper.ModelDaemon, []string{"sockets"}
 	in.Processes[0].PID, in.Processes[0].Role, in.Processes[0].Reason = 7001, reaper.RoleStranded, reaper.ReasonStranded
+	in.Processes[0].StrandedReason = reaper.StrandedListening
 	in.Processes[0].Listeners = []string{"tcp 0.0.0.0:8443"}
 	in.Processes[1].State, in.Processes[1].Wedge = "T", reaper.WedgeStopped
 	in.Processes[1].Connections = reaper.Connections{}

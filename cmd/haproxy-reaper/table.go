@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -78,12 +79,23 @@ func instanceState(i *reaper.Instance) string {
 	}
 	line := fmt.Sprintf("(%s): %s", i.Model, state)
 	if len(i.Witnesses) > 0 {
-		line += "; witnesses: " + escape(strings.Join(i.Witnesses, ", "))
+		line += "; checked by " + escape(strings.Join(i.Witnesses, ", "))
 	}
-	if i.CLIError != "" {
-		line += "; not the master CLI: " + escape(i.CLIError)
+	return line + cliWords(i)
+}
+
+// cliWords says why the master CLI was not read, "" where it was or there is none.
+func cliWords(i *reaper.Instance) string {
+	switch text := escape(i.CLIError); {
+	case text == "":
+		return ""
+	case strings.HasPrefix(text, "ask master CLI"):
+		return "; cannot " + text
+	case strings.HasPrefix(text, inspect.ErrNoCLI.Error()):
+		return "; " + text
+	default:
+		return "; cannot read the master CLI: " + text
 	}
-	return line
 }
 
 // explain says what the columns of a row leave open.
@@ -91,6 +103,9 @@ func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 	var texts []string
 	if listeners := listenerWords(p); listeners != "" {
 		texts = append(texts, listeners)
+	}
+	if evidence := evidenceText(p); evidence != "" {
+		texts = append(texts, evidence)
 	}
 	text := scheduleWords(i, p, now)
 	if idle := idleWords(p, now); idle != "" {
@@ -115,6 +130,8 @@ func verdictWords(i *reaper.Instance, p *reaper.Process) string {
 		return "refused, as its instance is"
 	case p.Verdict == reaper.VerdictRefuse:
 		return "refused: " + words(p.Reason)
+	case p.Verdict == reaper.VerdictKeep:
+		return roleWords(p)
 	default:
 		return words(p.Reason)
 	}
@@ -150,7 +167,7 @@ func listenerWords(p *reaper.Process) string {
 // that is missing is unknown; of the others it is none.
 func isWorker(p *reaper.Process) bool {
 	switch p.Role {
-	case reaper.RoleActive, reaper.RolePaused, reaper.RoleResidual, reaper.RoleStranded:
+	case reaper.RoleActive, reaper.RolePaused, reaper.RoleDraining, reaper.RoleResidual, reaper.RoleStranded:
 		return true
 	}
 	return false

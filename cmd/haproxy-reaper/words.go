@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,8 +16,9 @@ var reasonWords = map[reaper.Reason]string{
 	reaper.ReasonMaster:   "the master, never signalled",
 	reaper.ReasonActive:   "the current worker",
 	reaper.ReasonStarting: "a worker is starting",
-	reaper.ReasonPaused:   "a worker is ready but listens nowhere, and may come back",
-	reaper.ReasonStranded: "superseded, but still listening or never told to stop: never signalled",
+	reaper.ReasonPaused:   "a worker runs without a listener, and may come back",
+	reaper.ReasonDraining: "the whole service drains: it takes no new clients",
+	reaper.ReasonStranded: "superseded, and not proven to be residual: never signalled",
 	reaper.ReasonStray:    "a process that HAProxy would not have here",
 	reaper.ReasonProgram:  "a program of the master, never signalled",
 	reaper.ReasonCheck:    "child of a worker, never signalled",
@@ -50,6 +52,52 @@ var reasonWords = map[reaper.Reason]string{
 	reaper.ReasonWitness:          "the master CLI disagrees",
 	reaper.ReasonTooMany:          "it has more processes than one pass looks at",
 	reaper.ReasonChanged:          "two looks did not agree",
+}
+
+// strandedWords says why each stranded process is left alone. They read on from
+// the process's listeners, and from its pid.
+var strandedWords = map[reaper.StrandedReason]string{
+	reaper.StrandedListening:  "superseded, and still listening",
+	reaper.StrandedNotTold:    "superseded, and not known to have been told to stop",
+	reaper.StrandedUnreadable: "superseded, with sockets that could not be read",
+	reaper.StrandedOtherUser:  "superseded by a process of another user, and not known to have been told to stop",
+}
+
+// roleWords says why a process is kept.
+func roleWords(p *reaper.Process) string {
+	switch w, known := strandedWords[p.StrandedReason]; {
+	case p.Role == reaper.RoleStranded && known:
+		return w + ": never signalled"
+	case p.Role == reaper.RolePaused:
+		return "runs without a listener: paused, or told to finish"
+	case p.Role == reaper.RoleDraining:
+		return "takes no new clients, and leaves when its last client does"
+	}
+	return words(p.Reason)
+}
+
+// evidenceWords are the evidence that a process was told to stop, as a reader may
+// look it up in the README.
+var evidenceWords = map[string]string{
+	"stopping":    "Stopping: 1 by the master CLI",
+	"remembered":  "remembered from an earlier pass",
+	"connections": "by its connections on an address of the active",
+}
+
+// evidenceText says what stands for a process having been told to stop, "" where
+// nothing does.
+func evidenceText(p *reaper.Process) string {
+	if len(p.Evidence) == 0 {
+		return ""
+	}
+	var list []string
+	for _, e := range p.Evidence {
+		list = append(list, cmp.Or(evidenceWords[e], escape(e)))
+	}
+	if p.Role == reaper.RoleMaster {
+		return "replaced: " + strings.Join(list, ", ")
+	}
+	return "evidence: " + strings.Join(list, ", ")
 }
 
 // words says a reason, or the reason itself where it is of a later version.

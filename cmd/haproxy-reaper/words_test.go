@@ -34,6 +34,11 @@ func TestEveryReasonHasWords(t *testing.T) {
 			t.Errorf("no words for the refusal %s", reason)
 		}
 	}
+	for _, reason := range reaper.StrandedReasons {
+		if strandedWords[reason] == "" {
+			t.Errorf("no words for a process that is stranded for %s", reason)
+		}
+	}
 	for _, role := range reaper.Roles {
 		if role != reaper.RoleResidual && reasonWords[reaper.Reason(role)] == "" {
 			t.Errorf("no words for the role %s", role)

@@ -74,7 +74,7 @@ func TestTheServiceSaysThatItMayNotAskTheMaster(t *testing.T) {
 	status := func() string { // without its line breaks
 		return strings.Join(strings.Fields(asTheAgent(m, "/usr/bin/haproxy-reaper status --config /dev/null")), " ")
 	}
-	if out := status(); !strings.Contains(out, "active confirmed; witnesses: sockets, arguments; not the master CLI: ") ||
+	if out := status(); !strings.Contains(out, "active confirmed; checked by sockets, arguments; cannot ask master CLI ") ||
 		!strings.Contains(out, "permission denied") {
 		t.Errorf("as Debian ships HAProxy:\n%s", out)
 	}
@@ -82,7 +82,7 @@ func TestTheServiceSaysThatItMayNotAskTheMaster(t *testing.T) {
 	m.Write("/etc/default/haproxy", `EXTRAOPTS="-S /run/haproxy-master.sock,mode,660,group,haproxy"`+"\n", 0o644)
 	m.Must("systemctl", "restart", "haproxy.service")
 	m.ReloadHolding(1)
-	if out := status(); !strings.Contains(out, "witnesses: sockets, arguments, cli") || strings.Contains(out, "not the master CLI") {
+	if out := status(); !strings.Contains(out, "checked by sockets, arguments, cli") || strings.Contains(out, "cannot ask master CLI") {
 		t.Errorf("with a master CLI for HAProxy's group:\n%s", out)
 	}
 }

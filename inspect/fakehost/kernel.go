@@ -1,6 +1,8 @@
 package fakehost
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -53,6 +55,23 @@ func (w *World) ReadFile(name string, limit int) ([]byte, error) {
 	return []byte(text), nil
 }
 
+// ReadHead implements inspect.Kernel.
+func (w *World) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
+	b, err := w.ReadFile(name, limit)
+	return Head(b, enough), err
+}
+
+// Head is a file as ReadHead reads it, a line at a time.
+func Head(file []byte, enough func([]byte) bool) []byte {
+	read := 0
+	for line := range bytes.Lines(file) {
+		if read += len(line); enough(file[:read]) {
+			break
+		}
+	}
+	return file[:read]
+}
+
 // procFile splits a path below /proc/PID.
 func (w *World) procFile(name string) (*Proc, string) {
 	rest, ok := strings.CutPrefix(name, "/proc/")
@@ -86,6 +105,9 @@ func (p *Proc) file(name string) (string, bool) {
 		flags := 4194560
 		if p.Exiting {
 			flags |= 1 << 2
+		}
+		if p.Forked {
+			flags |= 1 << 6
 		}
 		return fmt.Sprintf("%d (%s) %c %d 1 %d 0 -1 %d 1 1 0 0 1 1 0 0 20 0 %d 0 %d 1 1 1\n", p.PID, p.Comm, p.State, p.PPID, p.Session, flags, p.Threads, p.Ticks), true
 	case "status":
@@ -176,6 +198,10 @@ func (w *World) Readlink(name string) (string, error) {
 		return "", unix.ENOENT
 	case file == "exe":
 		return p.Exe, nil
+	case file == "cwd":
+		return cmp.Or(p.Dir, "/"), nil
+	case file == "root":
+		return cmp.Or(p.Root, "/"), nil
 	case file == "ns/pid":
 		return fmt.Sprintf("pid:[%d]", p.PIDNS), nil
 	case file == "ns/net":

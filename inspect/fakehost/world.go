@@ -68,6 +68,8 @@ type Proc struct {
 	Masks     inspect.SignalMasks
 	NSPID     int
 	Session   int // itself, unless it says otherwise
+	Forked    bool
+	Dir, Root string // working and root directory; "/" unless they say otherwise
 	PIDNS     uint64
 	NetNS     uint64
 	Cgroup    string

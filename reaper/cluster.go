@@ -1,0 +1,164 @@
+package reaper
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// cluster is the masters, and the ready processes without a master, that may be
+// of one instance by all but their sockets. What is of one instance is of one
+// cluster. So a look at one instance reads the sockets of its cluster alone.
+type cluster struct {
+	masters []*inspect.Process // in order of start
+	roots   []*inspect.Process // in order of start; workers and orphans
+}
+
+// has tells whether one of some processes is in a cluster, or is the child of one
+// of its masters.
+func (t *tree) has(c cluster, ids map[inspect.ProcID]bool) bool {
+	for _, p := range c.roots {
+		if ids[p.ProcID] {
+			return true
+		}
+	}
+	for _, m := range c.masters {
+		if ids[m.ProcID] {
+			return true
+		}
+		for _, p := range t.children[m] {
+			if ids[p.ProcID] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// candidates are the ready workers of a cluster, in order of start.
+func (t *tree) candidates(c cluster) []member {
+	var list []member
+	for _, p := range c.roots {
+		list = append(list, member{p, t.kind(p), nil})
+	}
+	for _, m := range c.masters {
+		for _, p := range t.children[m] {
+			if t.kind(p) == kindWorker {
+				list = append(list, member{p, kindWorker, m})
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b member) int { return compareStart(a.Process, b.Process) })
+	return list
+}
+
+// service is what processes of one daemon lineage have in common, whatever names
+// the other: user, namespaces and parsed arguments.
+func (t *tree) service(p *inspect.Process) string {
+	text, known := t.services[p]
+	if !known {
+		text = fmt.Sprintf("pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, p.UID, p.Identity())
+		t.services[p] = text
+	}
+	return text
+}
+
+// servicesOf are the services that a process without a master may be of by the
+// arguments of a master: that master's, for each user of its workers. Paths are
+// compared as they are written, as in ofMaster.
+func (t *tree) servicesOf(master *inspect.Process) []string {
+	users := map[uint32]bool{master.UID: true}
+	for _, p := range t.children[master] {
+		if t.kind(p) == kindWorker {
+			users[p.UID] = true
+		}
+	}
+	var list []string
+	for uid := range users {
+		list = append(list, masterService(master, uid))
+	}
+	return list
+}
+
+func masterService(p *inspect.Process, uid uint32) string {
+	return fmt.Sprintf("master pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, uid, p.Command.Identity(""))
+}
+
+// clusters sorts masters and ready processes without a master by what may join
+// them: the arguments, the -sf lists, and what is remembered.
+func (t *tree) clusters(past Past) []cluster {
+	var masters, roots []*inspect.Process
+	for _, p := range t.processes {
+		switch k := t.kind(p); {
+		case k == kindMaster:
+			masters = append(masters, p)
+		case t.owner(p) == nil && (k == kindWorker || k == kindOrphan):
+			roots = append(roots, p)
+		}
+	}
+	u := union{}
+	byService := map[string]*inspect.Process{}
+	for _, p := range roots {
+		u.joinFirst(byService, t.service(p), p)
+	}
+	byMaster := map[string]*inspect.Process{}
+	for _, m := range masters {
+		for _, service := range t.servicesOf(m) {
+			u.joinFirst(byMaster, service, m)
+		}
+	}
+	for _, p := range roots {
+		if m := byMaster[masterService(p, p.UID)]; m != nil {
+			u.join(m, p)
+		}
+	}
+	all := cluster{masters, roots}
+	t.joinNamed(u, all, past, func(member) bool { return true })
+	var list []cluster
+	index := map[*inspect.Process]int{}
+	at := func(p *inspect.Process) *cluster {
+		i, known := index[u.find(p)]
+		if !known {
+			i = len(list)
+			index[u.find(p)] = i
+			list = append(list, cluster{})
+		}
+		return &list[i]
+	}
+	for _, p := range masters {
+		c := at(p)
+		c.masters = append(c.masters, p)
+	}
+	for _, p := range roots {
+		c := at(p)
+		c.roots = append(c.roots, p)
+	}
+	return list
+}
+
+// union joins processes to sets, each known by one of its own.
+type union map[*inspect.Process]*inspect.Process
+
+func (u union) find(p *inspect.Process) *inspect.Process {
+	for u[p] != nil {
+		p = u[p]
+	}
+	return p
+}
+
+// join joins the sets of two processes; that of a keeps its own.
+func (u union) join(a, b *inspect.Process) {
+	if a, b = u.find(a), u.find(b); a != b {
+		u[b] = a
+	}
+}
+
+// joinFirst joins a process to the first one that came with the same word.
+func (u union) joinFirst(first map[string]*inspect.Process, word string, p *inspect.Process) {
+	if first[word] == nil {
+		first[word] = p
+		return
+	}
+	u.join(first[word], p)
+}

@@ -1,0 +1,43 @@
+package reaper
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// youngest is the youngest generation of ready workers, which are oldest first.
+// It is one worker, and with nbproc (HAProxy up to 2.4) several.
+func youngest(workers []*inspect.Process) []*inspect.Process {
+	if len(workers) == 0 {
+		return nil
+	}
+	of := generations(workers)
+	last := workers[len(workers)-1]
+	return slices.DeleteFunc(slices.Clone(workers), func(p *inspect.Process) bool { return of.find(p) != of.find(last) })
+}
+
+// generations sorts workers, oldest first, into generations. Two workers are
+// siblings if they have the same arguments, the -sf list included, one user and
+// one cgroup, and either started within a second or hold a socket in common. A
+// sibling of a sibling is one too: the forks of a generation may take longer.
+func generations(workers []*inspect.Process) union {
+	const second = 100 // ticks
+	u := union{}
+	last := map[string]*inspect.Process{}
+	holder := map[string]*inspect.Process{}
+	for _, p := range workers {
+		alike := fmt.Sprintf("pidns %d uid %d cgroup %q args %q", p.PIDNS, p.UID, p.Cgroup, p.Command.Args)
+		if before := last[alike]; before != nil && p.StartTicks-before.StartTicks <= second {
+			u.join(before, p)
+		}
+		last[alike] = p
+		if p.Sockets != nil {
+			for inode := range p.Sockets.Inodes {
+				u.joinFirst(holder, fmt.Sprintf("%s socket %d", alike, inode), p)
+			}
+		}
+	}
+	return u
+}

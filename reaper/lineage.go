@@ -1,0 +1,224 @@
+package reaper
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// joinNamed joins what a list of a cluster's processes names to the home of the
+// process that names it: the master of a worker, or a daemon itself. The process
+// that names counts if counts says so. What an earlier pass remembers as told
+// joins the home of the process that was active then, or of a process that names
+// that one.
+func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool) {
+	all := t.candidates(c)
+	home := map[inspect.ProcID]*inspect.Process{}
+	named := map[nsPID]member{}
+	for _, m := range c.masters {
+		home[m.ProcID] = m
+		named[idOf(m)] = member{m, kindMaster, nil}
+	}
+	for _, m := range all {
+		home[m.ProcID] = m.home()
+		if m.master == nil {
+			named[idOf(m.Process)] = m
+		}
+	}
+	namers := map[nsPID]member{} // by the pids in their lists, the youngest of each
+	for _, n := range all {
+		if n.kind != kindWorker || !counts(n) {
+			continue
+		}
+		for _, pid := range n.listed() {
+			id := nsPID{n.PIDNS, pid}
+			namers[id] = n
+			if p, known := named[id]; known && n.joins(p) {
+				u.join(n.home(), p.Process)
+			}
+		}
+	}
+	for _, p := range named {
+		seen := past.of(p.Process)
+		if !seen.Told {
+			continue
+		}
+		heir := home[seen.Heir.ProcID]
+		if n, known := namers[nsPID{p.PIDNS, seen.Heir.NSPID}]; heir == nil && known && n.StartTicks > seen.Heir.StartTicks && n.sameSide(p) {
+			heir = n.home()
+		}
+		if heir != nil && heir != p.Process && (p.kind != kindMaster || t.kind(heir) == kindMaster && heir.StartTicks > p.StartTicks) {
+			u.join(heir, p.Process)
+		}
+	}
+}
+
+// home is what stands for a worker among its kind: its master, or itself.
+func (m member) home() *inspect.Process {
+	if m.master != nil {
+		return m.master
+	}
+	return m.Process
+}
+
+// joins tells whether a list of n, or of its master, may make p one of n's
+// instance: a daemon that n could tell, or an older master that n's master
+// replaces.
+func (n member) joins(p member) bool {
+	if !n.sameSide(p) {
+		return false
+	}
+	if p.kind != kindMaster {
+		return Names(n.Process, p.Process)
+	}
+	m := n.master
+	return m != nil && m != p.Process && m.StartTicks > p.StartTicks && (Names(n.Process, p.Process) || Names(m, p.Process))
+}
+
+// sameSide tells whether the owner of n could tell p, and both mean the same by a
+// pid and an address.
+func (n member) sameSide(p member) bool {
+	if n.PIDNS != p.PIDNS || n.NetNS != p.NetNS {
+		return false
+	}
+	if p.kind == kindMaster {
+		return n.master != nil && n.master.UID == p.UID
+	}
+	return n.UID == p.UID || n.UID == 0
+}
+
+// lineages sorts a cluster into instances, now that its sockets were looked at.
+// without are the processes of no instance: they hold no listener, and nothing
+// ties them to a process that does.
+func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspect.Process) {
+	u := union{}
+	all := t.candidates(c)
+	by := tellers(all, func(p *inspect.Process) bool { return past.of(p).Told })
+	t.joinNamed(u, c, past, func(n member) bool {
+		return listens(n.Process) || by[n.Process] != nil || past.of(n.Process).Told
+	})
+	t.joinAlike(u, c)
+	heads := map[*inspect.Process]bool{}
+	for _, m := range c.masters {
+		heads[u.find(m)] = true
+	}
+	for _, p := range c.roots {
+		if t.kind(p) == kindWorker && mayServe(p) {
+			heads[u.find(p)] = true
+		}
+	}
+	t.joinClients(u, c, heads)
+	bySet := map[*inspect.Process]*group{}
+	for _, m := range c.masters {
+		g := bySet[u.find(m)]
+		if g == nil {
+			g = &group{model: ModelMasterWorker}
+			bySet[u.find(m)] = g
+			groups = append(groups, g)
+		}
+		if g.master != nil { // the youngest replaced the others
+			g.replaced = append(g.replaced, g.master)
+		}
+		g.master = m
+		g.key = "master " + m.ProcID.String()
+		g.add(m, kindMaster, nil)
+		for _, p := range t.children[m] {
+			if k := t.kind(p); k != kindMaster {
+				g.add(p, k, m)
+			}
+		}
+	}
+	for _, p := range c.roots {
+		set := u.find(p)
+		if !heads[set] {
+			without = append(without, p)
+			continue
+		}
+		g := bySet[set]
+		if g == nil {
+			g = &group{model: ModelDaemon, key: "daemon " + p.ProcID.String()}
+			bySet[set] = g
+			groups = append(groups, g)
+		}
+		g.add(p, t.kind(p), nil)
+	}
+	return groups, without
+}
+
+// mayServe tells whether a process holds a listener of any kind, or may.
+func mayServe(p *inspect.Process) bool {
+	s := p.Sockets
+	return s == nil || len(s.Listening)+len(s.Paused)+len(s.Bound) > 0
+}
+
+// joinAlike joins processes of one service that are siblings, that listen on one
+// address or hold one socket, and those that could not be looked at.
+func (t *tree) joinAlike(u union, c cluster) {
+	unread := map[string]bool{}
+	for _, p := range c.roots {
+		unread[t.service(p)] = unread[t.service(p)] || p.Sockets == nil
+	}
+	first := map[string]*inspect.Process{}
+	for _, m := range c.masters {
+		for _, service := range t.servicesOf(m) {
+			for _, p := range t.children[m] {
+				t.joinPlaces(u, first, service, m, p)
+			}
+		}
+	}
+	of := generations(c.roots)
+	for _, p := range c.roots {
+		u.join(of.find(p), p)
+		service := t.service(p)
+		if unread[service] {
+			u.joinFirst(first, service, p)
+		}
+		t.joinPlaces(u, first, service, p, p)
+		t.joinPlaces(u, first, masterService(p, p.UID), p, p)
+	}
+}
+
+// joinPlaces joins the home of a process to the first one of its service that
+// listens on the same address, or holds the same listener.
+func (t *tree) joinPlaces(u union, first map[string]*inspect.Process, service string, home, p *inspect.Process) {
+	if p.Sockets == nil {
+		return
+	}
+	for _, l := range p.Sockets.Listening {
+		u.joinFirst(first, fmt.Sprintf("%s at %s", service, l), home)
+		u.joinFirst(first, fmt.Sprintf("%s socket %d", service, l.Inode), home)
+	}
+}
+
+// joinClients joins each process that holds no listener to the set of one service
+// with it whose active listens on the address of one of its connections.
+func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) {
+	workers := map[*inspect.Process][]*inspect.Process{} // of the sets with a head
+	for _, m := range t.candidates(c) {
+		if set := u.find(m.home()); heads[set] && m.kind == kindWorker {
+			workers[set] = append(workers[set], m.Process)
+		}
+	}
+	homes := map[string][]*inspect.Process{}
+	for _, m := range c.masters {
+		for _, service := range t.servicesOf(m) {
+			homes[service] = append(homes[service], u.find(m))
+		}
+	}
+	for set, list := range workers {
+		service := t.service(list[len(list)-1])
+		homes[service] = append(homes[service], set)
+	}
+	for _, p := range c.roots {
+		if heads[u.find(p)] {
+			continue
+		}
+		for _, set := range slices.Concat(homes[t.service(p)], homes[masterService(p, p.UID)]) {
+			if connectedTo(p, youngest(workers[set])) {
+				u.join(set, p)
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package reaper
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// Names tells whether the -sf or -st list of n names p: n is strictly younger,
+// and the list's pid is p's in the PID namespace of both. A list may hold pids
+// that are long gone; a pid that was reused after n started names nothing.
+func Names(n, p *inspect.Process) bool {
+	return n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && slices.Contains(n.Command.Finish, p.NSPID)
+}
+
+// tells says that n has told p to stop, by its list, and that its owner could. A
+// process writes its own arguments, so the list of another user's process counts
+// for nothing. Siblings under one master have their arguments from that master,
+// so there its user counts. A list that names p's master tells p through it.
+func tells(n, p member) bool {
+	switch {
+	case Names(n.Process, p.Process):
+		return n.UID == p.UID || n.UID == 0 || n.master != nil && n.master == p.master && (p.master.UID == 0 || p.master.UID == p.UID)
+	case n.master == nil || p.master == nil || n.master == p.master:
+		return false
+	}
+	return n.master.UID == p.master.UID && (Names(n.Process, p.master) || Names(n.master, p.master))
+}
+
+// tellers finds which of some workers, oldest first, were told to stop, and by
+// which worker. That worker is ready, and listens or was told itself: by the same
+// rule, or as known says.
+func tellers(workers []member, known func(*inspect.Process) bool) map[*inspect.Process]*inspect.Process {
+	named := map[nsPID][]member{} // by its own pid, and by its master's
+	for _, p := range workers {
+		named[idOf(p.Process)] = append(named[idOf(p.Process)], p)
+		if p.master != nil {
+			named[idOf(p.master)] = append(named[idOf(p.master)], p)
+		}
+	}
+	by := map[*inspect.Process]*inspect.Process{}
+	for _, n := range slices.Backward(workers) {
+		if n.kind != kindWorker || !listens(n.Process) && by[n.Process] == nil && !known(n.Process) {
+			continue
+		}
+		for _, pid := range n.listed() {
+			for _, p := range named[nsPID{n.PIDNS, pid}] {
+				if by[p.Process] == nil && tells(n, p) {
+					by[p.Process] = n.Process
+				}
+			}
+		}
+	}
+	return by
+}
+
+// listed are the pids in the lists of a worker and of its master.
+func (m member) listed() []int {
+	if m.master == nil {
+		return m.Command.Finish
+	}
+	return slices.Concat(m.Command.Finish, m.master.Command.Finish)
+}
+
+// nsPID is a pid with the inode number of the PID namespace that it is of.
+type nsPID struct {
+	namespace uint64
+	pid       int
+}
+
+func idOf(p *inspect.Process) nsPID { return nsPID{p.PIDNS, p.NSPID} }
+
+// listens tells whether a process is seen to hold a stream socket in LISTEN.
+func listens(p *inspect.Process) bool { return p.Sockets != nil && len(p.Sockets.Listening) > 0 }
+
+// evidence is what says of a process that it was told to stop.
+type evidence struct {
+	by          *inspect.Process // whose list names it, or whose master's its master
+	stopping    bool             // the master CLI says Stopping: 1
+	remembered  bool             // an earlier pass saw one of these
+	connections bool             // daemon mode: it has no listener, and clients of the active's address
+}
+
+func (e evidence) any() bool { return e.lasting() || e.connections }
+
+// lasting is what an earlier pass may remember: a soft stop cannot be undone.
+func (e evidence) lasting() bool { return e.by != nil || e.stopping || e.remembered }
+
+func (e evidence) onlyConnections() bool { return e.connections && !e.lasting() }
+
+const evidenceConnections = "connections"
+
+// words are the evidence for the report.
+func (e evidence) words() []string {
+	list := []string{}
+	if e.by != nil {
+		list = append(list, fmt.Sprintf("told by %d", e.by.PID))
+	}
+	for _, w := range []struct {
+		stands bool
+		word   string
+	}{{e.stopping, "stopping"}, {e.remembered, "remembered"}, {e.connections, evidenceConnections}} {
+		if w.stands {
+			list = append(list, w.word)
+		}
+	}
+	return list
+}
+
+// findEvidence collects what says of each member that it was told to stop.
+func (c *classifier) findEvidence() {
+	c.evidence = map[*inspect.Process]evidence{}
+	candidates := c.group.candidates()
+	for _, m := range candidates {
+		e := evidence{
+			stopping:   m.CLI != nil && m.CLI.Stopping,
+			remembered: c.past.of(m.Process).Told,
+		}
+		e.connections = m.kind == kindWorker && c.group.model == ModelDaemon && c.holdsClients(m.Process)
+		c.evidence[m.Process] = e
+	}
+	by := tellers(candidates, func(p *inspect.Process) bool { return c.evidence[p].stopping || c.evidence[p].remembered })
+	for _, m := range candidates {
+		e := c.evidence[m.Process]
+		e.by = by[m.Process]
+		c.evidence[m.Process] = e
+	}
+	for _, old := range c.group.replaced {
+		c.evidence[old] = evidence{by: c.group.master, remembered: c.past.of(old).Told}
+	}
+}
+
+// holdsClients tells whether a daemon that is not the active has no listener,
+// proven descriptor by descriptor, and a connection on the address of an active
+// of the same service.
+func (c *classifier) holdsClients(p *inspect.Process) bool {
+	if len(c.active) == 0 || slices.Contains(c.active, p) || p.Sockets == nil || !p.Sockets.Proof || mayServe(p) {
+		return false
+	}
+	a := c.active[0]
+	return p.UID == a.UID && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == a.Identity() && connectedTo(p, c.active)
+}
+
+// listed tells whether the list of a younger worker, listening or not, names a
+// process.
+func (c *classifier) listed(p *inspect.Process) bool {
+	candidates := c.group.candidates()
+	i := slices.IndexFunc(candidates, func(m member) bool { return m.Process == p })
+	return i >= 0 && slices.ContainsFunc(candidates[i:], func(n member) bool { return n.kind == kindWorker && tells(n, candidates[i]) })
+}
+
+// connectedTo tells whether a process has a connection on an address that one of
+// some others listens on, and which it may have accepted there.
+func connectedTo(p *inspect.Process, others []*inspect.Process) bool {
+	if p.Sockets == nil {
+		return false
+	}
+	at := newPlaces()
+	for _, o := range others {
+		if o.Sockets != nil {
+			at.add(o.Sockets.Listening...)
+			at.add(o.Sockets.Bound...)
+		}
+	}
+	for end := range p.Sockets.Ends {
+		if !end.Gone && end.Origin != inspect.OriginMade && at.holds(end) {
+			return true
+		}
+	}
+	return false
+}
