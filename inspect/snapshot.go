@@ -154,6 +154,10 @@ type CLIAnswer struct {
 	// do not count (LI_O_UNLIMITED, seen on 2.2 to 3.4).
 	CurrConns int
 	ConnRate  int // new client connections in the second before; -1 when not told
+	// Listeners is how many it has, its end of the master's socket pair among them;
+	// -1 when not told. One that has stopped listening has that alone: during its
+	// grace it stops as well, and has more (seen on 2.2 to 3.4).
+	Listeners int
 	// Sockets are the addresses of its own CLI, as `show cli sockets` writes them;
 	// none where that was not answered.
 	Sockets []string

@@ -33,6 +33,7 @@ type socket struct {
 	timed   bool // idle and bytes are known
 	idle    time.Duration
 	bytes   uint64 // received, and sent and acknowledged
+	opened  Origin // of one with SO_REUSEADDR alone
 }
 
 // judge adds a socket to what is known of its process.

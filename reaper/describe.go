@@ -53,12 +53,17 @@ func (c *classifier) process(m member, role Role) Process {
 // from being signalled, and is named for that; of the active it says nothing.
 func (c *classifier) listeners(p *inspect.Process) []string {
 	list := []string{}
-	for _, l := range slices.Concat(p.Sockets.Listening, c.unheld(p), p.Sockets.Bound) {
+	active := slices.Contains(c.active, p)
+	all := slices.Concat(p.Sockets.Listening, p.Sockets.Bound)
+	if !active {
+		all = slices.Concat(c.streams(p), c.datagrams(p))
+	}
+	for _, l := range all {
 		text := l.Network + " " + inspect.ShownName(unixName(l.Address))
 		switch {
 		case !l.Unsure:
 			list = append(list, text)
-		case !slices.Contains(c.active, p):
+		case !active:
 			list = append(list, text+" (or a client's)")
 		}
 	}

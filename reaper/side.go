@@ -126,9 +126,9 @@ func (p *places) holds(end inspect.End) bool {
 // teller says on which side each connection of one process is.
 type teller struct {
 	active, cli *places
-	// accepts tells that the process's listeners have SO_REUSEPORT, since one of
-	// its connections has it: then one with SO_REUSEADDR alone was not accepted.
-	accepts bool
+	// source tells that of the connections with SO_REUSEADDR alone each was made of
+	// which TCP tells: then the others were, too.
+	source bool
 }
 
 // side says on which side a connection is. An address of the active's comes first:
@@ -148,9 +148,9 @@ func (t *teller) side(end inspect.End) side {
 		return sideUnknown
 	}
 	switch {
-	case end.Origin == inspect.OriginAccepted:
+	case end.Origin.Accepted():
 		return sideFormer
-	case end.Origin == inspect.OriginMade, end.Origin == inspect.OriginEither && t.accepts:
+	case end.Origin.Made(), end.Origin == inspect.OriginEither && t.source:
 		return sideServer
 	}
 	return sideUnknown
@@ -159,9 +159,11 @@ func (t *teller) side(end inspect.End) side {
 // teller is that of one process.
 func (c *classifier) teller(p *inspect.Process) *teller {
 	t := &teller{active: c.served, cli: cliPlaces(p)}
+	made, passed := false, false
 	for end := range p.Sockets.Ends {
-		t.accepts = t.accepts || end.Network == inspect.NetworkStream && end.Origin == inspect.OriginAccepted
+		made, passed = made || end.Origin == inspect.OriginSource, passed || end.Origin == inspect.OriginPassed
 	}
+	t.source = made && !passed
 	return t
 }
 

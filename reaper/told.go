@@ -164,7 +164,7 @@ func connectedTo(p *inspect.Process, others []*inspect.Process) bool {
 		}
 	}
 	for end := range p.Sockets.Ends {
-		if !end.Gone && end.Origin != inspect.OriginMade && at.holds(end) {
+		if !end.Gone && !end.Origin.Made() && at.holds(end) {
 			return true
 		}
 	}
