@@ -32,10 +32,20 @@ const (
 	// says so: HAProxy sets it on the socket of a QUIC client, never on that of
 	// a resolver.
 	OriginAccepted
-	// OriginEither has SO_REUSEADDR alone: it was made with "source", or accepted
-	// under "noreuseport" or by a descriptor that was passed to HAProxy.
+
+	// The others have SO_REUSEADDR alone. OriginSource was made, with "source".
+	// OriginPassed came by a listener that HAProxy did not open, or opened under
+	// "noreuseport". Of OriginEither TCP tells neither at the moment.
+	OriginSource
+	OriginPassed
 	OriginEither
 )
+
+// Accepted tells whether a connection came by a listener for sure.
+func (o Origin) Accepted() bool { return o == OriginAccepted || o == OriginPassed }
+
+// Made tells whether the process connected it itself, for sure.
+func (o Origin) Made() bool { return o == OriginMade || o == OriginSource }
 
 // End is a process's own end of a connection: all that tells on which side the
 // connection is. Connections with the same end are counted together.
@@ -87,7 +97,8 @@ func (u *Use) add(c Connection) {
 	u.Timed++
 }
 
-// readOrigin asks a descriptor of our own where its connection comes from.
+// readOrigin asks a descriptor of our own for the options that tell where its
+// connection comes from.
 func readOrigin(k Kernel, fd int, network Network) (Origin, error) {
 	reuseAddr, err := k.SockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR)
 	switch {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -100,7 +101,11 @@ func (s *Sockets) originOf(kernel Kernel, dup int, k socket) (Origin, error) {
 	if s.Ends[end].Connections > 0 {
 		return OriginAccepted, nil
 	}
-	return readOrigin(kernel, dup, NetworkStream)
+	origin, err := readOrigin(kernel, dup, NetworkStream)
+	if origin == OriginEither {
+		origin = k.opened
+	}
+	return origin, err
 }
 
 // eachDescriptor shows every descriptor of the process behind a pidfd, by a
@@ -285,6 +290,26 @@ func (s *socket) setInfo(info *unix.TCPInfo) {
 	s.idle = time.Duration(min(info.Last_data_sent, info.Last_data_recv)) * time.Millisecond
 	s.bytes = info.Bytes_acked + info.Bytes_received
 	s.timed = true
+	s.opened = openedBy(info)
+}
+
+// openedBy tells which side opened a TCP connection, as far as its counters do: the
+// kernel counts the SYN of the side that connects among the bytes that were
+// acknowledged (tcp_ack in tcp_rcv_synsent_state_process), and not that of the other.
+// A FIN counts on both sides, and what is under way hides it.
+func openedBy(info *unix.TCPInfo) Origin {
+	switch info.State {
+	case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_CLOSE_WAIT:
+	default:
+		return OriginEither
+	}
+	switch unacknowledged := info.Bytes_sent - info.Bytes_retrans - info.Bytes_acked; {
+	case unacknowledged == math.MaxUint64: // one less than none
+		return OriginSource
+	case unacknowledged == 0 && info.Unacked == 0:
+		return OriginPassed
+	}
+	return OriginEither
 }
 
 func (s *socket) readPeer(k Kernel, fd int) (err error) {

@@ -142,6 +142,33 @@ func TestWhereConnectionsComeFromIsAskedOnceForAnAddress(t *testing.T) {
 	}
 }
 
+// Of a connection with SO_REUSEADDR alone the bytes that were acknowledged tell whose
+// SYN is among them.
+func TestWhoOpenedAConnectionThatItsOptionsDoNotTell(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		state      uint8
+		made, busy bool
+		want       inspect.Origin
+	}{
+		{"one that was made", unix.BPF_TCP_ESTABLISHED, true, false, inspect.OriginSource},
+		{"one that was accepted", unix.BPF_TCP_ESTABLISHED, false, false, inspect.OriginPassed},
+		{"one with something under way", unix.BPF_TCP_ESTABLISHED, true, true, inspect.OriginEither},
+		{"one whose other side has finished", unix.BPF_TCP_CLOSE_WAIT, true, false, inspect.OriginSource},
+		{"one whose own FIN may be among them", unix.BPF_TCP_FIN_WAIT2, true, false, inspect.OriginEither},
+		{"one that was accepted, whose own FIN may be among them", unix.BPF_TCP_FIN_WAIT2, false, false, inspect.OriginEither},
+	} {
+		s := fakehost.Client(10000, 1, 0)
+		s.ReusePort, s.State, s.Made, s.Busy = false, c.state, c.made, c.busy
+		w := fakehost.New()
+		fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", 100, 1000, nil, s)
+		p := lookAt(t, w, func(string, string) error { return nil })
+		if want := (inspect.End{Origin: c.want, Local: netip.MustParseAddrPort("10.0.0.1:10000")}); p.Err != nil || p.Sockets.Ends[want].Connections != 1 {
+			t.Errorf("%s: error %v, ends %v, want %v", c.name, p.Err, p.Sockets.Ends, want)
+		}
+	}
+}
+
 func TestProcessThatHasGoneIsNotLookedAt(t *testing.T) {
 	w := oldWorker()
 	p := lookAt(t, w, func(call, _ string) error {

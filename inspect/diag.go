@@ -71,8 +71,8 @@ func streamProtocols(k Kernel) []streamProtocol {
 }
 
 // dumpUDP is every UDP socket in our network namespace that is bound, not
-// connected, and receives, by inode. What does not receive is a log's, see
-// socket.receives.
+// connected, and receives, by inode. What does not receive is a log's (see
+// socket.receives); what does is a listener, or a resolver's (3.2 and later).
 func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	d, err := openDiag(k)
 	if err != nil {
@@ -82,7 +82,9 @@ func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	found := map[uint64]Listener{}
 	err = d.inet(inetDump{protocol: unix.IPPROTO_UDP, states: 1 << stateClose}, func(s inetSocket) {
 		if s.local.Port() != 0 && !s.deaf {
-			found[s.inode] = s.listener("udp")
+			l := s.listener("udp")
+			l.Unsure = true
+			found[s.inode] = l
 		}
 	})
 	if err != nil {

@@ -143,7 +143,7 @@ func TestDumpUDPOfThisHost(t *testing.T) {
 	for _, c := range []net.PacketConn{bound, bound6} {
 		inode := inodeOf(t, c.(syscall.Conn))
 		address := c.LocalAddr().(*net.UDPAddr)
-		want := Listener{Network: "udp", Address: address.String(), Port: uint16(address.Port), Inode: inode, V6Only: address.IP.To4() == nil}
+		want := Listener{Network: "udp", Address: address.String(), Port: uint16(address.Port), Inode: inode, V6Only: address.IP.To4() == nil, Unsure: true}
 		if got := found[inode]; got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}

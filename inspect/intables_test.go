@@ -118,7 +118,8 @@ func TestTablesTellOfAProcessWhatItsDescriptorsTell(t *testing.T) {
 	if s.Connections[0].Bytes == 0 && s.Connections[1].Bytes == 0 {
 		t.Errorf("no bytes on %+v", s.Connections[:2])
 	}
-	// But for where connections come from, which the tables do not tell.
+	// But for where connections come from and whether UDP listens, which the tables do
+	// not tell.
 	optionless(one.Sockets)
 	diff := gocmp.Diff(one.Sockets, other.Sockets,
 		cmpopts.IgnoreFields(Use{}, "MinIdle", "MaxIdle"), cmpopts.IgnoreFields(Connection{}, "Idle"),
@@ -145,6 +146,9 @@ func optionless(s *Sockets) {
 	s.Ends = ends
 	for i := range s.Connections {
 		s.Connections[i].Origin = OriginUnread
+	}
+	for i := range s.Bound {
+		s.Bound[i].Unsure = true
 	}
 }
 
@@ -286,5 +290,60 @@ func TestAConnectionOfMPTCPThatWasResetIsNoPausedListener(t *testing.T) {
 	}
 	if end, use := endOf(t, p.Sockets, server); !end.Gone || use.Connections != 1 || len(p.Sockets.Paused) > 0 {
 		t.Errorf("%+v, %+v, paused %v", end, use, p.Sockets.Paused)
+	}
+}
+
+// What the kernel counts tells which side has opened a connection, whatever was sent.
+func TestWhoOpenedAConnectionOfThisHost(t *testing.T) {
+	reuse := func(_, _ string, c syscall.RawConn) error {
+		var err error
+		callErr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+		return errors.Join(callErr, err)
+	}
+	l := listen(t, "tcp4", "127.0.0.1:0") // Go sets SO_REUSEADDR
+	dials := net.Dialer{Control: reuse}
+	write := func(client, server net.Conn) {
+		for _, c := range []net.Conn{client, server} {
+			if _, err := c.Write(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		name string
+		do   func(client, server net.Conn)
+		want Origin // of the side that connected
+	}{
+		{"nothing was sent", func(_, _ net.Conn) {}, OriginSource},
+		{"both sides have sent", write, OriginSource},
+		{"it has finished", func(client, _ net.Conn) { client.(*net.TCPConn).CloseWrite() }, OriginEither},
+	} {
+		client, err := dials.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		c.do(client, server)
+		var made, accepted int
+		for end := time.Now().Add(10 * time.Second); made+accepted < 2 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			p := lookAtMyself(t, Linux{})
+			if p.Err != nil {
+				t.Fatal(p.Err)
+			}
+			of := func(c net.Conn, from Origin) int {
+				return p.Sockets.Ends[End{Origin: from, Local: netip.MustParseAddrPort(c.LocalAddr().String())}].Connections
+			}
+			made, accepted = of(client, c.want), of(server, OriginPassed) // once all is acknowledged
+		}
+		if made != 1 || accepted != 1 {
+			t.Errorf("%s: made %d, accepted %d", c.name, made, accepted)
+		}
+		client.Close()
+		server.Close()
 	}
 }

@@ -77,7 +77,7 @@ func parseShowInfo(b []byte) (pid int, answer CLIAnswer, err error) {
 	values := map[string]int{}
 	for line := range bytes.Lines(b) {
 		key, value, ok := strings.Cut(string(line), ": ")
-		if !ok || key != "Pid" && key != "Stopping" && key != "CurrConns" && key != "ConnRate" {
+		if !ok || key != "Pid" && key != "Stopping" && key != "CurrConns" && key != "ConnRate" && key != "Listeners" {
 			continue
 		}
 		if _, seen := values[key]; seen {
@@ -98,7 +98,10 @@ func parseShowInfo(b []byte) (pid int, answer CLIAnswer, err error) {
 	if values["Stopping"] > 1 {
 		return 0, CLIAnswer{}, fmt.Errorf("parse show info: Stopping is %d", values["Stopping"])
 	}
-	answer = CLIAnswer{Stopping: values["Stopping"] == 1, CurrConns: values["CurrConns"], ConnRate: -1}
+	answer = CLIAnswer{Stopping: values["Stopping"] == 1, CurrConns: values["CurrConns"], ConnRate: -1, Listeners: -1}
+	if n, told := values["Listeners"]; told {
+		answer.Listeners = n
+	}
 	if rate, told := values["ConnRate"]; told {
 		answer.ConnRate = rate
 	}

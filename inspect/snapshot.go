@@ -111,9 +111,9 @@ type Sockets struct {
 	Unused []Listener
 	Paused []Listener // bound, once listening, not now: it may come back
 	// Bound are datagram listeners: unconnected UDP sockets with a port and
-	// SO_REUSEADDR, which HAProxy sets on its listeners and never on the socket
-	// of a log (measured on 2.2 to 3.4). Where that option cannot be asked, the
-	// sockets that receive.
+	// SO_REUSEADDR, which HAProxy sets on its listeners and never on those of logs
+	// and resolvers (measured on 2.2 to 3.4). Where that option cannot be asked,
+	// what may receive, Unsure.
 	Bound []Listener
 	// Unclassified describes sockets that fit no known kind.
 	Unclassified []string
@@ -139,7 +139,7 @@ type Listener struct {
 	// V6Only says that an IPv6 address takes no IPv4 (IPV6_V6ONLY of ipv6(7));
 	// false where nothing tells.
 	V6Only bool
-	// Unsure says that it may be a client: of UDP, where nothing tells.
+	// Unsure says that it may be a client's: of UDP, where nothing tells.
 	Unsure bool
 }
 
@@ -154,6 +154,10 @@ type CLIAnswer struct {
 	// do not count (LI_O_UNLIMITED, seen on 2.2 to 3.4).
 	CurrConns int
 	ConnRate  int // new client connections in the second before; -1 when not told
+	// Listeners is how many it has, its end of the master's socket pair among them;
+	// -1 when not told. One that has stopped listening has that alone: during its
+	// grace it stops as well, and has more (seen on 2.2 to 3.4).
+	Listeners int
 	// Sockets are the addresses of its own CLI, as `show cli sockets` writes them;
 	// none where that was not answered.
 	Sockets []string

@@ -33,6 +33,7 @@ type socket struct {
 	timed   bool // idle and bytes are known
 	idle    time.Duration
 	bytes   uint64 // received, and sent and acknowledged
+	opened  Origin // of one with SO_REUSEADDR alone
 }
 
 // judge adds a socket to what is known of its process.
@@ -114,13 +115,14 @@ func (s *Sockets) judgeDatagram(k socket) {
 }
 
 // receives tells a datagram listener from a client that is not connected: by
-// SO_REUSEADDR; and where that cannot be asked, by the reading side, which HAProxy
-// shuts down on the sockets of its logs (log.c, 1.8 to 3.4).
+// SO_REUSEADDR, which neither logs nor resolvers have (measured on 2.2 to 3.4). Where
+// that cannot be asked, what may receive is taken for a listener, and only the sockets
+// of logs are none, whose reading side HAProxy shuts down (log.c, 1.8 to 3.4).
 func (k *socket) receives() bool {
 	if k.origin == OriginUnread {
 		return !k.deaf
 	}
-	return k.origin != OriginMade
+	return k.origin == OriginAccepted
 }
 
 func (s *Sockets) judgeUnix(k socket) {
@@ -145,7 +147,9 @@ func (s *Sockets) unclassified(format string, args ...any) {
 // note adds a socket with its inode to a list.
 func (s *Sockets) note(list *[]Listener, k socket) {
 	s.Inodes[k.inode] = true
-	*list = append(*list, Listener{Network: k.network(), Address: k.local.String(), Port: k.local.IP.Port(), Inode: k.inode})
+	l := Listener{Network: k.network(), Address: k.local.String(), Port: k.local.IP.Port(), Inode: k.inode}
+	l.Unsure = l.Network == "udp" && k.origin == OriginUnread && !k.connected
+	*list = append(*list, l)
 }
 
 // network is the word for it.

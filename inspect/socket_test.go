@@ -60,7 +60,7 @@ func TestWhatASocketIs(t *testing.T) {
 		{"bound UDP with SO_REUSEADDR", of(udp, func(k *socket) { k.origin = OriginAccepted }), Sockets{Bound: listener("udp", "10.0.0.1:443", 443)}},
 		{"bound UDP with it that nobody made non-blocking", of(udp, func(k *socket) { k.origin, k.blocking = OriginAccepted, true }), Sockets{Unused: listener("udp", "10.0.0.1:443", 443)}},
 		{"bound UDP without it", of(udp, func(k *socket) { k.origin = OriginMade }), Sockets{}},
-		{"bound UDP whose options are not known", udp, Sockets{Bound: listener("udp", "10.0.0.1:443", 443)}},
+		{"bound UDP whose options are not known", udp, Sockets{Bound: []Listener{{Network: "udp", Address: "10.0.0.1:443", Port: 443, Inode: 5, Unsure: true}}}},
 		{"bound UDP whose options are not known, and which receives nothing", of(udp, func(k *socket) { k.deaf = true }), Sockets{}},
 		{"bound UDP with SO_REUSEADDR, which receives nothing", of(udp, func(k *socket) { k.origin, k.deaf = OriginAccepted, true }), Sockets{Bound: listener("udp", "10.0.0.1:443", 443)}},
 		{"UDP that has sent nothing yet", of(udp, func(k *socket) { k.local = anywhere }), Sockets{}},

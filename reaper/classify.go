@@ -141,11 +141,11 @@ func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
 		return RoleStranded
 	}
 	switch {
-	case len(p.Sockets.Listening) > 0, len(c.unheld(p)) > 0:
+	case len(c.streams(p)) > 0:
 		return RoleStranded
 	case len(p.Sockets.Paused) > 0:
 		return RolePaused
-	case len(p.Sockets.Bound) > 0:
+	case len(c.datagrams(p)) > 0:
 		return RoleStranded
 	case told:
 		return RoleResidual
@@ -153,14 +153,33 @@ func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
 	return RoleStranded
 }
 
-// unheld are the sockets of an old worker that listen, that no HAProxy accepts
-// through, and that the active does not hold. Those that it holds were passed to the
-// service (a systemd socket unit) and its configuration does not use them: every
-// generation has them, and none of them serves there.
-func (c *classifier) unheld(p *inspect.Process) []inspect.Listener {
-	return slices.DeleteFunc(slices.Clone(p.Sockets.Unused), func(l inspect.Listener) bool {
+// streams and datagrams are the listeners of an old worker, without those that are
+// none of its own.
+func (c *classifier) streams(p *inspect.Process) []inspect.Listener {
+	return slices.Concat(c.own(p.Sockets.Listening, hasStopped(p)), c.own(p.Sockets.Unused, true))
+}
+
+func (c *classifier) datagrams(p *inspect.Process) []inspect.Listener {
+	return c.own(p.Sockets.Bound, hasStopped(p))
+}
+
+// own are the listeners that are a process's own. Those that are left over, and that
+// the active holds too, were passed to the service (a systemd socket unit), or a
+// master forgot to close them (up to 3.0, of a dgram-bind that is gone): every
+// generation holds them, and this one does not accept through them.
+func (c *classifier) own(list []inspect.Listener, leftOver bool) []inspect.Listener {
+	if !leftOver {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(l inspect.Listener) bool {
 		return slices.ContainsFunc(c.active, func(a *inspect.Process) bool { return a.Sockets != nil && a.Sockets.Inodes[l.Inode] })
 	})
+}
+
+// hasStopped tells whether the master CLI says that a worker stops, and has no
+// listener but its end of the master's socket pair.
+func hasStopped(p *inspect.Process) bool {
+	return p.CLI != nil && p.CLI.Stopping && p.CLI.Listeners == 1
 }
 
 // witnesses are those that had something to say of this instance.

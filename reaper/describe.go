@@ -37,10 +37,7 @@ func (c *classifier) process(m member, role Role) Process {
 		p.ResidualSeconds = &seconds
 	}
 	if m.Sockets != nil {
-		p.Listeners = []string{}
-		for _, l := range c.listeners(m.Process) {
-			p.Listeners = append(p.Listeners, l.Network+" "+inspect.ShownName(unixName(l.Address)))
-		}
+		p.Listeners = c.listeners(m.Process)
 		c.connections(&p, m.Process)
 		p.Clients = c.clients(m, role)
 	}
@@ -52,10 +49,25 @@ func (c *classifier) process(m member, role Role) Process {
 	return p
 }
 
-// listeners are those of a process, without what may be a client.
-func (c *classifier) listeners(p *inspect.Process) []inspect.Listener {
-	all := slices.Concat(p.Sockets.Listening, c.unheld(p), p.Sockets.Bound)
-	return slices.DeleteFunc(all, func(l inspect.Listener) bool { return l.Unsure })
+// listeners are those of a process in words. What may be a client's keeps an old worker
+// from being signalled, and is named for that; of the active it says nothing.
+func (c *classifier) listeners(p *inspect.Process) []string {
+	list := []string{}
+	active := slices.Contains(c.active, p)
+	all := slices.Concat(p.Sockets.Listening, p.Sockets.Bound)
+	if !active {
+		all = slices.Concat(c.streams(p), c.datagrams(p))
+	}
+	for _, l := range all {
+		text := l.Network + " " + inspect.ShownName(unixName(l.Address))
+		switch {
+		case !l.Unsure:
+			list = append(list, text)
+		case !active:
+			list = append(list, text+" (or a client's)")
+		}
+	}
+	return list
 }
 
 // connections counts the connections by side, and those of clients by local port.

@@ -219,8 +219,8 @@ func (p *Pass) measure(g *group) *inspect.MemoryLimit {
 // activeClients counts the client connections of the active generation: by the
 // master CLI, else, where that is asked for, by the kernel's count on its addresses,
 // less those that older workers hold there. QUIC connections count if they have
-// sockets of their own, as they have by default (tune.quic.socket-owner). MPTCP is
-// not counted: the kernel lists its paths.
+// sockets of their own, as they have by default (tune.quic.socket-owner). MPTCP is not
+// counted: the kernel lists its paths.
 func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *group) (int, bool) {
 	workers := g.workers()
 	active := youngest(workers)

@@ -75,10 +75,12 @@ func (o oracle) connections(in *instance, p *inspect.Process) (list []connection
 	if p.Sockets == nil || p.Sockets.Ends == nil || !anywhere {
 		return nil, false
 	}
-	// One connection that came by a listener tells what the listeners set.
-	reuses := false
+	// Of what was bound before, one that is known to lead to a server tells of those
+	// of which nothing is known, unless another one is known to be a client's.
+	toServer, toClient := false, false
 	for end := range p.Sockets.Ends {
-		reuses = reuses || end.Network == inspect.NetworkStream && end.Origin == inspect.OriginAccepted
+		toServer = toServer || end.Origin == inspect.OriginSource
+		toClient = toClient || end.Origin == inspect.OriginPassed
 	}
 	told, open := 0, 0 // clients of which a socket tells, and connections that leave it open
 	for end, use := range p.Sockets.Ends {
@@ -90,9 +92,10 @@ func (o oracle) connections(in *instance, p *inspect.Process) (list []connection
 			continue
 		case o.comesIn(in, end):
 			c.client = true
-		case unix, !udp && end.Origin == inspect.OriginAccepted:
+		case unix, !udp && (end.Origin == inspect.OriginAccepted || end.Origin == inspect.OriginPassed):
 			c.unsure = true
-		case !udp && end.Origin == inspect.OriginMade, !udp && end.Origin == inspect.OriginEither && reuses:
+		case !udp && (end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource):
+		case !udp && end.Origin == inspect.OriginEither && toServer && !toClient:
 		default:
 			leftOpen = true
 		}

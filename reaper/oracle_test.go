@@ -100,12 +100,7 @@ func (o oracle) settled(in *instance) bool {
 
 // isPaused: no listener, but one that may come back.
 func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
-	for _, l := range p.Sockets.Unused {
-		if !o.listensThroughNothing(in, l) {
-			return false
-		}
-	}
-	return !listens(p) && len(p.Sockets.Paused) > 0
+	return !o.accepts(in, p) && len(p.Sockets.Paused) > 0
 }
 
 // confirmed: rule 6, in one PID and network namespace.
@@ -155,20 +150,40 @@ func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
 
 // holdsNoListener: rule 5.
 func (o oracle) holdsNoListener(in *instance, p *inspect.Process) bool {
-	if p.Sockets == nil || !p.Sockets.Proof || listens(p) || len(p.Sockets.Paused) > 0 || len(p.Sockets.Bound) > 0 {
-		return false
-	}
-	for _, l := range p.Sockets.Unused {
-		if !o.listensThroughNothing(in, l) {
-			return false
-		}
-	}
-	return true
+	return p.Sockets != nil && p.Sockets.Proof && !o.accepts(in, p) && len(p.Sockets.Paused) == 0 && !o.receives(in, p)
 }
 
-// listensThroughNothing tells a socket that somebody passed to the service and that
-// no HAProxy accepts through: it is nothing to the worker while the active has it.
-func (o oracle) listensThroughNothing(in *instance, l inspect.Listener) bool {
+// accepts tells whether an old worker takes connections, receives whether it takes
+// datagrams. A socket that the active holds as well is nothing to it if no HAProxy
+// ever accepted through it, or if it says of itself that it has stopped.
+func (o oracle) accepts(in *instance, p *inspect.Process) bool {
+	for _, l := range p.Sockets.Listening {
+		if !o.isLeftOver(in, p, l) {
+			return true
+		}
+	}
+	for _, l := range p.Sockets.Unused {
+		if !o.activeHolds(in, l) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o oracle) receives(in *instance, p *inspect.Process) bool {
+	for _, l := range p.Sockets.Bound {
+		if !o.isLeftOver(in, p, l) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o oracle) isLeftOver(in *instance, p *inspect.Process, l inspect.Listener) bool {
+	return p.CLI != nil && p.CLI.Stopping && p.CLI.Listeners == 1 && o.activeHolds(in, l)
+}
+
+func (o oracle) activeHolds(in *instance, l inspect.Listener) bool {
 	for _, a := range o.active(in) {
 		if a.Sockets != nil && a.Sockets.Inodes[l.Inode] {
 			return true

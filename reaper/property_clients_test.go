@@ -71,7 +71,9 @@ var holdings = []holding{
 	{ends{at("[fd00::1]:443", inspect.OriginAccepted): use(1, 3*time.Hour, 3*time.Hour)}, 30},
 	// What the options leave open: with "source", under "noreuseport", in the tables.
 	{ends{at("10.0.0.1:10000", inspect.OriginEither): use(2, 0, 0)}, 30},
-	{ends{at("10.0.0.1:10000", inspect.OriginEither): use(2, 0, 0), client(443): use(1, 3*time.Hour, 3*time.Hour)}, 30},
+	{ends{at("10.0.0.1:10000", inspect.OriginEither): use(2, 0, 0), at("10.0.0.1:10001", inspect.OriginSource): use(1, 0, 0)}, 30},
+	{ends{at("10.0.0.1:10000", inspect.OriginEither): use(2, 0, 0), at("10.0.0.1:10001", inspect.OriginSource): use(1, 0, 0), at("10.0.0.1:444", inspect.OriginPassed): use(1, 0, 0)}, 30},
+	{ends{at("10.0.0.1:443", inspect.OriginPassed): use(1, 3*time.Hour, 3*time.Hour)}, 30},
 	{ends{at("10.0.0.1:443", inspect.OriginEither): use(1, 3*time.Hour, 3*time.Hour), server(22): use(1, 3*time.Hour, 3*time.Hour)}, 30},
 	{ends{at("10.0.0.1:443", inspect.OriginUnread): use(1, 3*time.Hour, 3*time.Hour), at("10.0.0.1:40123", inspect.OriginUnread): use(1, 0, 0)}, 30},
 	// Whose clients have gone, and whose sockets have not.

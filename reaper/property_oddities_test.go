@@ -92,6 +92,12 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: true} },
 	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: false} },
 	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: true, CurrConns: 2} },
+	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: true, Listeners: 1} },
+	func(_ *world, p, q *inspect.Process) { // what a master forgot to close
+		p.CLI = &inspect.CLIAnswer{Stopping: true, Listeners: 1}
+		bind(p, 40000, 77)
+		bind(q, 40000, 77)
+	},
 	func(_ *world, p, _ *inspect.Process) {
 		p.CLI = &inspect.CLIAnswer{Stopping: true, CurrConns: 1, Sockets: []string{"unix@" + pathActive, "ipv4@0.0.0.0:22", "sockpair@4"}}
 	},

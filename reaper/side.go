@@ -2,7 +2,6 @@ package reaper
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -32,34 +31,38 @@ type places struct {
 	paths            map[string]bool
 }
 
+func newPlaces() *places {
+	return &places{map[netip.AddrPort]inspect.Listener{}, map[netip.AddrPort]inspect.Listener{}, map[string]bool{}}
+}
+
 // served are the places of a generation: those that it listens on, and those that
 // it has paused.
 func served(generation []*inspect.Process) *places {
-	p := &places{map[netip.AddrPort]inspect.Listener{}, map[netip.AddrPort]inspect.Listener{}, map[string]bool{}}
+	p := newPlaces()
 	for _, g := range generation {
-		if g.Sockets == nil {
-			continue
-		}
-		for _, l := range slices.Concat(g.Sockets.Listening, g.Sockets.Bound, g.Sockets.Paused) {
-			p.add(l)
+		if g.Sockets != nil {
+			p.add(g.Sockets.Listening...)
+			p.add(g.Sockets.Bound...)
+			p.add(g.Sockets.Paused...)
 		}
 	}
 	return p
 }
 
-func (p *places) add(l inspect.Listener) {
-	if l.Network == "unix" {
-		p.paths[unixName(l.Address)] = true
-		return
-	}
-	address, err := netip.ParseAddrPort(l.Address)
-	if err != nil {
-		return
-	}
-	if l.Network == "udp" {
-		p.datagram[unmapped(address)] = l
-	} else {
-		p.stream[unmapped(address)] = l
+func (p *places) add(list ...inspect.Listener) {
+	for _, l := range list {
+		if l.Network == "unix" {
+			p.paths[unixName(l.Address)] = true
+			continue
+		}
+		address, err := netip.ParseAddrPort(l.Address)
+		switch {
+		case err != nil:
+		case l.Network == "udp":
+			p.datagram[unmapped(address)] = l
+		default:
+			p.stream[unmapped(address)] = l
+		}
 	}
 }
 
@@ -67,7 +70,7 @@ func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Add
 
 // cliPlaces are those of a worker's own CLI, as the master CLI told them.
 func cliPlaces(p *inspect.Process) *places {
-	all := served(nil)
+	all := newPlaces()
 	if p.CLI == nil {
 		return all
 	}
@@ -123,9 +126,9 @@ func (p *places) holds(end inspect.End) bool {
 // teller says on which side each connection of one process is.
 type teller struct {
 	active, cli *places
-	// accepts tells that the process's listeners have SO_REUSEPORT, since one of
-	// its connections has it: then one with SO_REUSEADDR alone was not accepted.
-	accepts bool
+	// source tells that of the connections with SO_REUSEADDR alone each was made of
+	// which TCP tells: then the others were, too.
+	source bool
 }
 
 // side says on which side a connection is. An address of the active's comes first:
@@ -145,9 +148,9 @@ func (t *teller) side(end inspect.End) side {
 		return sideUnknown
 	}
 	switch {
-	case end.Origin == inspect.OriginAccepted:
+	case end.Origin.Accepted():
 		return sideFormer
-	case end.Origin == inspect.OriginMade, end.Origin == inspect.OriginEither && t.accepts:
+	case end.Origin.Made(), end.Origin == inspect.OriginEither && t.source:
 		return sideServer
 	}
 	return sideUnknown
@@ -156,9 +159,11 @@ func (t *teller) side(end inspect.End) side {
 // teller is that of one process.
 func (c *classifier) teller(p *inspect.Process) *teller {
 	t := &teller{active: c.served, cli: cliPlaces(p)}
+	made, passed := false, false
 	for end := range p.Sockets.Ends {
-		t.accepts = t.accepts || end.Network == inspect.NetworkStream && end.Origin == inspect.OriginAccepted
+		made, passed = made || end.Origin == inspect.OriginSource, passed || end.Origin == inspect.OriginPassed
 	}
+	t.source = made && !passed
 	return t
 }
 

@@ -151,22 +151,20 @@ func (c *classifier) listed(p *inspect.Process) bool {
 }
 
 // connectedTo tells whether a process has a connection on an address that one of
-// some others listens on. A connection whose client has gone does not count.
+// some others listens on, and which it may have accepted there.
 func connectedTo(p *inspect.Process, others []*inspect.Process) bool {
 	if p.Sockets == nil {
 		return false
 	}
-	at := served(nil)
+	at := newPlaces()
 	for _, o := range others {
-		if o.Sockets == nil {
-			continue
-		}
-		for _, l := range o.Sockets.Listening {
-			at.add(l)
+		if o.Sockets != nil {
+			at.add(o.Sockets.Listening...)
+			at.add(o.Sockets.Bound...)
 		}
 	}
 	for end := range p.Sockets.Ends {
-		if end.Network != inspect.NetworkDatagram && !end.Gone && at.holds(end) {
+		if !end.Gone && !end.Origin.Made() && at.holds(end) {
 			return true
 		}
 	}

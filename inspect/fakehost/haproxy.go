@@ -50,7 +50,7 @@ func HalfClosed(port, n int, idle time.Duration) Socket {
 // Server is an established connection towards a backend, from a port of ours.
 func Server(port int) Socket {
 	s := Client(port, 1, 0)
-	s.Peer, s.ReuseAddr, s.ReusePort = "10.0.0.9:80", false, false
+	s.Peer, s.ReuseAddr, s.ReusePort, s.Made = "10.0.0.9:80", false, false, true
 	return s
 }
 
@@ -158,11 +158,11 @@ func (s *Service) Answer(stopping map[int]bool) {
 		if stops {
 			bit = 1
 		}
-		clients := 7
+		clients, listeners := 7, 3
 		if stops {
-			clients = s.World.clients(pid)
+			clients, listeners = s.World.clients(pid), 1
 		}
-		cli[fmt.Sprintf("@!%d show info", pid)] = fmt.Sprintf("Name: HAProxy\nPid: %d\nStopping: %d\nCurrConns: %d\nConnRate: 3\n\n", pid, bit, clients)
+		cli[fmt.Sprintf("@!%d show info", pid)] = fmt.Sprintf("Name: HAProxy\nPid: %d\nStopping: %d\nCurrConns: %d\nConnRate: 3\nListeners: %d\n\n", pid, bit, clients, listeners)
 	}
 	cli["show proc"] = rows.String() + "\n"
 	s.World.Change(func() { s.Master.CLI = cli })

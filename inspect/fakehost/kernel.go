@@ -412,10 +412,17 @@ func (w *World) TCPInfo(fd int, info *unix.TCPInfo) error {
 }
 
 func (s *Socket) tcpInfo() unix.TCPInfo {
-	return unix.TCPInfo{
+	info := unix.TCPInfo{
 		State: s.State, Segs_in: s.Segments, Segs_out: s.Segments,
 		Last_data_sent: s.IdleMillisecond, Last_data_recv: s.IdleMillisecond, Bytes_received: uint64(s.Segments) * 100,
 	}
+	if s.Made {
+		info.Bytes_acked = 1
+	}
+	if s.Busy {
+		info.Bytes_sent, info.Unacked = 1000, 1
+	}
+	return info
 }
 
 // SockName implements inspect.Kernel.

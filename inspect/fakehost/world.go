@@ -102,6 +102,9 @@ type Socket struct {
 	// ReuseAddr and ReusePort are the options of these names (socket(7)): HAProxy
 	// gives both to its listeners, and the kernel to what they accept.
 	ReuseAddr, ReusePort bool
+	// Made is of a connection that the process made, by what TCP counts; of one that
+	// is Busy that does not tell.
+	Made, Busy bool
 	// MPTCP is of a socket whose State and Segments are its first path's; whether
 	// it listens and has a peer is its own.
 	MPTCP bool
