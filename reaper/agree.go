@@ -98,7 +98,7 @@ func bounded(ctx context.Context, limit time.Duration) (context.Context, context
 // carryOver takes what only the first look measures over to a later one, so that
 // every look decides on the same clients, idle times and memory.
 func carryOver(in, first Instance) Instance {
-	in.Name = first.Name
+	in.Name, in.sides = first.Name, first.sides
 	in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = first.MemoryLimitBytes, first.MemoryLimitAvailableBytes
 	for i := range in.Processes {
 		p := &in.Processes[i]
