@@ -62,10 +62,10 @@ type classifier struct {
 	past  Past
 
 	active      []*inspect.Process // the youngest generation of ready workers
+	served      *places            // where it listens
+	sides       map[inspect.ProcID]*teller
 	generations union
 	evidence    map[*inspect.Process]evidence
-	served      *places // where the active listens
-	sides       map[inspect.ProcID]*teller
 }
 
 func (c *classifier) instance() Instance {

@@ -41,7 +41,7 @@ func (c *classifier) process(m member, role Role) Process {
 		c.connections(&p, m.Process)
 		p.Clients = c.clients(m, role)
 	}
-	p.StrandedReason = strandedReason(role, p.Listeners, m.kind == kindLeft)
+	p.StrandedReason = strandedReason(role, p.Listeners, c.untold(m))
 	p.SignalledBefore = len(c.past.Memory[m.ProcID].Signals) > 0
 	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients
