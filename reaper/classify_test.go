@@ -98,6 +98,13 @@ func TestRoles(t *testing.T) {
 		{"a master that another one replaced is a master still", func(w *fakehost.World, s *fakehost.Service) {
 			replaced(w, s, 0)
 		}, 100, reaper.RoleMaster, ""},
+		{"a worker of another user than its own replaces no master by its list", func(w *fakehost.World, s *fakehost.Service) {
+			replaced(w, s, 0)
+			p := s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443))
+			w.Change(func() { p.UID = 33 })
+			second := fakehost.NewService(w, "haproxy", 200, ticks(5*time.Minute)) // its own list is gone
+			second.Worker(201, ticks(4*time.Minute), []int{100}, fakehost.Listen(443))
+		}, 103, active, ""},
 		{"a master of another user replaces none", func(w *fakehost.World, s *fakehost.Service) {
 			replaced(w, s, 5001)
 		}, 103, active, ""},
@@ -238,6 +245,9 @@ func TestDaemonMode(t *testing.T) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0)).UID = 33
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
 		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
+		{"one that has not begun its session is starting", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Session = 7
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
 		{"one that is still binding is starting, though it catches SIGUSR1 and listens", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Masks = inspect.SignalMasks{Caught: 0x402205}
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
@@ -412,4 +422,28 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 			t.Errorf("residual for %v s, want 0", got)
 		}
 	})
+}
+
+// A name that was shared does not pass to the instance that is left.
+func TestAnInstanceKeepsItsQualifierWhenTheOtherHasGone(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	fakehost.Daemon(w, "/etc/d.cfg", 401, ticks(40*time.Minute), nil, fakehost.Listen(5000))
+	fakehost.Daemon(w, "/etc/d.cfg", 402, ticks(39*time.Minute), nil, fakehost.Listen(5001))
+	p := pass(t, w)
+	for _, want := range [][]string{{"/etc/d.cfg@0.0.0.0:5000", "/etc/d.cfg@0.0.0.0:5001"}, {"/etc/d.cfg@0.0.0.0:5001"}} {
+		r, err := p.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, in := range r.Instances {
+			got = append(got, in.Name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("names (-want +got):\n%s", diff)
+		}
+		p.Qualified = r.Qualified
+		w.Exit(401)
+	}
 }

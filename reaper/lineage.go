@@ -34,7 +34,7 @@ func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool
 		for _, pid := range n.listed() {
 			id := nsPID{n.PIDNS, pid}
 			namers[id] = n
-			if p, known := named[id]; known && n.joins(p) {
+			if p, known := named[id]; known && t.joins(n, p) {
 				u.join(n.home(), p.Process)
 			}
 		}
@@ -83,7 +83,7 @@ func (m member) home() *inspect.Process {
 // joins tells whether a list of n, or of its master, may make p one of n's
 // instance: a daemon that n could tell, or an older master that n's master
 // replaces.
-func (n member) joins(p member) bool {
+func (t *tree) joins(n, p member) bool {
 	if !n.sameSide(p) {
 		return false
 	}
@@ -91,7 +91,19 @@ func (n member) joins(p member) bool {
 		return Names(n.Process, p.Process)
 	}
 	m := n.master
-	return m != nil && m != p.Process && m.StartTicks > p.StartTicks && (Names(n.Process, p.Process) || Names(m, p.Process))
+	if m == nil || m == p.Process || m.StartTicks <= p.StartTicks {
+		return false
+	}
+	return Names(m, p.Process) || Names(n.Process, p.Process) && t.couldTellWorkersOf(p.Process, n.UID)
+}
+
+// couldTellWorkersOf tells whether a user could signal every worker of a master. A
+// worker may write its own arguments, though its master wrote them first: a list in
+// them replaces no master whose workers are another user's.
+func (t *tree) couldTellWorkersOf(master *inspect.Process, uid uint32) bool {
+	return !slices.ContainsFunc(t.children[master], func(p *inspect.Process) bool {
+		return t.kind(p) == kindWorker && uid != 0 && uid != p.UID
+	})
 }
 
 // sameSide tells whether the owner of n could tell p, and both mean the same by a
@@ -114,7 +126,7 @@ func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspe
 	all := t.candidates(c)
 	by := tellers(all, func(p *inspect.Process) bool { return past.of(p).Told })
 	t.joinNamed(u, c, past, func(n member) bool {
-		return listens(n.Process) || by[n.Process] != nil || past.of(n.Process).Told
+		return mayServe(n.Process) || by[n.Process] != nil || past.of(n.Process).Told
 	})
 	t.joinAlike(u, c)
 	heads := map[*inspect.Process]bool{}
@@ -210,7 +222,8 @@ func (t *tree) joinPlaces(u union, first map[string]*inspect.Process, service st
 }
 
 // joinClients joins each process that holds no listener to the set of one service
-// with it whose active listens on the address of one of its connections.
+// with it whose active has a listener, paused or not, on the address of one of its
+// connections.
 func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) {
 	workers := map[*inspect.Process][]*inspect.Process{} // of the sets with a head
 	for _, m := range t.candidates(c) {
@@ -233,7 +246,7 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 			continue
 		}
 		for _, set := range slices.Concat(homes[t.service(p)], homes[masterService(p, p.UID)]) {
-			if connectedTo(p, youngest(workers[set])) {
+			if connectedTo(p, served(youngest(workers[set]))) {
 				u.join(set, p)
 				break
 			}

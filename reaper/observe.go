@@ -55,7 +55,9 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	return Classify(l, p.past()), nil
 }
 
-func (p *Pass) past() Past { return Past{Memory: p.Memory, Owner: p.MemoryOwner} }
+func (p *Pass) past() Past {
+	return Past{Memory: p.Memory, Owner: p.MemoryOwner, Qualified: p.Qualified}
+}
 
 // only is the group that an instance of an earlier look is now: the one that holds
 // what it stood on, or else the first of its processes that is left.
