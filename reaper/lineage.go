@@ -41,6 +41,9 @@ func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool
 	}
 	for _, p := range named {
 		seen := past.of(p.Process)
+		if p.kind == kindMaster && !seen.Told {
+			seen = t.rememberedOfWorkers(p.Process, past)
+		}
 		if !seen.Told {
 			continue
 		}
@@ -52,6 +55,21 @@ func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool
 			u.join(heir, p.Process)
 		}
 	}
+}
+
+// rememberedOfWorkers is what is remembered of the youngest worker of a master, if
+// all of them were told to stop and none listens: then the master was replaced. A
+// state of the workers' user says nothing of a master of root's itself.
+func (t *tree) rememberedOfWorkers(master *inspect.Process, past Past) (seen Seen) {
+	for _, p := range t.children[master] {
+		if t.kind(p) != kindWorker {
+			continue
+		}
+		if seen = past.of(p); !seen.Told || listens(p) {
+			return Seen{}
+		}
+	}
+	return seen
 }
 
 // home is what stands for a worker among its kind: its master, or itself.

@@ -187,7 +187,7 @@ func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) erro
 	if g.master == nil || g.master.Signals.Reloading() {
 		return inspect.ErrNoCLI
 	}
-	err := p.Host.AskMaster(ctx, s, g.master, g.workers(), p.MasterSocket)
+	err := p.Host.AskMaster(ctx, s, g.master, g.ownWorkers(), p.MasterSocket)
 	if err != nil {
 		p.Log.Debug("the master CLI is no witness", "master", g.master.PID, "error", err)
 	}
