@@ -149,6 +149,28 @@ func TestRoles(t *testing.T) {
 			passed.Blocking = true
 			s.Worker(101, ticks(49*time.Minute), nil, passed)
 		}, 101, stranded, ""},
+		{"a datagram listener that a master forgot to close is none, where the worker says that it has stopped", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.DatagramListener(40000))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.DatagramListener(40000))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
+		}, 101, residual, ""},
+		{"nor is a listener that was passed non-blocking", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(7004))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.Listen(7004))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
+		}, 101, residual, ""},
+		{"it is one as long as the worker has listeners, as within its grace", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(7004))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.Listen(7004))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
+			w.Change(func() {
+				s.Master.CLI["@!101 show info"] = strings.Replace(s.Master.CLI["@!101 show info"], "Listeners: 1", "Listeners: 2", 1)
+			})
+		}, 101, stranded, ""},
+		{"and where the active does not hold it", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(7004))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
+		}, 101, stranded, ""},
 		{"a listener that was passed to the service, and that HAProxy accepts through, is one", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(443))
 		}, 101, stranded, ""},
@@ -348,6 +370,22 @@ func TestConnectionsAreCountedBySide(t *testing.T) {
 	}
 	if p.PrivateBytes == nil || *p.PrivateBytes != 1000<<10 {
 		t.Errorf("private bytes are %v", p.PrivateBytes)
+	}
+}
+
+// Of a port on which one client has no idle time there is no least and no most.
+func TestThePortOfAClientWithoutAnIdleTimeHasNone(t *testing.T) {
+	w, s := reloaded()
+	s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, time.Minute), fakehost.QUIC(443, 2), fakehost.Client(80, 3, time.Hour))
+	s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.Listen(80), fakehost.DatagramListener(443))
+	p := process(t, look(t, w), 101)
+	hour, minute := 3600.0, 60.0
+	want := []reaper.PortUse{{Port: 80, Clients: 1, MinIdleSeconds: &hour, MaxIdleSeconds: &hour}, {Port: 443, Clients: 2}}
+	if diff := cmp.Diff(want, p.Ports); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(&minute, p.IdleSeconds); diff != "" {
+		t.Errorf("idle (-want +got):\n%s", diff)
 	}
 }
 
