@@ -174,11 +174,11 @@ func TestWhoseConnectionTiesAProcessToAnActive(t *testing.T) {
 		{"by its unix socket", byPath("/run/f.sock"), true},
 	} {
 		p := &inspect.Process{Sockets: &inspect.Sockets{Ends: ends{c.end: use(1, 0, 0)}}}
-		if got := connectedTo(p, []*inspect.Process{{}, active}); got != c.want {
+		if got := connectedTo(p, open([]*inspect.Process{{}, active})); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
-	if connectedTo(&inspect.Process{}, []*inspect.Process{active}) {
+	if connectedTo(&inspect.Process{}, open([]*inspect.Process{active})) {
 		t.Error("one that was not looked at is tied")
 	}
 }
