@@ -267,9 +267,10 @@ func TestDaemonMode(t *testing.T) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0)).UID = 33
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
 		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
-		{"one that has not begun its session is starting", func(w *fakehost.World) {
+		{"one that has not begun its session serves all the same", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Session = 7
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleResidual, 203: reaper.RoleActive}},
 		{"one that is still binding is starting, though it catches SIGUSR1 and listens", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Masks = inspect.SignalMasks{Caught: 0x402205}
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
