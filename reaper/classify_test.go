@@ -83,6 +83,9 @@ func TestRoles(t *testing.T) {
 			p := s.Worker(104, ticks(time.Second), nil, fakehost.Listen(9999))
 			p.Args = []string{"haproxy", "-f", "/etc/other.cfg"}
 		}, 104, reaper.RoleProgram, ""},
+		{"a program that is a HAProxy service itself has a master of its own", func(w *fakehost.World, s *fakehost.Service) {
+			w.Start(fakehost.Proc{PID: 104, PPID: 100, Ticks: ticks(time.Second), Masks: fakehost.MasterMasks, Args: []string{"haproxy", "-W", "-f", "/etc/inner.cfg"}, Cgroup: s.Cgroup})
+		}, 104, reaper.RoleMaster, ""},
 		{"haproxy -c in the unit is a stray", func(w *fakehost.World, s *fakehost.Service) {
 			w.Start(fakehost.Proc{PID: 104, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-c", "-f", s.Config}, Cgroup: s.Cgroup})
 		}, 104, reaper.RoleStray, reaper.ReasonStray},
@@ -484,5 +487,24 @@ func TestAnInstanceKeepsItsQualifierWhenTheOtherHasGone(t *testing.T) {
 		}
 		p.Qualified = r.Qualified
 		w.Exit(401)
+	}
+}
+
+// Where nothing else tells two instances apart, their oldest processes do.
+func TestInstancesOfOnePathWithoutListenersHaveNamesOfTheirOwn(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	for _, pid := range []int{100, 200} {
+		s := fakehost.NewService(w, "haproxy", pid, ticks(50*time.Minute))
+		s.Cgroup = "/user.slice/user-0.slice/session-1.scope"
+		s.Master.Cgroup = s.Cgroup
+		s.Worker(pid+1, ticks(49*time.Minute), nil)
+	}
+	var got []string
+	for _, in := range look(t, w).Instances {
+		got = append(got, in.Name)
+	}
+	if diff := cmp.Diff([]string{"/etc/haproxy/haproxy.cfg@100@60000", "/etc/haproxy/haproxy.cfg@200@60000"}, got); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
