@@ -1,7 +1,6 @@
 package reaper
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -14,14 +13,14 @@ import (
 // that one.
 func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool) {
 	all := t.candidates(c)
-	home := map[inspect.ProcID]*inspect.Process{}
+	living := map[inspect.ProcID]member{}
 	named := map[nsPID]member{}
 	for _, m := range c.masters {
-		home[m.ProcID] = m
+		living[m.ProcID] = member{m, kindMaster, m}
 		named[idOf(m)] = member{m, kindMaster, nil}
 	}
 	for _, m := range all {
-		home[m.ProcID] = m.home()
+		living[m.ProcID] = m
 		if m.master == nil {
 			named[idOf(m.Process)] = m
 		}
@@ -47,11 +46,15 @@ func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool
 		if !seen.Told {
 			continue
 		}
-		heir := home[seen.Heir.ProcID]
-		if n, known := namers[nsPID{p.PIDNS, seen.Heir.NSPID}]; heir == nil && known && n.StartTicks > seen.Heir.StartTicks && n.sameSide(p) {
-			heir = n.home()
+		n, known := living[seen.Heir.ProcID]
+		if !known {
+			n, known = namers[nsPID{p.PIDNS, seen.Heir.NSPID}]
+			known = known && n.StartTicks > seen.Heir.StartTicks
 		}
-		if heir != nil && heir != p.Process && (p.kind != kindMaster || t.kind(heir) == kindMaster && heir.StartTicks > p.StartTicks) {
+		if !known || !n.sameSide(p) {
+			continue
+		}
+		if heir := n.home(); heir != p.Process && (p.kind != kindMaster || t.kind(heir) == kindMaster && heir.StartTicks > p.StartTicks) {
 			u.join(heir, p.Process)
 		}
 	}
@@ -177,11 +180,14 @@ func (t *tree) joinAlike(u union, c cluster) {
 	for _, p := range c.roots {
 		unread[t.service(p)] = unread[t.service(p)] || p.Sockets == nil
 	}
-	first := map[string]*inspect.Process{}
+	words := numbers{}
+	first := map[meeting]*inspect.Process{}
 	for _, m := range c.masters {
 		for _, service := range t.servicesOf(m) {
 			for _, p := range t.children[m] {
-				t.joinPlaces(u, first, service, m, p)
+				for _, at := range meetings(p, words.of(service)) {
+					first[at] = m // two masters are two instances, wherever they listen
+				}
 			}
 		}
 	}
@@ -190,23 +196,44 @@ func (t *tree) joinAlike(u union, c cluster) {
 		u.join(of.find(p), p)
 		service := t.service(p)
 		if unread[service] {
-			u.joinFirst(first, service, p)
+			joinFirst(u, first, meeting{service: words.of(service)}, p)
 		}
-		t.joinPlaces(u, first, service, p, p)
-		t.joinPlaces(u, first, masterService(p, p.UID), p, p)
+		for _, service := range []string{service, t.masterService(p, p.UID)} {
+			for _, at := range meetings(p, words.of(service)) {
+				joinFirst(u, first, at, p)
+			}
+		}
 	}
 }
 
-// joinPlaces joins the home of a process to the first one of its service that
-// listens on the same address, or holds the same listener.
-func (t *tree) joinPlaces(u union, first map[string]*inspect.Process, service string, home, p *inspect.Process) {
+// meeting is where processes of one service meet: an address, or a socket.
+type meeting struct {
+	service int // by its number
+	address string
+	inode   uint64
+}
+
+// meetings are those of the listeners of a process.
+func meetings(p *inspect.Process, service int) []meeting {
 	if p.Sockets == nil {
-		return
+		return nil
 	}
+	var list []meeting
 	for _, l := range p.Sockets.Listening {
-		u.joinFirst(first, fmt.Sprintf("%s at %s", service, l), home)
-		u.joinFirst(first, fmt.Sprintf("%s socket %d", service, l.Inode), home)
+		list = append(list, meeting{service: service, address: l.String()}, meeting{service: service, inode: l.Inode})
 	}
+	return list
+}
+
+// numbers gives each text a number. A text may be as long as all arguments of a
+// process, and is needed for each of its sockets.
+type numbers map[string]int
+
+func (n numbers) of(text string) int {
+	if _, known := n[text]; !known {
+		n[text] = len(n)
+	}
+	return n[text]
 }
 
 // joinClients joins each process that holds no listener to the set of one service
@@ -232,7 +259,7 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 		if heads[u.find(p)] {
 			continue
 		}
-		for _, set := range slices.Concat(homes[t.service(p)], homes[masterService(p, p.UID)]) {
+		for _, set := range slices.Concat(homes[t.service(p)], homes[t.masterService(p, p.UID)]) {
 			if connectedTo(p, youngest(workers[set])) {
 				u.join(set, p)
 				break
