@@ -18,7 +18,7 @@ type Command struct {
 
 	Config       []string // values of -f and what follows --, files or directories
 	ChangeDir    string   // value of the last -C, which relative paths start from; "" without one
-	Finish       []int    // pids of -sf and -st, in the PID namespace of the process
+	Finish       []int    // pids of -sf and -st, in the PID namespace of the process; sorted, each once
 	MasterSocket string   // address of the first -S without its bind options, "" without one
 	MasterWorker bool     // -W, -Ws; the configuration keyword master-worker cannot be seen here
 	Daemon       bool     // -D
@@ -56,6 +56,8 @@ func ParseCommand(cmdline []byte) Command {
 			c.CheckOnly = true
 		}
 	}
+	slices.Sort(c.Finish)
+	c.Finish = slices.Compact(c.Finish)
 	return c
 }
 

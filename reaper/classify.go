@@ -66,6 +66,7 @@ type classifier struct {
 	sides       map[inspect.ProcID]*teller
 	generations union
 	evidence    map[*inspect.Process]evidence
+	namers      map[*inspect.Process]*inspect.Process // by what their lists name, listening or not
 }
 
 func (c *classifier) instance() Instance {

@@ -58,7 +58,7 @@ func (t *tree) candidates(c cluster) []member {
 func (t *tree) service(p *inspect.Process) string {
 	text, known := t.services[p]
 	if !known {
-		text = fmt.Sprintf("pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, p.UID, p.Identity())
+		text = fmt.Sprintf("pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, p.UID, t.identity(p))
 		t.services[p] = text
 	}
 	return text
@@ -76,13 +76,13 @@ func (t *tree) servicesOf(master *inspect.Process) []string {
 	}
 	var list []string
 	for uid := range users {
-		list = append(list, masterService(master, uid))
+		list = append(list, t.masterService(master, uid))
 	}
 	return list
 }
 
-func masterService(p *inspect.Process, uid uint32) string {
-	return fmt.Sprintf("master pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, uid, p.Command.Identity(""))
+func (t *tree) masterService(p *inspect.Process, uid uint32) string {
+	return fmt.Sprintf("master pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, uid, t.writtenIdentity(p))
 }
 
 // clusters sorts masters and ready processes without a master by what may join
@@ -100,16 +100,16 @@ func (t *tree) clusters(past Past) []cluster {
 	u := union{}
 	byService := map[string]*inspect.Process{}
 	for _, p := range roots {
-		u.joinFirst(byService, t.service(p), p)
+		joinFirst(u, byService, t.service(p), p)
 	}
 	byMaster := map[string]*inspect.Process{}
 	for _, m := range masters {
 		for _, service := range t.servicesOf(m) {
-			u.joinFirst(byMaster, service, m)
+			joinFirst(u, byMaster, service, m)
 		}
 	}
 	for _, p := range roots {
-		if m := byMaster[masterService(p, p.UID)]; m != nil {
+		if m := byMaster[t.masterService(p, p.UID)]; m != nil {
 			u.join(m, p)
 		}
 	}
@@ -154,11 +154,11 @@ func (u union) join(a, b *inspect.Process) {
 	}
 }
 
-// joinFirst joins a process to the first one that came with the same word.
-func (u union) joinFirst(first map[string]*inspect.Process, word string, p *inspect.Process) {
-	if first[word] == nil {
-		first[word] = p
+// joinFirst joins a process to the first one that came with the same key.
+func joinFirst[K comparable](u union, first map[K]*inspect.Process, key K, p *inspect.Process) {
+	if first[key] == nil {
+		first[key] = p
 		return
 	}
-	u.join(first[word], p)
+	u.join(first[key], p)
 }

@@ -25,17 +25,18 @@ func youngest(workers []*inspect.Process) []*inspect.Process {
 func generations(workers []*inspect.Process) union {
 	const second = 100 // ticks
 	u := union{}
-	last := map[string]*inspect.Process{}
-	holder := map[string]*inspect.Process{}
+	last := map[int]*inspect.Process{}
+	holder := map[meeting]*inspect.Process{}
+	words := numbers{}
 	for _, p := range workers {
-		alike := fmt.Sprintf("pidns %d uid %d cgroup %q args %q", p.PIDNS, p.UID, p.Cgroup, p.Command.Args)
+		alike := words.of(fmt.Sprintf("pidns %d uid %d cgroup %q args %q", p.PIDNS, p.UID, p.Cgroup, p.Command.Args))
 		if before := last[alike]; before != nil && p.StartTicks-before.StartTicks <= second {
 			u.join(before, p)
 		}
 		last[alike] = p
 		if p.Sockets != nil {
 			for inode := range p.Sockets.Inodes {
-				u.joinFirst(holder, fmt.Sprintf("%s socket %d", alike, inode), p)
+				joinFirst(u, holder, meeting{service: alike, inode: inode}, p)
 			}
 		}
 	}

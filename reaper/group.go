@@ -75,6 +75,12 @@ func (g *group) has(p *inspect.Process) bool {
 	return slices.ContainsFunc(g.members, func(m member) bool { return m.Process == p })
 }
 
+// hasUser tells whether a process of the group runs as a user. A process that is
+// only shown there does not count: its user is a stranger to the instance.
+func (g *group) hasUser(uid uint32) bool {
+	return slices.ContainsFunc(g.members, func(m member) bool { return m.kind != kindLeft && m.UID == uid })
+}
+
 // unit is the systemd unit of the group, "" when it has none of its own: login
 // sessions come and go with their operators and are no part of an instance.
 func (g *group) unit() string {

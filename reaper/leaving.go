@@ -18,6 +18,6 @@ import (
 func (t *tree) leaving(p, master *inspect.Process) bool {
 	old := member{p, kindWorker, master}
 	return p.Signals.HandedBack() && slices.ContainsFunc(t.children[master], func(n *inspect.Process) bool {
-		return n.HAProxy && isReady(n) && ofMaster(n, master) && tells(member{n, kindWorker, master}, old)
+		return n.HAProxy && isReady(n) && t.ofMaster(n, master) && tells(member{n, kindWorker, master}, old)
 	})
 }

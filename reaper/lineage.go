@@ -1,7 +1,6 @@
 package reaper
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -14,14 +13,14 @@ import (
 // that one.
 func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Process), counts func(member) bool) {
 	all := t.candidates(c)
-	home := map[inspect.ProcID]*inspect.Process{}
+	living := map[inspect.ProcID]member{}
 	named := map[nsPID]member{}
 	for _, m := range c.masters {
-		home[m.ProcID] = m
+		living[m.ProcID] = member{m, kindMaster, m}
 		named[idOf(m)] = member{m, kindMaster, nil}
 	}
 	for _, m := range all {
-		home[m.ProcID] = m.home()
+		living[m.ProcID] = m
 		if m.master == nil {
 			named[idOf(m.Process)] = m
 		}
@@ -47,11 +46,15 @@ func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Proces
 		if !seen.Told {
 			continue
 		}
-		heir := home[seen.Heir.ProcID]
-		if n, known := namers[nsPID{p.PIDNS, seen.Heir.NSPID}]; heir == nil && known && n.StartTicks > seen.Heir.StartTicks && n.sameSide(p) {
-			heir = n.home()
+		n, known := living[seen.Heir.ProcID]
+		if !known {
+			n, known = namers[nsPID{p.PIDNS, seen.Heir.NSPID}]
+			known = known && n.StartTicks > seen.Heir.StartTicks
 		}
-		if heir != nil && heir != p.Process && (p.kind != kindMaster || t.kind(heir) == kindMaster && heir.StartTicks > p.StartTicks) {
+		if !known || !n.sameSide(p) {
+			continue
+		}
+		if heir := n.home(); heir != p.Process && (p.kind != kindMaster || t.kind(heir) == kindMaster && heir.StartTicks > p.StartTicks) {
 			join(heir, p.Process)
 		}
 	}
@@ -199,13 +202,14 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 	for _, p := range c.roots {
 		unread[t.service(p)] = unread[t.service(p)] || p.Sockets == nil
 	}
-	first := map[string]*inspect.Process{}
+	words := numbers{}
+	first := map[meeting]*inspect.Process{}
 	for _, m := range c.masters {
 		for _, service := range t.servicesOf(m) {
 			for _, p := range t.children[m] {
-				for _, place := range placesOf(p, service) {
-					if first[place] == nil {
-						first[place] = m
+				for _, at := range meetings(p, words.of(service)) {
+					if first[at] == nil {
+						first[at] = m
 					}
 				}
 			}
@@ -214,30 +218,48 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 	of := generations(c.roots)
 	for _, p := range c.roots {
 		service := t.service(p)
-		words := slices.Concat(placesOf(p, service), placesOf(p, masterService(p, p.UID)))
+		places := slices.Concat(meetings(p, words.of(service)), meetings(p, words.of(t.masterService(p, p.UID))))
 		if unread[service] {
-			words = append(words, service)
+			places = append(places, meeting{service: words.of(service)})
 		}
 		join(of.find(p), p)
-		for _, word := range words {
-			if first[word] == nil {
-				first[word] = p
+		for _, at := range places {
+			if first[at] == nil {
+				first[at] = p
 			}
-			join(first[word], p)
+			join(first[at], p)
 		}
 	}
 }
 
-// placesOf are a word for each address that a process listens on, and for each of
-// its listeners, as one of a service.
-func placesOf(p *inspect.Process, service string) (words []string) {
+// meeting is where processes of one service meet: an address, or a socket.
+type meeting struct {
+	service int // by its number
+	address string
+	inode   uint64
+}
+
+// meetings are those of the listeners of a process.
+func meetings(p *inspect.Process, service int) []meeting {
 	if p.Sockets == nil {
 		return nil
 	}
+	var list []meeting
 	for _, l := range p.Sockets.Listening {
-		words = append(words, fmt.Sprintf("%s at %s", service, l), fmt.Sprintf("%s socket %d", service, l.Inode))
+		list = append(list, meeting{service: service, address: l.String()}, meeting{service: service, inode: l.Inode})
 	}
-	return words
+	return list
+}
+
+// numbers gives each text a number. A text may be as long as all arguments of a
+// process, and is needed for each of its sockets.
+type numbers map[string]int
+
+func (n numbers) of(text string) int {
+	if _, known := n[text]; !known {
+		n[text] = len(n)
+	}
+	return n[text]
 }
 
 // joinClients joins each process that holds no listener to the set of one service
@@ -264,7 +286,7 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 		if heads[u.find(p)] || p.Sockets == nil {
 			continue
 		}
-		for _, set := range slices.Concat(homes[t.service(p)], homes[masterService(p, p.UID)]) {
+		for _, set := range slices.Concat(homes[t.service(p)], homes[t.masterService(p, p.UID)]) {
 			if p.Sockets.Ends == nil || connectedTo(p, served(youngest(workers[set]))) {
 				u.join(set, p)
 				break

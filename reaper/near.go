@@ -25,7 +25,7 @@ func disturb(groups []*group, p *inspect.Process, k kind) {
 func standNear(groups []*group, p *inspect.Process, t *tree) {
 	for _, g := range groups {
 		if p.UID == 0 || slices.ContainsFunc(t.children[p], g.has) ||
-			slices.ContainsFunc(g.members, func(m member) bool { return m.UID == p.UID }) {
+			g.hasUser(p.UID) {
 			g.near = append(g.near, member{p, t.kind(p), nil})
 		}
 	}
@@ -59,7 +59,7 @@ func (t *tree) addUnready(groups []*group, none *group) {
 func (t *tree) joining(p *inspect.Process, groups []*group) ([]*group, kind) {
 	var starting, stray []*group
 	for _, g := range groups {
-		owner := p.UID == 0 || slices.ContainsFunc(g.members, func(m member) bool { return m.UID == p.UID })
+		owner := p.UID == 0 || g.hasUser(p.UID)
 		together := ownCgroup(p) != "" && slices.ContainsFunc(g.members, func(m member) bool { return p.Cgroup == m.Cgroup })
 		switch {
 		case owner && slices.ContainsFunc(g.members, func(m member) bool { return t.startsFor(p, m) }):
@@ -81,5 +81,5 @@ func (t *tree) startsFor(p *inspect.Process, m member) bool {
 	if p.PIDNS != m.PIDNS || p.NetNS != m.NetNS || m.kind != kindWorker && m.kind != kindMaster {
 		return false
 	}
-	return Names(p, m.Process) || p.Identity() == m.Identity() || m.kind == kindMaster && ofMaster(p, m.Process)
+	return Names(p, m.Process) || t.identity(p) == t.identity(m.Process) || m.kind == kindMaster && t.ofMaster(p, m.Process)
 }

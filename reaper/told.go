@@ -3,6 +3,7 @@ package reaper
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
@@ -11,7 +12,11 @@ import (
 // and the list's pid is p's in the PID namespace of both. A list may hold pids
 // that are long gone; a pid that was reused after n started names nothing.
 func Names(n, p *inspect.Process) bool {
-	return n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && slices.Contains(n.Command.Finish, p.NSPID)
+	if n.StartTicks <= p.StartTicks || n.PIDNS != p.PIDNS {
+		return false
+	}
+	_, named := slices.BinarySearch(n.Command.Finish, p.NSPID)
+	return named
 }
 
 // tells says that n has told p to stop, by its list, and that its owner could. A
@@ -121,6 +126,7 @@ func (c *classifier) findEvidence() {
 		e.connections = m.kind == kindWorker && c.group.model == ModelDaemon && c.holdsClients(m.Process)
 		c.evidence[m.Process] = e
 	}
+	c.namers = tellers(candidates, func(*inspect.Process) bool { return true })
 	by := tellers(candidates, func(p *inspect.Process) bool { return c.evidence[p].stopping || c.evidence[p].remembered })
 	for _, m := range candidates {
 		e := c.evidence[m.Process]
@@ -146,11 +152,7 @@ func (c *classifier) holdsClients(p *inspect.Process) bool {
 
 // listed tells whether the list of a younger worker, listening or not, names a
 // process.
-func (c *classifier) listed(p *inspect.Process) bool {
-	candidates := c.group.candidates()
-	i := slices.IndexFunc(candidates, func(m member) bool { return m.Process == p })
-	return i >= 0 && slices.ContainsFunc(candidates[i:], func(n member) bool { return n.kind == kindWorker && tells(n, candidates[i]) })
-}
+func (c *classifier) listed(p *inspect.Process) bool { return c.namers[p] != nil }
 
 // connectedTo tells whether a process has a connection at one of some places, which
 // it may have accepted there.
@@ -159,7 +161,9 @@ func connectedTo(p *inspect.Process, at *places) bool {
 		return false
 	}
 	for end := range p.Sockets.Ends {
-		if !end.Gone && !end.Origin.Made() && at.holds(end) {
+		// HAProxy closes an abstract listener when it pauses it (SIGTTOU), and opens it
+		// anew when it resumes. So a connection there does not tell a stop.
+		if !end.Gone && !end.Origin.Made() && !strings.HasPrefix(end.Path, "@") && at.holds(end) {
 			return true
 		}
 	}

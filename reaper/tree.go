@@ -11,12 +11,15 @@ type tree struct {
 	children  map[*inspect.Process][]*inspect.Process
 	kinds     map[*inspect.Process]kind
 	services  map[*inspect.Process]string
+	// What is compared with many others is made once.
+	identities, written map[*inspect.Process]string
 }
 
 func newTree(processes []*inspect.Process) *tree {
 	t := &tree{
 		processes: processes, byPID: map[int]*inspect.Process{}, children: map[*inspect.Process][]*inspect.Process{},
 		kinds: map[*inspect.Process]kind{}, services: map[*inspect.Process]string{},
+		identities: map[*inspect.Process]string{}, written: map[*inspect.Process]string{},
 	}
 	for _, p := range processes {
 		t.byPID[p.PID] = p
@@ -92,7 +95,7 @@ func (t *tree) findKind(p *inspect.Process) kind {
 	switch t.kind(parent) {
 	case kindMaster:
 		switch {
-		case !ofMaster(p, parent):
+		case !t.ofMaster(p, parent):
 			if t.isMaster(p) {
 				return kindMaster // a program that is a HAProxy service itself
 			}
@@ -115,8 +118,22 @@ func (t *tree) findKind(p *inspect.Process) kind {
 // ofMaster tells a master's worker from its programs: a worker has the arguments
 // of its master. Paths are compared as they are written, since a worker that has
 // changed its root no longer knows the directory that it was started in.
-func ofMaster(p, master *inspect.Process) bool {
-	return p.Command.Identity("") == master.Command.Identity("")
+func (t *tree) ofMaster(p, master *inspect.Process) bool {
+	return t.writtenIdentity(p) == t.writtenIdentity(master)
+}
+
+func (t *tree) writtenIdentity(p *inspect.Process) string {
+	return once(t.written, p, func() string { return p.Command.Identity("") })
+}
+
+func (t *tree) identity(p *inspect.Process) string { return once(t.identities, p, p.Identity) }
+
+// once is what find finds for a process, which is kept.
+func once(kept map[*inspect.Process]string, p *inspect.Process, find func() string) string {
+	if _, known := kept[p]; !known {
+		kept[p] = find()
+	}
+	return kept[p]
 }
 
 // renamed tells a master's worker whose executable was given another name after
@@ -124,7 +141,7 @@ func ofMaster(p, master *inspect.Process) bool {
 // file. The name of the process, its signal handlers and its arguments stay.
 func (t *tree) renamed(p *inspect.Process) bool {
 	master := t.parent(p)
-	return master != nil && t.kind(master) == kindMaster && p.Forked && p.Comm == master.Comm && isReady(p) && ofMaster(p, master)
+	return master != nil && t.kind(master) == kindMaster && p.Forked && p.Comm == master.Comm && isReady(p) && t.ofMaster(p, master)
 }
 
 // orphaned tells a process that has lost the HAProxy that forked it: a worker

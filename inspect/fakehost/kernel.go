@@ -114,11 +114,7 @@ func (p *Proc) file(name string) (string, bool) {
 		return fmt.Sprintf("Name:\t%s\nPid:\t%d\nUid:\t%d\t%d\t%d\t%d\nFDSize:\t%d\nNSpid:\t%d\t%d\nSigBlk:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n",
 			p.Comm, p.PID, p.UID, p.UID, p.UID, p.UID, 3+len(p.Sockets), p.PID, p.NSPID, p.Masks.Blocked, p.Masks.Ignored, p.Masks.Caught), true
 	case "cmdline":
-		text := ""
-		for _, arg := range p.Args {
-			text += arg + "\x00"
-		}
-		return text, true
+		return strings.Join(append(slices.Clone(p.Args), ""), "\x00"), true
 	case "cgroup":
 		return "0::" + p.Cgroup + "\n", true
 	case "smaps_rollup":
