@@ -1,0 +1,314 @@
+package reaper
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+)
+
+// How the oracle tells which processes are of one service.
+//
+// Who belongs together says who was told, and who was told says who belongs
+// together. So the oracle begins with what is certain and adds what follows from
+// it, one tie at a time, until nothing is added.
+
+// instance is one service. disturbers are those that look like a part of it and
+// fit no role in it.
+type instance struct {
+	master     *inspect.Process // nil: daemon mode
+	members    []*inspect.Process
+	disturbers []*inspect.Process
+}
+
+// learned is what the oracle has found out so far.
+type learned struct {
+	service  map[*inspect.Process]int // of masters and of what has none
+	told     map[*inspect.Process]bool
+	replaced map[*inspect.Process]bool // masters
+	changed  bool
+}
+
+// learn finds out all that can be.
+func (o oracle) learn() *learned {
+	l := &learned{map[*inspect.Process]int{}, map[*inspect.Process]bool{}, map[*inspect.Process]bool{}, true}
+	for i, p := range o.procs {
+		l.service[p] = i
+		l.told[p] = o.believed(p).Told || stopping(p)
+	}
+	for l.changed {
+		l.changed = false
+		for _, n := range o.byAge() {
+			for _, p := range o.byAge() {
+				o.replace(l, n, p)
+				o.joinNamed(l, n, p)
+				o.tell(l, n, p)
+			}
+		}
+	}
+	for _, n := range o.byAge() {
+		for _, p := range o.byAge() {
+			o.joinAlike(l, n, p)
+		}
+	}
+	o.joinConnected(l)
+	for l.changed { // whoever is together now was told as well
+		l.changed = false
+		for _, n := range o.procs {
+			for _, p := range o.procs {
+				o.tell(l, n, p)
+			}
+		}
+	}
+	return l
+}
+
+func (o oracle) byAge() []*inspect.Process {
+	list := slices.Clone(o.procs)
+	slices.SortFunc(list, func(a, b *inspect.Process) int {
+		return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
+	})
+	return list
+}
+
+// counts: its list says something. It is a ready worker that listens, or was told
+// itself.
+func (o oracle) counts(l *learned, n *inspect.Process) bool {
+	return o.kind(n) == "worker" && ready(n) && (listens(n) || l.told[n])
+}
+
+// stands: a worker or an orphan that is nobody's child.
+func (o oracle) stands(p *inspect.Process) bool {
+	k := o.kind(p)
+	return o.head(p) == nil && (k == "worker" || k == "orphan")
+}
+
+// home is what stands for a worker: its master, or itself.
+func (o oracle) home(n *inspect.Process) *inspect.Process {
+	if m := o.masterOf(n); m != nil {
+		return m
+	}
+	return n
+}
+
+// join makes one service of two, unless each has a master of its own.
+func (o oracle) join(l *learned, p, q *inspect.Process) {
+	a, b := l.service[p], l.service[q]
+	if a == b || o.masterIn(l, a) != nil && o.masterIn(l, b) != nil {
+		return
+	}
+	for of, number := range l.service {
+		if number == a {
+			l.service[of] = b
+		}
+	}
+	l.changed = true
+}
+
+// masterIn is the master of a service that no other has replaced.
+func (o oracle) masterIn(l *learned, service int) *inspect.Process {
+	for _, p := range o.procs {
+		if l.service[p] == service && o.kind(p) == "master" && !l.replaced[p] {
+			return p
+		}
+	}
+	return nil
+}
+
+// replace: n is a worker that counts, and its master stands in the place of m.
+func (o oracle) replace(l *learned, n, m *inspect.Process) {
+	by := o.masterOf(n)
+	if by == nil || o.kind(m) != "master" || l.replaced[m] || by.StartTicks <= m.StartTicks || by.UID != m.UID || !here(by, m) {
+		return
+	}
+	seen := o.believed(m)
+	heir := &inspect.Process{ProcID: seen.Heir.ProcID, NSPID: seen.Heir.NSPID, PIDNS: m.PIDNS}
+	remembered := seen.Told && seen.Heir.PID != 0 && (by.ProcID == heir.ProcID || o.counts(l, n) && (names(n, heir) || names(by, heir)))
+	if remembered || o.counts(l, n) && (names(n, m) || names(by, m)) {
+		l.replaced[m] = true
+		o.join(l, m, by)
+		l.changed = true
+	}
+}
+
+// joinNamed: n names p, or what was active when p was last seen told, or is that.
+func (o oracle) joinNamed(l *learned, n, p *inspect.Process) {
+	if !o.stands(p) || o.kind(n) != "worker" || o.head(n) != o.masterOf(n) || n.StartTicks <= p.StartTicks || !here(n, p) {
+		return
+	}
+	seen := o.believed(p)
+	heir := &inspect.Process{ProcID: seen.Heir.ProcID, NSPID: seen.Heir.NSPID, PIDNS: p.PIDNS}
+	remembered := seen.Told && seen.Heir.PID != 0
+	named := names(n, p) || remembered && names(n, heir)
+	if remembered && n.ProcID == heir.ProcID || named && o.counts(l, n) && (n.UID == 0 || n.UID == p.UID) {
+		o.join(l, p, o.home(n))
+	}
+}
+
+// tell: a ready, strictly younger worker of its service has its pid, or its
+// replaced master's, in its list.
+func (o oracle) tell(l *learned, n, p *inspect.Process) {
+	if !l.told[p] && o.tells(l, n, p) {
+		l.told[p], l.changed = true, true
+	}
+}
+
+func (o oracle) tells(l *learned, n, p *inspect.Process) bool {
+	m, by := o.masterOf(p), o.masterOf(n)
+	mayTell := n.UID == 0 || n.UID == p.UID || m != nil && m == by && (m.UID == 0 || m.UID == p.UID)
+	named := names(n, p) || m != nil && l.replaced[m] && names(n, m)
+	return n.StartTicks > p.StartTicks && o.counts(l, n) && named && mayTell && l.service[o.home(n)] == l.service[o.home(p)]
+}
+
+// joinAlike: siblings, what listens on one address or holds one listener, and what
+// could not be looked at.
+func (o oracle) joinAlike(l *learned, p, q *inspect.Process) {
+	if p == q || !o.stands(p) || !o.stands(q) || !alike(p, q) {
+		return
+	}
+	workers := o.kind(p) == "worker" && o.kind(q) == "worker"
+	if workers && siblings(p, q) || onePlace(p, q) || notLookedAt(p) || notLookedAt(q) {
+		o.join(l, p, q)
+	}
+}
+
+// joinConnected: what has no listener, and holds a connection on an address of the
+// active of a daemon's service.
+func (o oracle) joinConnected(l *learned) {
+	before := l.service
+	l.service = map[*inspect.Process]int{}
+	for p, number := range before {
+		l.service[p] = number
+	}
+	for _, p := range o.byAge() {
+		if !o.stands(p) || o.mayServe(p) || o.serves(before, before[p]) {
+			continue
+		}
+		for _, a := range o.byAge() {
+			number := before[a]
+			if number == before[p] || o.masterIn(&learned{service: before, replaced: l.replaced}, number) != nil || !o.serves(before, number) {
+				continue
+			}
+			young := generation(o.workersOf(before, number))
+			if slices.Contains(young, a) && alike(p, a) && isConnected(p, a) {
+				o.join(l, p, a)
+				break
+			}
+		}
+	}
+	l.changed = true
+}
+
+// mayServe: it listens, or it is not known that it does not.
+func (o oracle) mayServe(p *inspect.Process) bool { return listens(p) || notLookedAt(p) }
+
+// serves: a service has a master, or a worker that may serve.
+func (o oracle) serves(service map[*inspect.Process]int, number int) bool {
+	return slices.ContainsFunc(o.procs, func(p *inspect.Process) bool {
+		k := o.kind(p)
+		return service[p] == number && (k == "master" || k == "worker" && o.stands(p) && o.mayServe(p))
+	})
+}
+
+// workersOf are the workers of a service, its masters' and those without one.
+func (o oracle) workersOf(service map[*inspect.Process]int, number int) []*inspect.Process {
+	return slices.DeleteFunc(o.byAge(), func(p *inspect.Process) bool {
+		return o.kind(p) != "worker" || o.masterOf(p) == nil && !o.stands(p) || service[o.home(p)] != number
+	})
+}
+
+// generation is the youngest of some workers.
+func generation(workers []*inspect.Process) []*inspect.Process {
+	if len(workers) == 0 {
+		return nil
+	}
+	return generationOf(workers, workers[len(workers)-1])
+}
+
+// generationOf is a worker with its siblings, and theirs.
+func generationOf(workers []*inspect.Process, p *inspect.Process) []*inspect.Process {
+	all := []*inspect.Process{p}
+	for i := 0; i < len(all); i++ {
+		for _, q := range workers {
+			if !slices.Contains(all, q) && siblings(all[i], q) {
+				all = append(all, q)
+			}
+		}
+	}
+	return all
+}
+
+// believed is what is remembered of a process, if whoever wrote that could signal
+// it anyway.
+func (o oracle) believed(p *inspect.Process) Seen {
+	past := o.past()
+	if past.Owner != nil && (*past.Owner == 0 || *past.Owner == p.UID) {
+		return past.Memory[p.ProcID]
+	}
+	return Seen{}
+}
+
+// stopping: the master CLI says so.
+func stopping(p *inspect.Process) bool { return p.CLI != nil && p.CLI.Stopping }
+
+// instanceOf is the service that a process is a part of, nil when of none.
+func (o oracle) instanceOf(p *inspect.Process) *instance {
+	for _, in := range o.instances() {
+		if slices.Contains(in.members, p) {
+			return in
+		}
+	}
+	return nil
+}
+
+func (o oracle) instances() []*instance {
+	l := o.learn()
+	var list []*instance
+	for number := range o.procs {
+		if !o.serves(l.service, number) {
+			continue
+		}
+		in := &instance{master: o.masterIn(l, number)}
+		for _, p := range o.procs {
+			top := o.head(p)
+			if k := o.kind(p); top == nil && (k == "master" || o.stands(p)) {
+				top = p
+			}
+			for top != nil && o.kind(top) == "master" && o.head(top) != nil {
+				top = o.head(top)
+			}
+			if top != nil && l.service[top] == number {
+				in.members = append(in.members, p)
+			}
+		}
+		list = append(list, in)
+	}
+	for _, p := range o.procs {
+		if o.head(p) != nil || o.kind(p) != "starting" {
+			continue
+		}
+		for _, in := range list {
+			if o.mayStartFor(p, in) {
+				in.disturbers = append(in.disturbers, p)
+			}
+		}
+	}
+	return list
+}
+
+// mayStartFor: a process that is not ready, of root's or of the user of one of the
+// service's, names one of its processes, has its arguments or its unit.
+func (o oracle) mayStartFor(p *inspect.Process, in *instance) bool {
+	its := func(q *inspect.Process) bool { return p.UID == q.UID }
+	near := func(q *inspect.Process) bool {
+		return names(p, q) || arguments(p) == arguments(q) && here(p, q) || ownUnit(p) != "" && p.Cgroup == q.Cgroup
+	}
+	return (p.UID == 0 || slices.ContainsFunc(in.members, its)) && slices.ContainsFunc(in.members, near)
+}
+
+func ownUnit(p *inspect.Process) string {
+	if inspect.IsSessionUnit(p.Unit) || p.Unit == "" {
+		return ""
+	}
+	return p.Cgroup
+}
