@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // askTimeout bounds everything that is asked of one master: a stopped master
@@ -165,19 +167,16 @@ func parseTCP(text, loopback string) (string, error) {
 	return netip.AddrPortFrom(ip, uint16(port)).String(), nil
 }
 
-// CountClients counts the established TCP connections of our own network
-// namespace whose local port is one of those given, filtered in the kernel.
-func (h *Host) CountClients(ports map[uint16]bool) (int, error) {
-	if len(ports) == 0 {
-		return 0, nil
+// EachConnection visits the local address of each connection of our own network
+// namespace, TCP or UDP, that some process holds and whose local port is one of
+// those given; and perhaps of some others.
+func (h *Host) EachConnection(network Network, ports map[uint16]bool, visit func(local netip.AddrPort)) error {
+	protocol := uint32(unix.IPPROTO_TCP)
+	if network == NetworkDatagram {
+		protocol = unix.IPPROTO_UDP
 	}
-	counts, err := countEstablished(h.kernel, slices.Sorted(maps.Keys(ports)))
-	if err != nil {
-		return 0, readError("connections", "sock_diag", err)
+	if err := eachConnection(h.kernel, protocol, slices.Sorted(maps.Keys(ports)), visit); err != nil {
+		return readError("connections", "sock_diag", err)
 	}
-	sum := 0
-	for _, n := range counts {
-		sum += n
-	}
-	return sum, nil
+	return nil
 }

@@ -55,7 +55,7 @@ func BenchmarkLookThoroughly(b *testing.B) {
 				for b.Loop() {
 					h.LookThoroughly(context.Background(), tables, p)
 				}
-				if p.Err != nil || len(p.Sockets.Ports) < connections {
+				if p.Err != nil || len(p.Sockets.Ends) < connections {
 					b.Fatal(p.Err)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(2*connections), "ns/descriptor")

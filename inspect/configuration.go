@@ -30,6 +30,9 @@ type Configuration struct {
 	ChangedErr error
 }
 
+// configLimit is the most that is read of one file of a configuration.
+const configLimit = 64 << 20
+
 // errNoConfig says that a process names no configuration in its arguments.
 var errNoConfig = errors.New("no configuration in its arguments")
 
@@ -125,4 +128,49 @@ func (h *Host) lastChange(file configFile) (time.Time, error) {
 		}
 	}
 	return latest, nil
+}
+
+// configFile is a configuration file as HAProxy was told it, and the directory
+// that this name is to be followed from: "" for our root.
+type configFile struct{ base, name string }
+
+func (f configFile) path() string {
+	if strings.HasPrefix(f.name, "/") {
+		return f.base + f.name
+	}
+	return f.base + "/" + f.name
+}
+
+// configNames are the paths in a process's arguments. A worker may have changed
+// its root (chroot) since it read them, so a process of our own mount namespace
+// is taken to mean our root; a master, and a process of another mount namespace,
+// its own.
+func configNames(s Snapshot, p *Process) []configFile {
+	var names []configFile
+	for _, name := range p.Command.Config {
+		file := configFile{procPath(p.PID, "root"), name}
+		switch {
+		case !strings.HasPrefix(name, "/"):
+			file.base = procPath(p.PID, "cwd")
+		case !p.Signals.Master() && p.MntNS == s.MntNS:
+			file.base = ""
+		}
+		names = append(names, file)
+	}
+	return names
+}
+
+// openDirectory is the file itself, or the .cfg files of that directory, as
+// HAProxy's -f takes either.
+func (h *Host) openDirectory(file configFile) (files []configFile, isDirectory bool) {
+	names, err := h.kernel.ReadDir(file.path())
+	if err != nil {
+		return []configFile{file}, false
+	}
+	for _, n := range names {
+		if strings.HasSuffix(n, ".cfg") && !strings.HasPrefix(n, ".") {
+			files = append(files, configFile{file.base, path.Join(file.name, n)})
+		}
+	}
+	return files, true
 }

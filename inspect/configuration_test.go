@@ -197,17 +197,3 @@ func TestOfADirectoryTheConfigurationsAreRead(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
-
-func TestThePortsThatTheKernelGivesOut(t *testing.T) {
-	for text, want := range map[string][2]uint16{"32768\t60999\n": {32768, 60999}, "1 65535": {1, 65535}, "": {}, "32768\n": {}, "low high": {}, "1 65536": {}} {
-		w := fakehost.New()
-		w.Write("/proc/sys/net/ipv4/ip_local_port_range", text)
-		low, high, err := inspect.NewHost(w, nil).EphemeralPorts()
-		if low != want[0] || high != want[1] || (err == nil) != (want[0] != 0) {
-			t.Errorf("%q: %d to %d, %v", text, low, high, err)
-		}
-	}
-	if _, _, err := inspect.NewHost(fakehost.New(), nil).EphemeralPorts(); err == nil {
-		t.Error("without the file there is no error")
-	}
-}

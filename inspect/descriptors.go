@@ -2,8 +2,10 @@ package inspect
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +26,8 @@ func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 		return
 	}
 	s := newSockets(t.detail(p))
-	err := handle.with(func(pidfd int) error { return h.examine(ctx, pidfd, p, s) })
+	paths := t.mayBeMPTCP(p, s.detail)
+	err := handle.with(func(pidfd int) error { return h.examine(ctx, pidfd, p, s, paths) })
 	if errors.Is(err, errRefused) {
 		h.lookInTables(ctx, t, p, err)
 		return
@@ -61,7 +64,7 @@ func (t *Tables) detail(p *Process) detail {
 func newSockets(d detail) *Sockets {
 	s := &Sockets{Proof: true, Inodes: map[uint64]bool{}, detail: d}
 	if d != listenersOnly {
-		s.Ports, s.Unix = map[uint16]PortUse{}, map[string]int{}
+		s.Ends = map[End]Use{}
 	}
 	return s
 }
@@ -71,15 +74,38 @@ func newSockets(d detail) *Sockets {
 const holesInARow = 8
 
 // examine judges the sockets among the descriptors of the process behind a pidfd.
-func (h *Host) examine(ctx context.Context, pidfd int, p *Process, s *Sockets) error {
+// paths tells whether a connection to a port may have more than one.
+func (h *Host) examine(ctx context.Context, pidfd int, p *Process, s *Sockets, paths func(port uint16) bool) error {
 	var info unix.TCPInfo
 	return h.eachDescriptor(ctx, pidfd, p, func(fd, dup int) error {
 		k, err := readSocket(h.kernel, dup, s.detail, &info)
+		if err == nil && k.tcp && k.state == unix.BPF_TCP_ESTABLISHED && paths(k.local.IP.Port()) {
+			err = k.readMPTCP(h.kernel, dup)
+		}
+		if err == nil && k.tcp && s.detail != listenersOnly && (k.converses() || k.gone()) {
+			k.origin, err = s.originOf(h.kernel, dup, k)
+		}
 		if err == nil {
 			s.judge(k)
 		}
 		return err
 	})
+}
+
+// originOf is the origin of a TCP connection. One listener gives all that it
+// accepts the same, so an address is asked about until the first connection of it
+// that was accepted: a call for each server connection, and none for most clients.
+func (s *Sockets) originOf(kernel Kernel, dup int, k socket) (Origin, error) {
+	end := k.end()
+	end.Origin, end.Gone = OriginAccepted, false
+	if s.Ends[end].Connections > 0 {
+		return OriginAccepted, nil
+	}
+	origin, err := readOrigin(kernel, dup, NetworkStream)
+	if origin == OriginEither {
+		origin = k.opened
+	}
+	return origin, err
 }
 
 // eachDescriptor shows every descriptor of the process behind a pidfd, by a
@@ -159,19 +185,36 @@ func readSocket(k Kernel, fd int, d detail, info *unix.TCPInfo) (socket, error) 
 			err = s.readPeer(k, fd)
 		}
 	}
+	if err == nil && s.family != unix.AF_UNIX && s.kind == unix.SOCK_DGRAM {
+		s.origin, err = readOrigin(k, fd, NetworkDatagram)
+	}
+	if err == nil && (s.listening || s.origin == OriginAccepted && !s.connected) {
+		err = s.readBlocking(k, fd)
+	}
 	if err == nil {
 		s.inode, err = k.Inode(fd)
 	}
 	return s, err
 }
 
+// readBlocking asks whether HAProxy can have accepted through a socket: on each
+// of its listeners, inherited ones too, it sets O_NONBLOCK before it polls it
+// (1.8 to 3.4), and nothing takes that back. systemd passes descriptors without
+// it, unless the service says NonBlocking=yes (systemd.service(5)).
+func (s *socket) readBlocking(k Kernel, fd int) error {
+	flags, err := k.StatusFlags(fd)
+	s.blocking = flags&unix.O_NONBLOCK == 0
+	return err
+}
+
 // readTCP reads the rest of a TCP socket: the inode only of one that is noted,
 // the address only where it is counted by it.
 func readTCP(k Kernel, fd int, d detail, info *unix.TCPInfo) (s socket, err error) {
 	s.setInfo(info)
+	s.tcp = true
 	s.listening = s.state == unix.BPF_TCP_LISTEN
-	if d == listenersOnly && !s.listening && s.state != unix.BPF_TCP_CLOSE {
-		s.tcp = true
+	mayBePaused := s.state == unix.BPF_TCP_CLOSE && !s.carried
+	if d == listenersOnly && !s.listening && !mayBePaused {
 		return s, nil
 	}
 	if s.local, err = k.SockName(fd); err != nil {
@@ -179,15 +222,66 @@ func readTCP(k Kernel, fd int, d detail, info *unix.TCPInfo) (s socket, err erro
 	}
 	s.family = s.local.Family
 	s.tcp = s.family == unix.AF_INET || s.family == unix.AF_INET6
+	if s.tcp && s.state != unix.BPF_TCP_ESTABLISHED {
+		if err = s.readMPTCP(k, fd); err != nil {
+			return s, err
+		}
+	}
 	switch {
-	case s.listening, s.state == unix.BPF_TCP_CLOSE:
+	case s.listening:
+		if err = s.readBlocking(k, fd); err == nil {
+			s.inode, err = k.Inode(fd)
+		}
+	case s.state == unix.BPF_TCP_CLOSE:
 		s.inode, err = k.Inode(fd)
-	case d == connectionPeers && s.state == unix.BPF_TCP_ESTABLISHED:
+	case d == connectionPeers && s.converses() && !s.connected:
 		if err = s.readPeer(k, fd); !s.connected {
-			s.state = unix.BPF_TCP_CLOSE_WAIT // it has ended in between
+			s.state, s.carried = unix.BPF_TCP_CLOSE, true // it has ended in between
 		}
 	}
 	return s, err
+}
+
+// readMPTCP corrects what TCP_INFO says of an MPTCP socket, which is about its
+// first path alone: where that has gone, a connection that goes on looks like a
+// paused listener, and any client can bring that about. With a peer it is a
+// connection of which nothing is timed. One that has ended, by a reset say, has
+// none, as a paused listener has none; it alone has ever got the other side's
+// key. One that looks established is a connection anyhow, and is asked only where
+// somebody listens for MPTCP: its times are the first path's.
+func (s *socket) readMPTCP(k Kernel, fd int) error {
+	protocol, err := k.SockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil || protocol != unix.IPPROTO_MPTCP {
+		return err
+	}
+	s.mptcp, s.timed = true, false
+	accepts, err := k.SockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if s.listening = accepts != 0; s.listening || err != nil {
+		return err
+	}
+	if err := s.readPeer(k, fd); err != nil {
+		return err
+	}
+	if s.connected {
+		s.state = unix.BPF_TCP_ESTABLISHED
+		return nil
+	}
+	s.state, s.carried = unix.BPF_TCP_CLOSE, hasRemoteKey(k, fd)
+	return nil
+}
+
+// hasRemoteKey tells an MPTCP socket that was a connection, by the flags of its
+// MPTCP_INFO (linux/mptcp.h, 5.16); false where the kernel does not tell.
+func hasRemoteKey(k Kernel, fd int) bool {
+	const (
+		solMPTCP          = 284
+		mptcpInfo         = 1
+		flags             = 8 // its place in struct mptcp_info
+		remoteKeyReceived = 1 << 1
+	)
+	info := make([]byte, flags+4)
+	n, err := k.SockoptBytes(fd, solMPTCP, mptcpInfo, info)
+	return err == nil && n == len(info) && binary.NativeEndian.Uint32(info[flags:])&remoteKeyReceived != 0
 }
 
 func (s *socket) setInfo(info *unix.TCPInfo) {
@@ -195,6 +289,27 @@ func (s *socket) setInfo(info *unix.TCPInfo) {
 	s.carried = info.Segs_in != 0 || info.Segs_out != 0
 	s.idle = time.Duration(min(info.Last_data_sent, info.Last_data_recv)) * time.Millisecond
 	s.bytes = info.Bytes_acked + info.Bytes_received
+	s.timed = true
+	s.opened = openedBy(info)
+}
+
+// openedBy tells which side opened a TCP connection, as far as its counters do: the
+// kernel counts the SYN of the side that connects among the bytes that were
+// acknowledged (tcp_ack in tcp_rcv_synsent_state_process), and not that of the other.
+// A FIN counts on both sides, and what is under way hides it.
+func openedBy(info *unix.TCPInfo) Origin {
+	switch info.State {
+	case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_CLOSE_WAIT:
+	default:
+		return OriginEither
+	}
+	switch unacknowledged := info.Bytes_sent - info.Bytes_retrans - info.Bytes_acked; {
+	case unacknowledged == math.MaxUint64: // one less than none
+		return OriginSource
+	case unacknowledged == 0 && info.Unacked == 0:
+		return OriginPassed
+	}
+	return OriginEither
 }
 
 func (s *socket) readPeer(k Kernel, fd int) (err error) {

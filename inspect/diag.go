@@ -3,6 +3,7 @@ package inspect
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -11,28 +12,38 @@ import (
 // States of a socket as sock_diag numbers them, for every family and protocol.
 const (
 	stateEstablished = 1
+	stateFinWait1    = 4
+	stateFinWait2    = 5
 	stateClose       = 7
+	stateCloseWait   = 8
 	stateListen      = 10
 )
+
+// conversing are the states of socket.converses, without that of a handshake.
+const conversing = 1<<stateEstablished | 1<<stateFinWait1 | 1<<stateFinWait2 | 1<<stateCloseWait
 
 // allStates is a set of every state, of which 1 << stateListen has one.
 const allStates = 1<<13 - 1
 
 // dumpListening is every socket in LISTEN in our network namespace, by inode:
-// TCP, and unix stream and seqpacket. The kernel picks them, so it costs nothing
-// that grows with connections. A kernel without unix_diag leaves out the unix
-// sockets.
+// TCP, MPTCP, and unix stream and seqpacket. The kernel picks them, so it costs
+// nothing that grows with connections. A kernel without unix_diag leaves out the
+// unix sockets; one before 5.19, or without mptcp_diag, those of MPTCP.
 func dumpListening(k Kernel) (map[uint64]Listener, error) {
+	protocols := streamProtocols(k)
 	d, err := openDiag(k)
 	if err != nil {
 		return nil, err
 	}
 	defer d.close()
 	found := map[uint64]Listener{}
-	if err := d.inet(inetDump{protocol: unix.IPPROTO_TCP, states: 1 << stateListen}, func(s inetSocket) {
-		found[s.inode] = s.listener("tcp")
-	}); err != nil {
-		return nil, err
+	for _, protocol := range protocols {
+		err := d.inet(inetDump{protocol: protocol.number, states: 1 << stateListen}, func(s inetSocket) {
+			found[s.inode] = s.listener(protocol.network)
+		})
+		if err != nil && (protocol.number == unix.IPPROTO_TCP || !errors.Is(err, unix.ENOENT)) {
+			return nil, err
+		}
 	}
 	err = d.unix(1<<stateListen, func(s unixSocket) {
 		found[s.inode] = Listener{Network: "unix", Address: s.path, Inode: s.inode}
@@ -43,8 +54,25 @@ func dumpListening(k Kernel) (map[uint64]Listener, error) {
 	return found, nil
 }
 
-// dumpUDP is every bound and unconnected UDP socket in our network namespace, by
-// inode. Whether one is a listener or a client no dump tells.
+// streamProtocol is a protocol of stream sockets with a table of its own.
+type streamProtocol struct {
+	number  uint32
+	network string // the word for it
+}
+
+// streamProtocols are TCP, and MPTCP where the kernel has it: a question for a
+// protocol that it does not know makes it look for a module each time.
+func streamProtocols(k Kernel) []streamProtocol {
+	list := []streamProtocol{{unix.IPPROTO_TCP, "tcp"}}
+	if on, err := k.ReadFile("/proc/sys/net/mptcp/enabled", 16); err == nil && trimNewline(on) != "0" {
+		list = append(list, streamProtocol{unix.IPPROTO_MPTCP, "mptcp"})
+	}
+	return list
+}
+
+// dumpUDP is every UDP socket in our network namespace that is bound, not
+// connected, and receives, by inode. What does not receive is a log's (see
+// socket.receives); what does is a listener, or a resolver's (3.2 and later).
 func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	d, err := openDiag(k)
 	if err != nil {
@@ -53,8 +81,10 @@ func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	defer d.close()
 	found := map[uint64]Listener{}
 	err = d.inet(inetDump{protocol: unix.IPPROTO_UDP, states: 1 << stateClose}, func(s inetSocket) {
-		if s.local.Port() != 0 {
-			found[s.inode] = s.listener("udp")
+		if s.local.Port() != 0 && !s.deaf {
+			l := s.listener("udp")
+			l.Unsure = true
+			found[s.inode] = l
 		}
 	})
 	if err != nil {
@@ -63,36 +93,30 @@ func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	return found, nil
 }
 
-// countEstablished counts the established TCP connections of our network
-// namespace by local port, for the given ports. The kernel filters them, and
-// memory stays the same however many there are.
-func countEstablished(k Kernel, ports []uint16) (map[uint16]int, error) {
-	counts := make(map[uint16]int, len(ports))
+// eachConnection visits the connections of our network namespace, TCP or UDP,
+// that some process holds, with one of some local ports, and perhaps some of
+// other ports, which the kernel's filter lets through. It costs the kernel a walk
+// over all of its connections, and memory stays the same however many there are.
+func eachConnection(k Kernel, protocol uint32, ports []uint16, visit func(local netip.AddrPort)) error {
 	if len(ports) == 0 {
-		return counts, nil
-	}
-	for _, port := range ports {
-		counts[port] = 0
+		return nil
 	}
 	d, err := openDiag(k)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer d.close()
-	err = d.inet(inetDump{protocol: unix.IPPROTO_TCP, states: 1 << stateEstablished, filter: localPortFilter(ports)}, func(s inetSocket) {
-		if n, wanted := counts[s.local.Port()]; wanted {
-			counts[s.local.Port()] = n + 1
+	return d.inet(inetDump{protocol: protocol, states: conversing, filter: localPortFilter(ports)}, func(s inetSocket) {
+		// Without an inode it waits to be accepted, or its process has closed it.
+		if s.inode != 0 {
+			visit(unmap(s.local))
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	return counts, nil
 }
 
 // inetDump says which sockets are wanted, and how much of them.
 type inetDump struct {
-	protocol uint8
+	protocol uint32
 	states   uint32
 	filter   []byte // bytecode, nil for all
 	info     bool   // with struct tcp_info
@@ -104,22 +128,27 @@ type inetSocket struct {
 	state       uint8
 	local, peer netip.AddrPort
 	inode       uint64
+	deaf        bool   // its reading side is shut down
+	v6only      bool   // of one in LISTEN, and of UDP
 	info        []byte // struct tcp_info, nil when it was not asked for
 }
 
 func (s inetSocket) listener(network string) Listener {
-	return Listener{Network: network, Address: s.local.String(), Port: s.local.Port(), Inode: s.inode}
+	return Listener{Network: network, Address: s.local.String(), Port: s.local.Port(), Inode: s.inode, V6Only: s.v6only}
 }
 
-// socket is the same as a descriptor of it would tell.
-func (s inetSocket) socket(tcp bool) socket {
+// socket is the same as a descriptor of it would tell, but for its options.
+func (s inetSocket) socket(protocol uint32) socket {
 	k := socket{
-		family: int(s.family), kind: unix.SOCK_DGRAM, tcp: tcp, inode: s.inode, state: s.state,
+		family: int(s.family), kind: unix.SOCK_DGRAM, inode: s.inode, state: s.state, deaf: s.deaf,
 		local: SockAddr{Family: int(s.family), IP: s.local}, peer: SockAddr{Family: int(s.family), IP: s.peer},
 		connected: s.peer.Port() != 0,
 	}
-	if tcp {
-		k.kind, k.listening = unix.SOCK_STREAM, s.state == stateListen
+	if protocol == unix.IPPROTO_UDP {
+		return k
+	}
+	k.kind, k.tcp, k.mptcp, k.listening = unix.SOCK_STREAM, true, protocol == unix.IPPROTO_MPTCP, s.state == stateListen
+	if !k.mptcp { // whose information is another one
 		k.setInfo(parseTCPInfo(s.info))
 		k.state = s.state
 	}
@@ -159,19 +188,37 @@ func (d *diagSocket) inet(want inetDump, visit func(inetSocket)) error {
 	return nil
 }
 
-// inetDiagInfo is the attribute with a struct tcp_info; bit 1 asks for it.
-const inetDiagInfo = 2
+// Attributes of an answer (linux/inet_diag.h). That with a struct tcp_info comes
+// if bit 1 asks for it, the others unasked: how a socket was shut down, and
+// IPV6_V6ONLY of one in LISTEN or CLOSE.
+const (
+	inetDiagInfo     = 2
+	inetDiagShutdown = 8
+	inetDiagV6Only   = 11
+)
 
 // inetRequest is a struct inet_diag_req_v2, and the filter as its attribute
-// INET_DIAG_REQ_BYTECODE.
+// INET_DIAG_REQ_BYTECODE. A protocol that its byte does not hold, MPTCP, is the
+// attribute INET_DIAG_REQ_PROTOCOL; to a kernel that does not know that, it is
+// protocol 0, which has no table.
 func inetRequest(family uint8, want inetDump) []byte {
-	const inetDiagReqBytecode = 1
+	const (
+		inetDiagReqBytecode = 1
+		inetDiagReqProtocol = 3
+	)
 	b := make([]byte, 56)
-	b[0], b[1] = family, want.protocol
+	b[0] = family
 	if want.info {
 		b[2] = 1 << (inetDiagInfo - 1)
 	}
 	binary.NativeEndian.PutUint32(b[4:], want.states)
+	if want.protocol <= math.MaxUint8 {
+		b[1] = uint8(want.protocol)
+	} else {
+		b = binary.NativeEndian.AppendUint16(b, 8)
+		b = binary.NativeEndian.AppendUint16(b, inetDiagReqProtocol)
+		b = binary.NativeEndian.AppendUint32(b, want.protocol)
+	}
 	if len(want.filter) > 0 {
 		b = binary.NativeEndian.AppendUint16(b, uint16(4+len(want.filter)))
 		b = binary.NativeEndian.AppendUint16(b, inetDiagReqBytecode)
@@ -197,9 +244,16 @@ func parseInetDiag(b []byte) (inetSocket, error) {
 	default:
 		return inetSocket{}, errors.New("internet socket of another family")
 	}
-	var err error
-	s.info, err = netlinkAttribute(b[72:], inetDiagInfo)
-	return s, err
+	const rcvShutdown = 1 // of sk_shutdown
+	shutdown, err := netlinkAttribute(b[72:], inetDiagShutdown)
+	if err == nil && len(shutdown) > 0 {
+		s.deaf = shutdown[0]&rcvShutdown != 0
+	}
+	v6only, vErr := netlinkAttribute(b[72:], inetDiagV6Only)
+	s.v6only = len(v6only) > 0 && v6only[0] != 0
+	var iErr error
+	s.info, iErr = netlinkAttribute(b[72:], inetDiagInfo)
+	return s, errors.Join(err, vErr, iErr)
 }
 
 // unixSocket is what is used of a struct unix_diag_msg.

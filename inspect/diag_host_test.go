@@ -1,8 +1,11 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 )
 
 // inodeOf is the inode of a socket of ours.
@@ -28,7 +33,9 @@ func inodeOf(t *testing.T, c syscall.Conn) uint64 {
 
 func listen(t *testing.T, network, address string) net.Listener {
 	t.Helper()
-	l, err := net.Listen(network, address)
+	var only net.ListenConfig
+	only.SetMultipathTCP(false)
+	l, err := only.Listen(t.Context(), network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +57,7 @@ func TestDumpListeningOfThisHost(t *testing.T) {
 		entry := Listener{Network: c.network[:3], Address: l.Addr().String(), Inode: inodeOf(t, l.(syscall.Conn))}
 		if a, ok := l.Addr().(*net.TCPAddr); ok {
 			entry.Port = uint16(a.Port)
+			entry.V6Only = c.network == "tcp6"
 		} else {
 			entry.Network = "unix"
 		}
@@ -70,7 +78,12 @@ func TestDumpListeningOfThisHost(t *testing.T) {
 		t.Error(diff)
 	}
 
-	// The files that are read for other network namespaces say the same.
+	// The files that are read for other network namespaces say the same, but whether
+	// IPv6 stands for itself alone.
+	for inode, l := range want {
+		l.V6Only = false
+		want[inode] = l
+	}
 	files := map[string]func([]byte) ([]Listener, error){
 		"tcp":  func(b []byte) ([]Listener, error) { return parseNetTCP(b, "tcp") },
 		"tcp6": func(b []byte) ([]Listener, error) { return parseNetTCP(b, "tcp") },
@@ -129,7 +142,8 @@ func TestDumpUDPOfThisHost(t *testing.T) {
 	}
 	for _, c := range []net.PacketConn{bound, bound6} {
 		inode := inodeOf(t, c.(syscall.Conn))
-		want := Listener{"udp", c.LocalAddr().String(), uint16(c.LocalAddr().(*net.UDPAddr).Port), inode}
+		address := c.LocalAddr().(*net.UDPAddr)
+		want := Listener{Network: "udp", Address: address.String(), Port: uint16(address.Port), Inode: inode, V6Only: address.IP.To4() == nil, Unsure: true}
 		if got := found[inode]; got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -139,39 +153,88 @@ func TestDumpUDPOfThisHost(t *testing.T) {
 	}
 }
 
-func TestCountEstablishedOfThisHost(t *testing.T) {
-	connections := map[string]int{"127.0.0.1:0": 3, "[::1]:0": 2, ":0": 1}
-	want := map[uint16]int{}
-	for address, n := range connections {
-		l := listen(t, "tcp", address)
-		port := uint16(l.Addr().(*net.TCPAddr).Port)
-		want[port] = n
-		for range n {
-			// To ":0" over IPv4, so that the server's side is mapped into IPv6.
-			client, err := net.Dial("tcp", strings.Replace(l.Addr().String(), "[::]", "127.0.0.1", 1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			server, err := l.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer server.Close()
-		}
-	}
-	idle := listen(t, "tcp", "127.0.0.1:0")
-	want[uint16(idle.Addr().(*net.TCPAddr).Port)] = 0
-
-	var ports []uint16
-	for port := range want {
-		ports = append(ports, port)
-	}
-	got, err := countEstablished(Linux{}, ports)
+// A log's socket, whose reading side HAProxy shuts down, receives nothing.
+func TestASocketThatDoesNotReceiveIsNoListener(t *testing.T) {
+	log, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	defer log.Close()
+	inode := inodeOf(t, log.(syscall.Conn))
+	if found, err := dumpUDP(Linux{}); err != nil || found[inode].Inode != inode {
+		t.Fatalf("%v, %+v: it does not receive anyhow, this shows nothing", err, found[inode])
+	}
+	raw, err := log.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It is not connected, says the kernel, and shuts it down all the same.
+	if err := raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) }); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := dumpUDP(Linux{}); err != nil || found[inode].Inode == inode {
+		t.Errorf("%v, %+v is listed", err, found[inode])
+	}
+}
+
+func TestEachConnectionOfThisHost(t *testing.T) {
+	connections := map[string]int{"127.0.0.1:0": 3, "[::1]:0": 2, ":0": 1}
+	want := map[netip.AddrPort]int{}
+	var ports []uint16
+	for address, n := range connections {
+		l := listen(t, "tcp", address)
+		// To ":0" over IPv4, so that the server's side is mapped into IPv6.
+		to := strings.Replace(l.Addr().String(), "[::]", "127.0.0.1", 1)
+		local := netip.MustParseAddrPort(to)
+		want[local] = n + 1
+		ports = append(ports, local.Port())
+		open := func() (client, server net.Conn) {
+			client, err := net.Dial("tcp", to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { client.Close() })
+			if server, err = l.Accept(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { server.Close() })
+			return client, server
+		}
+		for range n {
+			open()
+		}
+		// One that has finished sending still receives; of one that is closed, and of one
+		// that nobody has accepted, no process holds the local end.
+		half, server := open()
+		if err := half.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := server.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatal(err)
+		}
+		_, closed := open()
+		closed.Close()
+		waiting, err := net.Dial("tcp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer waiting.Close()
+	}
+	idle := listen(t, "tcp", "127.0.0.1:0")
+	ports = append(ports, uint16(idle.Addr().(*net.TCPAddr).Port))
+	count := func(ports []uint16) map[netip.AddrPort]int {
+		got := map[netip.AddrPort]int{}
+		err := eachConnection(Linux{}, unix.IPPROTO_TCP, ports, func(local netip.AddrPort) {
+			if _, ours := want[local]; ours || local.Port() == ports[len(ports)-1] {
+				got[local]++
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if diff := cmp.Diff(want, count(ports), cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 		t.Error(diff)
 	}
 
@@ -179,13 +242,56 @@ func TestCountEstablishedOfThisHost(t *testing.T) {
 	for port := uint16(1); len(ports) < 2*maxFilterRanges; port += 2 {
 		ports = append(ports, port)
 	}
-	longest := ports[:maxFilterRanges]
-	if got, err = countEstablished(Linux{}, longest); err != nil {
+	got := count(ports[:maxFilterRanges])
+	for local, n := range want {
+		if got[local] != n {
+			t.Errorf("%v: got %d connections, want %d", local, got[local], n)
+		}
+	}
+}
+
+// A UDP socket that is connected is one connection, as QUIC has it.
+func TestEachConnectedDatagramSocketOfThisHost(t *testing.T) {
+	service, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	for port, n := range want {
-		if got[port] != n {
-			t.Errorf("port %d: got %d connections, want %d", port, got[port], n)
+	defer service.Close()
+	client, err := net.Dial("udp4", service.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	local := netip.MustParseAddrPort(client.LocalAddr().String())
+	n := 0
+	err = eachConnection(Linux{}, unix.IPPROTO_UDP, []uint16{local.Port(), uint16(service.LocalAddr().(*net.UDPAddr).Port)}, func(got netip.AddrPort) {
+		n++
+		if got != local {
+			t.Errorf("%v, want %v", got, local)
 		}
+	})
+	if err != nil || n != 1 {
+		t.Errorf("%d connections, %v, want 1", n, err)
+	}
+}
+
+// A path of MPTCP stands in the table of TCP under an inode that no descriptor has;
+// the listener itself stands in a table of its own.
+func TestDumpListeningKnowsMPTCP(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+	if err != nil {
+		t.Fatal("this kernel has no MPTCP:", err)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1), unix.Bind(fd, &unix.SockaddrInet6{}), unix.Listen(fd, 1)); err != nil {
+		t.Fatal(err)
+	}
+	inode, err := Linux{}.Inode(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := dumpListening(Linux{})
+	if got := found[inode]; err != nil || got.Network != "mptcp" || got.Port == 0 || !got.V6Only {
+		t.Errorf("%+v, %v, want one of mptcp and of IPv6 alone", got, err)
 	}
 }

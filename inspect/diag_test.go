@@ -3,6 +3,7 @@ package inspect
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -37,10 +38,15 @@ func unixMessage(name string, inode uint32) []byte {
 	return b
 }
 
+// withoutMPTCP is this host's kernel, without its files.
+type withoutMPTCP struct{ Linux }
+
+func (withoutMPTCP) ReadFile(string, int) ([]byte, error) { return nil, unix.ENOENT }
+
 // cannedNetlink is a kernel that answers each dump with the next of answers,
 // which are the parts of it.
 type cannedNetlink struct {
-	Linux
+	withoutMPTCP
 	answers  [][][]byte
 	parts    [][]byte
 	requests [][]byte
@@ -87,11 +93,11 @@ func TestDumpListeningReadsThreeDumpsOnOneSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[uint64]Listener{
-		5: {"tcp", "127.0.0.1:443", 443, 5},
-		6: {"tcp", "[::1]:443", 443, 6},
-		7: {"unix", "/run/a.sock", 0, 7},
-		8: {"unix", "@name", 0, 8},
-		9: {"unix", "", 0, 9},
+		5: {Network: "tcp", Address: "127.0.0.1:443", Port: 443, Inode: 5},
+		6: {Network: "tcp", Address: "[::1]:443", Port: 443, Inode: 6},
+		7: {Network: "unix", Address: "/run/a.sock", Port: 0, Inode: 7},
+		8: {Network: "unix", Address: "@name", Port: 0, Inode: 8},
+		9: {Network: "unix", Address: "", Port: 0, Inode: 9},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -141,25 +147,23 @@ func TestDumpListeningFaults(t *testing.T) {
 	}
 }
 
-// A host may have a million connections: counting them must not keep any.
-func TestCountEstablishedKeepsNoConnections(t *testing.T) {
+// A host may have a million connections: visiting them must not keep any.
+func TestEachConnectionKeepsNone(t *testing.T) {
 	const perPart, parts = 200, 200
 	answers := func() [][][]byte {
 		var part []byte
 		for range perPart {
 			part = append(part, netlinkSocket(1, string(inetMessage(unix.AF_INET, 443, 5)))...)
-			part = append(part, netlinkSocket(1, string(inetMessage(unix.AF_INET, 444, 5)))...)
+			part = append(part, netlinkSocket(1, string(inetMessage(unix.AF_INET, 443, 0)))...)
 		}
 		dump := slices.Repeat([][]byte{part}, parts)
 		return [][][]byte{append(dump, netlinkDone(1)), {netlinkDone(2)}}
 	}()
 	allocated := testing.AllocsPerRun(1, func() {
-		got, err := countEstablished(&cannedNetlink{answers: answers}, []uint16{443, 80})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(map[uint16]int{443: perPart * parts, 80: 0}, got); diff != "" {
-			t.Error(diff)
+		n := 0
+		err := eachConnection(&cannedNetlink{answers: answers}, unix.IPPROTO_TCP, []uint16{443, 80}, func(netip.AddrPort) { n++ })
+		if err != nil || n != perPart*parts {
+			t.Errorf("%d connections, %v, want the %d that some process holds", n, err, perPart*parts)
 		}
 	})
 	if allocated > 100 {
@@ -167,10 +171,42 @@ func TestCountEstablishedKeepsNoConnections(t *testing.T) {
 	}
 }
 
-func TestCountEstablishedOfNoPortsAsksNobody(t *testing.T) {
-	got, err := countEstablished(&cannedNetlink{openErr: unix.EPERM}, nil)
-	if err != nil || len(got) != 0 {
-		t.Errorf("got %v, %v", got, err)
+func TestEachConnectionOfNoPortsAsksNobody(t *testing.T) {
+	err := eachConnection(&cannedNetlink{openErr: unix.EPERM}, unix.IPPROTO_TCP, nil, func(netip.AddrPort) { t.Error("a connection") })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A kernel that does not know of the attribute with the protocol takes it for one
+// that has no table.
+func TestMPTCPIsAskedForByAnAttribute(t *testing.T) {
+	b := inetRequest(unix.AF_INET, inetDump{protocol: unix.IPPROTO_MPTCP, states: 1, filter: []byte{1, 2, 3, 4}})
+	protocol, err := netlinkAttribute(b[56:], 3)
+	if err != nil || b[1] != 0 || len(protocol) != 4 || binary.NativeEndian.Uint32(protocol) != unix.IPPROTO_MPTCP {
+		t.Errorf("protocol %d, %v, %v", b[1], protocol, err)
+	}
+	if filter, err := netlinkAttribute(b[56:], 1); err != nil || !slices.Equal(filter, []byte{1, 2, 3, 4}) {
+		t.Errorf("filter %v, %v", filter, err)
+	}
+}
+
+func TestAnAnswerTellsHowASocketWasShutDownAndWhetherItTakesIPv4(t *testing.T) {
+	for _, c := range []struct {
+		attributes   []byte
+		deaf, v6only bool
+	}{
+		{nil, false, false},
+		{[]byte{5, 0, 8, 0, 0, 0, 0, 0}, false, false},
+		{[]byte{5, 0, 8, 0, 1, 0, 0, 0}, true, false},  // reading
+		{[]byte{5, 0, 8, 0, 2, 0, 0, 0}, false, false}, // writing
+		{[]byte{5, 0, 8, 0, 3, 0, 0, 0, 5, 0, 11, 0, 1, 0, 0, 0}, true, true},
+		{[]byte{5, 0, 11, 0, 0, 0, 0, 0}, false, false},
+	} {
+		s, err := parseInetDiag(append(inetMessage(unix.AF_INET6, 443, 5), c.attributes...))
+		if err != nil || s.deaf != c.deaf || s.v6only != c.v6only {
+			t.Errorf("%v: deaf %v, v6only %v, %v", c.attributes, s.deaf, s.v6only, err)
+		}
 	}
 }
 

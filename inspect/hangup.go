@@ -5,25 +5,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// ClientSocket is one established TCP connection of a client, as it was found
-// among the descriptors of a process, with what tells it from the next socket
-// that has its descriptor.
+// ClientSocket is one TCP connection that a process accepted, as it was found among
+// its descriptors, with what tells it from the next socket that has its descriptor.
 type ClientSocket struct {
-	FD          int // in that process
-	Local, Peer netip.AddrPort
-	Idle        time.Duration // since the last byte moved, as in PortUse
-	Inode       uint64
+	Connection
+	FD    int // in that process
+	Inode uint64
 }
 
 // ErrOther says that a descriptor is no longer that of the connection that it
-// was, or that this is no longer established.
+// was, or that its peer has gone.
 var ErrOther = errors.New("the connection is no longer there")
 
 // Hangup is how a client connection is closed from outside, by shutdown(2) on a
@@ -44,13 +40,11 @@ const (
 	HangupNow Hangup = unix.SHUT_RDWR
 )
 
-// ClientSockets lists the established TCP connections that a process has on some
-// local ports, those idle for the longest first. Left out is what may be
-// a connection towards a server although its port is one of these: its local
-// address is the peer of one of them (HAProxy connected to itself, or to a server
-// from its client's own address, as usesrc does). ErrGone when the process has
-// left.
-func (h *Host) ClientSockets(ctx context.Context, id ProcID, ports map[uint16]bool) ([]ClientSocket, error) {
+// ClientSockets lists the TCP connections that a process has accepted for sure
+// (OriginAccepted) and whose peer has not gone, those idle for the longest first,
+// and last those of which nobody knows that. A connection towards a server is never
+// among them, whatever its addresses are. ErrGone when the process has left.
+func (h *Host) ClientSockets(ctx context.Context, id ProcID) ([]ClientSocket, error) {
 	handle := h.Handle(id)
 	if handle == nil {
 		return nil, readError("connections", "pidfd_getfd", ErrGone)
@@ -62,8 +56,8 @@ func (h *Host) ClientSockets(ctx context.Context, id ProcID, ports map[uint16]bo
 	var all []ClientSocket
 	err = handle.with(func(pidfd int) error {
 		return h.eachDescriptor(ctx, pidfd, p, func(fd, dup int) error {
-			c, established, err := h.clientSocket(dup)
-			if err == nil && established {
+			c, accepted, err := h.clientSocket(dup)
+			if err == nil && accepted {
 				c.FD = fd
 				all = append(all, c)
 			}
@@ -73,31 +67,35 @@ func (h *Host) ClientSockets(ctx context.Context, id ProcID, ports map[uint16]bo
 	if err != nil {
 		return nil, readError("connections", procPath(p.PID, "fd"), err)
 	}
-	return onPorts(all, ports), nil
+	slices.SortStableFunc(all, func(a, b ClientSocket) int { return CompareIdle(a.Connection, b.Connection) })
+	return all, nil
 }
 
-// onPorts are the sockets on some local ports that are a client's for sure.
-func onPorts(all []ClientSocket, ports map[uint16]bool) []ClientSocket {
-	peers := map[netip.AddrPort]bool{}
-	all = slices.DeleteFunc(all, func(c ClientSocket) bool { return !ports[c.Local.Port()] })
-	for _, c := range all {
-		peers[c.Peer] = true
+// CompareIdle puts the connection first that was idle for longer, and last one of
+// which that is not known.
+func CompareIdle(a, b Connection) int {
+	switch {
+	case a.Timed == b.Timed:
+		return cmp.Compare(b.Idle, a.Idle)
+	case a.Timed:
+		return -1
 	}
-	all = slices.DeleteFunc(all, func(c ClientSocket) bool { return peers[c.Local] })
-	slices.SortStableFunc(all, func(a, b ClientSocket) int { return cmp.Compare(b.Idle, a.Idle) })
-	return all
+	return 1
 }
 
-// clientSocket reads a descriptor of our own; false for all but an established
-// TCP connection.
+// clientSocket reads a descriptor of our own; false for all but a TCP connection
+// that was accepted for sure.
 func (h *Host) clientSocket(fd int) (ClientSocket, bool, error) {
 	var info unix.TCPInfo
 	k, err := readSocket(h.kernel, fd, connectionPeers, &info)
-	if err != nil || !k.tcp || k.listening || k.state != unix.BPF_TCP_ESTABLISHED {
+	if err != nil || !k.tcp || k.listening || !k.converses() {
+		return ClientSocket{}, false, err
+	}
+	if k.origin, err = readOrigin(h.kernel, fd, NetworkStream); err != nil || k.origin != OriginAccepted {
 		return ClientSocket{}, false, err
 	}
 	inode, err := h.kernel.Inode(fd)
-	return ClientSocket{Local: unmap(k.local.IP), Peer: unmap(k.peer.IP), Idle: k.idle, Inode: inode}, err == nil, err
+	return ClientSocket{Connection: k.connection(), Inode: inode}, err == nil, err
 }
 
 // HangUp closes a client connection of a process, if the descriptor is still that
@@ -125,13 +123,13 @@ func (h *Host) HangUp(id ProcID, c ClientSocket, how Hangup) error {
 }
 
 func (h *Host) hangUp(dup int, c ClientSocket, how Hangup) error {
-	now, established, err := h.clientSocket(dup)
+	now, accepted, err := h.clientSocket(dup)
 	switch {
 	case errors.Is(err, unix.ENOTSOCK):
 		return ErrOther
 	case err != nil:
 		return fmt.Errorf("descriptor %d: %w", c.FD, err)
-	case !established || now.Inode != c.Inode || now.Local != c.Local || now.Peer != c.Peer:
+	case !accepted || now.Inode != c.Inode || now.Local != c.Local || now.Peer != c.Peer:
 		return ErrOther
 	}
 	if err := h.kernel.Shutdown(dup, int(how)); errors.Is(err, unix.ENOTCONN) {
@@ -141,5 +139,3 @@ func (h *Host) hangUp(dup int, c ClientSocket, how Hangup) error {
 	}
 	return nil
 }
-
-func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,27 +86,32 @@ func (h *Host) socketInodes(ctx context.Context, p *Process) (map[uint64]int, er
 	}
 }
 
-// dumpAll visits the wanted ones of all TCP, UDP and unix sockets of our network
-// namespace, in whatever state, one after another through one buffer.
+// dumpAll visits the wanted ones of all TCP, MPTCP, UDP and unix sockets of our
+// network namespace, in whatever state, one after another through one buffer.
 func dumpAll(k Kernel, wanted func(inode uint64) bool, visit func(socket)) error {
+	protocols := streamProtocols(k)
 	d, err := openDiag(k)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	for _, tcp := range []bool{true, false} {
-		want := inetDump{protocol: unix.IPPROTO_UDP, states: allStates}
-		if tcp {
-			want = inetDump{protocol: unix.IPPROTO_TCP, states: allStates, info: true}
-		}
-		err := d.inet(want, func(s inetSocket) {
+	dump := func(protocol uint32) error {
+		want := inetDump{protocol: protocol, states: allStates, info: protocol == unix.IPPROTO_TCP}
+		return d.inet(want, func(s inetSocket) {
 			if wanted(s.inode) {
-				visit(s.socket(tcp))
+				visit(s.socket(protocol))
 			}
 		})
-		if err != nil {
+	}
+	// MPTCP first: its sockets have those of their paths among those of TCP, by the
+	// same inode.
+	for _, protocol := range slices.Backward(protocols) {
+		if err := dump(protocol.number); err != nil && (protocol.number == unix.IPPROTO_TCP || !errors.Is(err, unix.ENOENT)) {
 			return err
 		}
+	}
+	if err := dump(unix.IPPROTO_UDP); err != nil {
+		return err
 	}
 	return d.unix(allStates, func(s unixSocket) {
 		if wanted(s.inode) {

@@ -61,6 +61,12 @@ type Kernel interface {
 
 	// SockoptInt is getsockopt(2) of an integer option.
 	SockoptInt(fd, level, option int) (int, error)
+	// SockoptBytes is getsockopt(2) of any option, and how many bytes of value it
+	// wrote.
+	SockoptBytes(fd, level, option int, value []byte) (int, error)
+	// StatusFlags are the file status flags of an open descriptor (F_GETFL of
+	// fcntl(2)), O_NONBLOCK among them: they are shared by all who hold it.
+	StatusFlags(fd int) (int, error)
 	// TCPInfo is getsockopt(2) of TCP_INFO; fields unknown to the kernel are 0.
 	TCPInfo(fd int, info *unix.TCPInfo) error
 	// SockName is getsockname(2), PeerName getpeername(2).

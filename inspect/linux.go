@@ -152,7 +152,7 @@ func (Linux) Readlink(path string) (string, error) {
 
 func (Linux) PidfdOpen(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
 
-// PidfdGetfd, TCPInfo and SockName are made for each descriptor of an old worker
+// PidfdGetfd, TCPInfo, SockoptInt and SockName are made for each descriptor of an old worker
 // and never wait for anything but a lock that is held for an instant, so they
 // are made without a word to Go's scheduler: that is a fifth of what they cost.
 // Close is not, for it may have to linger.
@@ -224,8 +224,27 @@ func (Linux) Poll(fds []int, timeout time.Duration) ([]bool, error) {
 func (Linux) Close(fd int) error { return unix.Close(fd) }
 
 func (Linux) SockoptInt(fd, level, option int) (int, error) {
-	return unix.GetsockoptInt(fd, level, option)
+	var value int32
+	size := uint32(unsafe.Sizeof(value))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option),
+		uintptr(unsafe.Pointer(&value)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(value), nil
 }
+
+func (Linux) SockoptBytes(fd, level, option int, value []byte) (int, error) {
+	size := uint32(len(value))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option),
+		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(size), nil
+}
+
+func (Linux) StatusFlags(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0) }
 
 // TCPInfo fills the caller's buffer: unix.GetsockoptTCPInfo allocates one for
 // every connection.

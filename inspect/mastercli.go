@@ -74,9 +74,10 @@ func (m MasterCLI) Proc(ctx context.Context) (procTable, error) {
 
 // Info asks a worker about itself; nspid is its pid in its own PID namespace,
 // which is the one the master knows. An answer of another process is an error.
-// A worker that is still starting may not answer at all (3.1 and later).
+// A worker that is still starting may not answer at all (3.1 and later). The same
+// connection asks where its own CLI listens (seen on 2.2 to 3.4).
 func (m MasterCLI) Info(ctx context.Context, nspid int) (CLIAnswer, error) {
-	answer, err := m.Ask(ctx, fmt.Sprintf("@!%d show info", nspid))
+	answer, err := m.Ask(ctx, fmt.Sprintf("@!%[1]d show info;@!%[1]d show cli sockets", nspid))
 	if err != nil {
 		return CLIAnswer{}, err
 	}

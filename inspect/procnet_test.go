@@ -34,9 +34,9 @@ func TestParseNetTCP(t *testing.T) {
 		want       []Listener
 	}{
 		{"IPv4: those in LISTEN, not the connections", table, []Listener{
-			{"tcp", "127.0.0.1:8080", 8080, 23849637}, {"tcp", "0.0.0.0:443", 443, 23849638},
+			{Network: "tcp", Address: "127.0.0.1:8080", Port: 8080, Inode: 23849637}, {Network: "tcp", Address: "0.0.0.0:443", Port: 443, Inode: 23849638},
 		}},
-		{"IPv6", table6, []Listener{{"tcp", "[::1]:8080", 8080, 7}, {"tcp", "[::]:80", 80, 8}}},
+		{"IPv6", table6, []Listener{{Network: "tcp", Address: "[::1]:8080", Port: 8080, Inode: 7}, {Network: "tcp", Address: "[::]:80", Port: 80, Inode: 8}}},
 		{"no sockets", tcpHeading, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestParseNetUDPTakesTheUnconnectedOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]Listener{{"udp", "0.0.0.0:514", 514, 41}, {"udp", "0.0.0.0:53", 53, 44}}, got); diff != "" {
+	if diff := cmp.Diff([]Listener{{Network: "udp", Address: "0.0.0.0:514", Port: 514, Inode: 41}, {Network: "udp", Address: "0.0.0.0:53", Port: 53, Inode: 44}}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -98,17 +98,17 @@ func TestParseNetUnix(t *testing.T) {
 		name, rows string
 		want       []Listener
 	}{
-		{"a listening one among others", connected + listening, []Listener{{"unix", "/run/haproxy/admin.sock", 0, 24120}}},
-		{"a seqpacket one", strings.Replace(listening, "0001 01", "0005 01", 1), []Listener{{"unix", "/run/haproxy/admin.sock", 0, 24120}}},
-		{"an abstract name", strings.Replace(listening, "/run/haproxy/admin.sock", "@a b", 1), []Listener{{"unix", "@a b", 0, 24120}}},
-		{"no name", strings.Replace(listening, " /run/haproxy/admin.sock", "", 1), []Listener{{"unix", "", 0, 24120}}},
-		{"a short inode, which is padded", strings.Replace(listening, " 24120", "    17", 1), []Listener{{"unix", "/run/haproxy/admin.sock", 0, 17}}},
+		{"a listening one among others", connected + listening, []Listener{{Network: "unix", Address: "/run/haproxy/admin.sock", Port: 0, Inode: 24120}}},
+		{"a seqpacket one", strings.Replace(listening, "0001 01", "0005 01", 1), []Listener{{Network: "unix", Address: "/run/haproxy/admin.sock", Port: 0, Inode: 24120}}},
+		{"an abstract name", strings.Replace(listening, "/run/haproxy/admin.sock", "@a b", 1), []Listener{{Network: "unix", Address: "@a b", Port: 0, Inode: 24120}}},
+		{"no name", strings.Replace(listening, " /run/haproxy/admin.sock", "", 1), []Listener{{Network: "unix", Address: "", Port: 0, Inode: 24120}}},
+		{"a short inode, which is padded", strings.Replace(listening, " 24120", "    17", 1), []Listener{{Network: "unix", Address: "/run/haproxy/admin.sock", Port: 0, Inode: 17}}},
 		{"one that is being accepted has no inode", strings.Replace(listening, "24120", "    0", 1), nil},
-		{"a name with a newline in it", strings.Replace(listening, "admin.sock", "\nadmin: sock", 1), []Listener{{"unix", "/run/haproxy/", 0, 24120}}},
+		{"a name with a newline in it", strings.Replace(listening, "admin.sock", "\nadmin: sock", 1), []Listener{{Network: "unix", Address: "/run/haproxy/", Port: 0, Inode: 24120}}},
 		{"what is no row: no colon, and a number too short", strings.Replace(listening, "0000:", "0000", 1) + strings.Replace(listening, "00010000", "0010000", 1) +
 			strings.Replace(listening, " 0001 ", " 001 ", 1) + strings.Replace(listening, " 01 ", " 1 ", 1), nil},
-		{"a name of blanks", strings.Replace(listening, " /run/haproxy/admin.sock", "   ", 1), []Listener{{"unix", "  ", 0, 24120}}},
-		{"the same row twice", listening + listening, []Listener{{"unix", "/run/haproxy/admin.sock", 0, 24120}}},
+		{"a name of blanks", strings.Replace(listening, " /run/haproxy/admin.sock", "   ", 1), []Listener{{Network: "unix", Address: "  ", Port: 0, Inode: 24120}}},
+		{"the same row twice", listening + listening, []Listener{{Network: "unix", Address: "/run/haproxy/admin.sock", Port: 0, Inode: 24120}}},
 		{"none", "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

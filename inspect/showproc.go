@@ -70,13 +70,14 @@ func parseShowProc(b []byte) (procTable, error) {
 	return t, nil
 }
 
-// parseShowInfo reads the answer to `show info`. Every key counts once, at its
-// first line: node and description are free text of the configuration.
+// parseShowInfo reads the answer to `show info`, and after it that to `show cli
+// sockets`. Every key counts once, at its first line: node and description are
+// free text of the configuration.
 func parseShowInfo(b []byte) (pid int, answer CLIAnswer, err error) {
 	values := map[string]int{}
 	for line := range bytes.Lines(b) {
 		key, value, ok := strings.Cut(string(line), ": ")
-		if !ok || key != "Pid" && key != "Stopping" && key != "CurrConns" && key != "ConnRate" {
+		if !ok || key != "Pid" && key != "Stopping" && key != "CurrConns" && key != "ConnRate" && key != "Listeners" {
 			continue
 		}
 		if _, seen := values[key]; seen {
@@ -97,11 +98,43 @@ func parseShowInfo(b []byte) (pid int, answer CLIAnswer, err error) {
 	if values["Stopping"] > 1 {
 		return 0, CLIAnswer{}, fmt.Errorf("parse show info: Stopping is %d", values["Stopping"])
 	}
-	answer = CLIAnswer{Stopping: values["Stopping"] == 1, CurrConns: values["CurrConns"], ConnRate: -1}
+	answer = CLIAnswer{Stopping: values["Stopping"] == 1, CurrConns: values["CurrConns"], ConnRate: -1, Listeners: -1}
+	if n, told := values["Listeners"]; told {
+		answer.Listeners = n
+	}
 	if rate, told := values["ConnRate"]; told {
 		answer.ConnRate = rate
 	}
+	answer.Sockets = parseCLISockets(b)
 	return values["Pid"], answer, nil
+}
+
+// parseCLISockets reads the answer to `show cli sockets` within a longer one: the
+// addresses, without the level and the processes behind each. It is none where
+// the last line is cut short.
+func parseCLISockets(b []byte) []string {
+	_, rows, _ := bytes.Cut(b, []byte("\n# socket lvl processes\n"))
+	var list []string
+	for line := range bytes.Lines(rows) {
+		text, whole := strings.CutSuffix(string(line), "\n")
+		if text == "" {
+			break
+		}
+		address, _ := cutLastWord(text)
+		address, level := cutLastWord(address)
+		if !whole || level == "" {
+			return nil
+		}
+		list = append(list, address)
+	}
+	return list
+}
+
+// cutLastWord cuts the last word off, and the blanks before it.
+func cutLastWord(text string) (before, word string) {
+	text = strings.TrimRight(text, " ")
+	i := strings.LastIndexByte(text, ' ')
+	return strings.TrimRight(text[:max(i, 0)], " "), text[i+1:]
 }
 
 // firstLine is where the CLI puts its error messages; at most 100 bytes of it.

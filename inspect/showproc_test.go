@@ -124,19 +124,28 @@ func TestParseShowProcRefuses(t *testing.T) {
 
 func TestParseShowInfo(t *testing.T) {
 	const text = "Name: HAProxy\nVersion: 2.6.12\nNbproc: 1\nProcess_num: 1\nPid: 8346\nUptime: 0d 0h00m02s\n" +
-		"CurrConns: 17\nCumConns: 20\nConnRate: 3\nStopping: 1\nJobs: 2\nnode: fe-01\ndescription: Stopping: 0\nStopping: 0\n\n"
+		"CurrConns: 17\nCumConns: 20\nConnRate: 3\nStopping: 1\nJobs: 2\nListeners: 1\nnode: fe-01\ndescription: Stopping: 0\nStopping: 0\n\n"
+	// As 2.2 writes it.
+	const sockets = "# socket lvl processes\nunix@/run/a b.sock admin all\nipv4@127.0.0.1:9999 operator all\nipv6@[::1]:9999 user 1\n" +
+		"abns@st admin all\nsockpair@4 admin 1\n\n"
 	for _, c := range []struct {
 		name string
 		text string
 		want CLIAnswer
 	}{
-		{"an old worker, whose description plays something else", text, CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: 3}},
-		{"a current worker", strings.Replace(text, "Stopping: 1", "Stopping: 0", 1), CLIAnswer{CurrConns: 17, ConnRate: 3}},
-		{"one that does not tell its rate", strings.Replace(text, "ConnRate: 3\n", "", 1), CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: -1}},
+		{"an old worker, whose description plays something else", text, CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: 3, Listeners: 1}},
+		{"a current worker", strings.Replace(text, "Stopping: 1", "Stopping: 0", 1), CLIAnswer{CurrConns: 17, ConnRate: 3, Listeners: 1}},
+		{"one that does not tell its rate", strings.Replace(text, "ConnRate: 3\n", "", 1), CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: -1, Listeners: 1}},
+		{"one that does not tell its listeners", strings.Replace(text, "Listeners: 1\n", "", 1), CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: 3, Listeners: -1}},
+		{"one that tells where its CLI listens", text + sockets, CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: 3, Listeners: 1, Sockets: []string{
+			"unix@/run/a b.sock", "ipv4@127.0.0.1:9999", "ipv6@[::1]:9999", "abns@st", "sockpair@4",
+		}}},
+		{"one whose last line about that is cut short", text + strings.TrimRight(sockets, "\n"), CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: 3, Listeners: 1}},
+		{"one that does not know the question", text + "Unknown command: 'show cli sockets'\n", CLIAnswer{Stopping: true, CurrConns: 17, ConnRate: 3, Listeners: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pid, got, err := parseShowInfo([]byte(c.text))
-			if err != nil || pid != 8346 || got != c.want {
+			if err != nil || pid != 8346 || !cmp.Equal(got, c.want) {
 				t.Errorf("got %d, %+v, %v, want %+v", pid, got, err, c.want)
 			}
 		})
@@ -188,6 +197,7 @@ func FuzzParseShowProc(f *testing.F) {
 
 func FuzzParseShowInfo(f *testing.F) {
 	f.Add([]byte("Pid: 8346\nCurrConns: 17\nStopping: 1\n\n"))
+	f.Add([]byte("Pid: 8346\nCurrConns: 17\nStopping: 1\n\n# socket lvl processes\nunix@/a admin all\n\n"))
 	f.Add([]byte("Pid: \nStopping: -1\nCurrConns: 1"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		pid, got, err := parseShowInfo(b)
@@ -202,8 +212,14 @@ func FuzzParseShowInfo(f *testing.F) {
 		if got.ConnRate >= 0 {
 			again += fmt.Sprintf("ConnRate: %d\n", got.ConnRate)
 		}
+		if got.Listeners >= 0 {
+			again += fmt.Sprintf("Listeners: %d\n", got.Listeners)
+		}
+		if len(got.Sockets) > 0 {
+			again += "\n# socket lvl processes\n" + strings.Join(got.Sockets, " admin all\n") + " admin all\n"
+		}
 		samePID, same, err := parseShowInfo([]byte(again))
-		if err != nil || samePID != pid || same != got {
+		if err != nil || samePID != pid || !cmp.Equal(same, got) {
 			t.Errorf("written and read again: %d, %+v, %v", samePID, same, err)
 		}
 	})
@@ -212,7 +228,7 @@ func FuzzParseShowInfo(f *testing.F) {
 // Node and description are free text, and come before or after what counts.
 func TestEachKeyOfShowInfoCountsOnce(t *testing.T) {
 	pid, got, err := parseShowInfo([]byte("Name: HAProxy\nPid: 7\nPid: 8\nStopping: 1\nnode: x\nStopping: 0\nCurrConns: 2\nConnRate: 3\nConnRate: 4\n\n"))
-	if want := (CLIAnswer{Stopping: true, CurrConns: 2, ConnRate: 3}); err != nil || pid != 7 || got != want {
+	if want := (CLIAnswer{Stopping: true, CurrConns: 2, ConnRate: 3, Listeners: -1}); err != nil || pid != 7 || !cmp.Equal(got, want) {
 		t.Errorf("process %d, %+v, %v; want 7, %+v", pid, got, err, want)
 	}
 }

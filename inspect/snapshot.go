@@ -105,9 +105,15 @@ type Sockets struct {
 	Proof bool
 
 	Listening []Listener // in LISTEN: TCP, unix stream and seqpacket
-	Paused    []Listener // bound, once listening, not now: it may come back
-	// Bound are unconnected UDP sockets with a port. Listener or log client? No
-	// single process tells; Classify judges them against the others.
+	// Unused are in LISTEN, or are datagram listeners, and no HAProxy has ever
+	// accepted through them: somebody passed their descriptors to the service,
+	// as a systemd socket unit does, and its configuration names them nowhere.
+	Unused []Listener
+	Paused []Listener // bound, once listening, not now: it may come back
+	// Bound are datagram listeners: unconnected UDP sockets with a port and
+	// SO_REUSEADDR, which HAProxy sets on its listeners and never on those of logs
+	// and resolvers (measured on 2.2 to 3.4). Where that option cannot be asked,
+	// what may receive, Unsure.
 	Bound []Listener
 	// Unclassified describes sockets that fit no known kind.
 	Unclassified []string
@@ -115,54 +121,44 @@ type Sockets struct {
 	// Gentle looks stop after the lowest descriptors.
 	Inodes map[uint64]bool
 
-	// Ports are the established TCP and connected UDP sockets by local port,
-	// Unix the connected unix stream sockets by local path ("" when unnamed).
-	// Both are nil when not counted.
-	Ports map[uint16]PortUse
-	Unix  map[string]int
-	// Connections are those of Ports one by one, where Tables.Peers asked for
-	// them.
+	// Ends are its connections, summed up by the process's own end; nil when they
+	// were not counted.
+	Ends map[End]Use
+	// Connections are those of IP one by one, where Tables.Peers asked for them.
 	Connections []Connection
 
 	detail detail
 }
 
-// Connection is one established TCP or connected UDP socket.
-type Connection struct {
-	Peer netip.AddrPort // an IPv4 peer of an IPv6 socket as IPv4
-	Port uint16         // local
-	TCP  bool           // of another one nothing below is known
-	// Idle is the time since the last byte moved, as in PortUse.
-	Idle time.Duration
-	// Bytes were received, or sent and acknowledged, since it was established
-	// (TCP_INFO: tcpi_bytes_received, tcpi_bytes_acked).
-	Bytes uint64
-}
-
 // Listener is a socket that accepts, or may accept again, new connections.
 type Listener struct {
-	Network string // tcp, udp, unix
+	Network string // tcp, mptcp, udp, unix
 	Address string // as ss(8) writes it
 	Port    uint16 // 0 for unix
 	Inode   uint64
+	// V6Only says that an IPv6 address takes no IPv4 (IPV6_V6ONLY of ipv6(7));
+	// false where nothing tells.
+	V6Only bool
+	// Unsure says that it may be a client's: of UDP, where nothing tells.
+	Unsure bool
 }
 
 func (l Listener) String() string { return l.Network + " " + ShownName(l.Address) }
 
-// PortUse sums up the connections of one local port.
-type PortUse struct {
-	Connections int
-	// MinIdle and MaxIdle are the times since the last byte moved in either
-	// direction (TCP_INFO: tcpi_last_data_sent, tcpi_last_data_recv) on the
-	// busiest and on the idlest of them. Connected UDP sockets have none, and
-	// count as busy (0), since nothing tells otherwise.
-	MinIdle, MaxIdle time.Duration
-}
-
 // CLIAnswer is the part of `show info` that tells an old worker from a current
 // one, and how busy it is (management.txt, "show info"; 1.9 and later).
 type CLIAnswer struct {
-	Stopping  bool
+	Stopping bool
+	// CurrConns are its client connections, those of unix sockets, of QUIC and of
+	// reverse HTTP among them. Sessions of the CLI, of peers and of the master
+	// do not count (LI_O_UNLIMITED, seen on 2.2 to 3.4).
 	CurrConns int
 	ConnRate  int // new client connections in the second before; -1 when not told
+	// Listeners is how many it has, its end of the master's socket pair among them;
+	// -1 when not told. One that has stopped listening has that alone: during its
+	// grace it stops as well, and has more (seen on 2.2 to 3.4).
+	Listeners int
+	// Sockets are the addresses of its own CLI, as `show cli sockets` writes them;
+	// none where that was not answered.
+	Sockets []string
 }

@@ -2,6 +2,8 @@ package inspect
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -28,7 +30,7 @@ type Tables struct {
 type table struct {
 	once      sync.Once
 	listening map[uint64]Listener
-	udp       map[uint64]Listener // unconnected, bound
+	udp       map[uint64]Listener // datagram listeners, and what may be one
 	err       error
 }
 
@@ -58,6 +60,36 @@ func (t *Tables) of(p *Process) (*table, error) {
 		}
 	})
 	return tab, tab.err
+}
+
+// Listening are the sockets in LISTEN of a process's network namespace, whichever
+// process holds them.
+func (t *Tables) Listening(p *Process) ([]Listener, error) {
+	tab, err := t.of(p)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Collect(maps.Values(tab.listening)), nil
+}
+
+// mayBeMPTCP tells whether a connection to a port may be one of MPTCP, as far as
+// anybody listens for it in the process's network namespace; of any port where that
+// is not known, and of none where it makes no difference.
+func (t *Tables) mayBeMPTCP(p *Process, d detail) func(port uint16) bool {
+	if d == listenersOnly {
+		return func(uint16) bool { return false }
+	}
+	tab, err := t.of(p)
+	if err != nil {
+		return func(uint16) bool { return true }
+	}
+	ports := map[uint16]bool{}
+	for _, l := range tab.listening {
+		if l.Network == "mptcp" {
+			ports[l.Port] = true
+		}
+	}
+	return func(port uint16) bool { return ports[port] }
 }
 
 func (t *table) readOwn(k Kernel) {
@@ -99,6 +131,7 @@ func (t *table) readProc(k Kernel, pid int) {
 			continue
 		}
 		for _, l := range list {
+			l.Unsure = l.Network == "udp" // a log's socket looks the same there
 			f.into[l.Inode] = l
 		}
 	}

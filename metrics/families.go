@@ -32,7 +32,7 @@ var families = []family{
 		"Processes of the instance at the end of the last pass, by state.",
 		ofUnits(processes)},
 	{"connections", gauge, []string{"unit", "state", "side"},
-		"Established connections of the instance's processes at the end of the last pass. Absent where they could not be counted.",
+		"Connections of the instance's processes at the end of the last pass, by side. Absent where they could not be counted.",
 		ofUnits(connections)},
 	{"overdue_processes", gauge, []string{"unit"},
 		"Residual processes past their deadline, or due by another rule, and still there at the end of the last pass; in a dry run, those that would have been terminated or were refused.",

@@ -17,7 +17,7 @@ func some[T any](v T) *T { return &v }
 func residual(started, superseded time.Duration, clients int, outcome reaper.Outcome) reaper.Process {
 	return reaper.Process{
 		Role: reaper.RoleResidual, Started: ago(started), Superseded: ago(superseded), Due: ago(superseded - 30*time.Minute),
-		Connections:  reaper.Connections{Client: some(clients), Server: some(2 * clients), Other: some(1)},
+		Connections:  reaper.Connections{Client: some(clients), Server: some(2 * clients), Other: some(1), Former: some(0), Unknown: some(2)},
 		PrivateBytes: some(uint64(8 << 20)), Outcome: outcome,
 	}
 }

@@ -23,6 +23,8 @@ func connections(_ *pass, u *unit, out sink) {
 		{"client", func(p *reaper.Process) *int { return p.Connections.Client }},
 		{"server", func(p *reaper.Process) *int { return p.Connections.Server }},
 		{"other", func(p *reaper.Process) *int { return p.Connections.Other }},
+		{"former", func(p *reaper.Process) *int { return p.Connections.Former }},
+		{"unknown", func(p *reaper.Process) *int { return p.Connections.Unknown }},
 	}
 	for _, role := range reaper.Roles {
 		for _, side := range sides {

@@ -46,7 +46,7 @@ func (x *execution) agree(ctx context.Context, first Instance) (Instance, bool) 
 			continue
 		}
 		if first.Refusal == "" && second.Refusal == "" && sameActive(first, second) {
-			both := confirmed(first, second, x.approved)
+			both := confirmed(first, second, x.approved, x.left)
 			return both, slices.ContainsFunc(both.Processes, isTarget)
 		}
 		if clock.Boottime() >= deadline {
@@ -98,7 +98,7 @@ func bounded(ctx context.Context, limit time.Duration) (context.Context, context
 // carryOver takes what only the first look measures over to a later one, so that
 // every look decides on the same clients, idle times and memory.
 func carryOver(in, first Instance) Instance {
-	in.Name = first.Name
+	in.Name, in.sides = first.Name, first.sides
 	in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = first.MemoryLimitBytes, first.MemoryLimitAvailableBytes
 	for i := range in.Processes {
 		p := &in.Processes[i]
@@ -131,8 +131,9 @@ func inCharge(in Instance) []inspect.ProcID {
 }
 
 // confirmed is the first look, less what the second does not bear out. What was
-// measured is the first look's; who is still there, the second's.
-func confirmed(first, second Instance, approved map[inspect.ProcID]bool) Instance {
+// measured is the first look's; what is still there, the second's. left tells
+// whether a process has exited.
+func confirmed(first, second Instance, approved map[inspect.ProcID]bool, left func(inspect.ProcID) bool) Instance {
 	first.Processes = slices.Clone(first.Processes)
 	for i := range first.Processes {
 		p := &first.Processes[i]
@@ -141,8 +142,10 @@ func confirmed(first, second Instance, approved map[inspect.ProcID]bool) Instanc
 		}
 		j := slices.IndexFunc(second.Processes, func(q Process) bool { return q.ProcID == p.ProcID })
 		switch {
-		case j < 0:
+		case j < 0 && left(p.ProcID):
 			p.Outcome = OutcomeVanished
+		case j < 0:
+			p.Verdict, p.Reason = VerdictRefuse, ReasonChanged // nothing ties it to the instance any more
 		case second.Processes[j].Verdict != VerdictTerminate:
 			p.Verdict, p.Reason = second.Processes[j].Verdict, second.Processes[j].Reason
 		case !approved[p.ProcID]:
@@ -150,4 +153,9 @@ func confirmed(first, second Instance, approved map[inspect.ProcID]bool) Instanc
 		}
 	}
 	return first
+}
+
+// left tells whether a process that this run has seen has exited.
+func (x *execution) left(id inspect.ProcID) bool {
+	return x.Host.Handle(id) == nil || x.Host.Exited(id)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 )
 
 func id(pid int) inspect.ProcID { return inspect.ProcID{PID: pid, StartTicks: uint64(pid)} }
@@ -49,7 +50,7 @@ func TestAfterADrainEachTargetHasWhatBecameOfIt(t *testing.T) {
 	}
 	drained := target(2)
 	drained.DrainedConnections = 4
-	x := &execution{Pass: &Pass{Log: slog.New(slog.DiscardHandler)}, approved: map[inspect.ProcID]bool{id(1): true, id(2): true, id(3): true, id(4): true}}
+	x := &execution{Pass: &Pass{Host: inspect.NewHost(fakehost.New(), nil), Log: slog.New(slog.DiscardHandler)}, approved: map[inspect.ProcID]bool{id(1): true, id(2): true, id(3): true, id(4): true}}
 	got := x.takeOver(Instance{Processes: []Process{target(5), target(1), drained, target(3), target(4)}}, Instance{Refusal: ReasonChanged, RefusalDetail: "why", Processes: []Process{
 		of(4, func(p *Process) { p.Verdict, p.Reason = VerdictRefuse, ReasonChanged }),
 		of(2, func(p *Process) { p.Outcome = OutcomeVanished }),

@@ -52,7 +52,11 @@ func (x *execution) takeOver(in, after Instance) Instance {
 			continue
 		}
 		j := slices.IndexFunc(after.Processes, func(q Process) bool { return q.ProcID == p.ProcID })
-		if j < 0 || after.Processes[j].Outcome == OutcomeVanished {
+		switch {
+		case j < 0 && !x.left(p.ProcID):
+			p.Verdict, p.Reason = VerdictRefuse, ReasonChanged
+			continue
+		case j < 0, after.Processes[j].Outcome == OutcomeVanished:
 			x.depart(in.Name, p)
 			continue
 		}
@@ -102,7 +106,7 @@ func (x *execution) confirmWithin(ctx context.Context, in Instance, limit time.D
 
 // bornOut is an instance less the targets that another look does not bear out.
 func (x *execution) bornOut(in, again Instance) Instance {
-	both := confirmed(in, again, x.approved)
+	both := confirmed(in, again, x.approved, x.left)
 	for i := range both.Processes {
 		switch p := &both.Processes[i]; {
 		case in.Processes[i].Outcome != "":

@@ -14,12 +14,6 @@ type Look struct {
 	Snapshot inspect.Snapshot
 	Groups   []group
 
-	// EphemeralLow and EphemeralHigh bound the ports that the kernel gives to
-	// sockets that ask for none.
-	EphemeralLow, EphemeralHigh uint16
-	// Configured are the ports that a group's configuration names, by its key;
-	// read only where a bound UDP socket needs it.
-	Configured map[string]inspect.ConfiguredPorts
 	// CLI is what asking a group's master CLI came to, by its key: nil where it
 	// answered, inspect.ErrNoCLI itself where there was none to ask.
 	CLI map[string]error
@@ -68,10 +62,10 @@ type classifier struct {
 	past  Past
 
 	active      []*inspect.Process // the youngest generation of ready workers
+	served      *places            // where it listens
+	sides       map[inspect.ProcID]*teller
 	generations union
 	evidence    map[*inspect.Process]evidence
-	ports       map[uint16]bool // that the active listens on
-	paths       map[string]bool
 }
 
 func (c *classifier) instance() Instance {
@@ -81,7 +75,7 @@ func (c *classifier) instance() Instance {
 	}
 	workers := c.group.workers()
 	c.active, c.generations = youngest(workers), generations(workers)
-	c.findAddresses()
+	c.served, c.sides = served(c.active), map[inspect.ProcID]*teller{}
 	c.findEvidence()
 	if c.group.model != "" {
 		in.Confirmed = c.listening(c.active)
@@ -94,6 +88,7 @@ func (c *classifier) instance() Instance {
 	for _, m := range c.group.members {
 		in.Processes = append(in.Processes, c.process(m, c.role(m, refused)))
 	}
+	in.sides = c.sides
 	return in
 }
 
@@ -146,11 +141,11 @@ func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
 		return RoleStranded
 	}
 	switch {
-	case len(p.Sockets.Listening) > 0:
+	case len(c.streams(p)) > 0:
 		return RoleStranded
 	case len(p.Sockets.Paused) > 0:
 		return RolePaused
-	case len(c.datagramListeners(p)) > 0:
+	case len(c.datagrams(p)) > 0:
 		return RoleStranded
 	case told:
 		return RoleResidual
@@ -158,46 +153,33 @@ func (c *classifier) olderRole(p *inspect.Process, refused bool) Role {
 	return RoleStranded
 }
 
-// datagramListeners are the unconnected UDP sockets of an old worker that are
-// listeners, or may be: a log or DNS client has one too, on a port that the
-// kernel chose and that nobody shares.
-func (c *classifier) datagramListeners(p *inspect.Process) []inspect.Listener {
-	configured, known := c.look.Configured[c.group.key]
-	var list []inspect.Listener
-	for _, b := range p.Sockets.Bound {
-		client := c.givenOut(b.Port) && known && !configured.Unknown && !configured.Ports[b.Port] && !c.shared(p, b)
-		if !client {
-			list = append(list, b)
-		}
-	}
-	return list
+// streams and datagrams are the listeners of an old worker, without those that are
+// none of its own.
+func (c *classifier) streams(p *inspect.Process) []inspect.Listener {
+	return slices.Concat(c.own(p.Sockets.Listening, hasStopped(p)), c.own(p.Sockets.Unused, true))
 }
 
-// shared tells whether another worker or the master holds the same socket, or
-// one of the same address.
-func (c *classifier) shared(p *inspect.Process, b inspect.Listener) bool {
-	return slices.ContainsFunc(c.group.members, func(m member) bool {
-		return m.Process != p && m.Sockets != nil && (m.Sockets.Inodes[b.Inode] ||
-			slices.ContainsFunc(m.Sockets.Bound, func(o inspect.Listener) bool { return o.Address == b.Address }))
+func (c *classifier) datagrams(p *inspect.Process) []inspect.Listener {
+	return c.own(p.Sockets.Bound, hasStopped(p))
+}
+
+// own are the listeners that are a process's own. Those that are left over, and that
+// the active holds too, were passed to the service (a systemd socket unit), or a
+// master forgot to close them (up to 3.0, of a dgram-bind that is gone): every
+// generation holds them, and this one does not accept through them.
+func (c *classifier) own(list []inspect.Listener, leftOver bool) []inspect.Listener {
+	if !leftOver {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(l inspect.Listener) bool {
+		return slices.ContainsFunc(c.active, func(a *inspect.Process) bool { return a.Sockets != nil && a.Sockets.Inodes[l.Inode] })
 	})
 }
 
-// findAddresses collects where the active listens: that is how a client
-// connection is told from one towards a backend.
-func (c *classifier) findAddresses() {
-	c.ports, c.paths = map[uint16]bool{}, map[string]bool{}
-	for _, p := range c.active {
-		if p.Sockets == nil {
-			continue
-		}
-		for _, l := range slices.Concat(p.Sockets.Listening, p.Sockets.Bound, p.Sockets.Paused) {
-			if l.Network == "unix" {
-				c.paths[unixName(l.Address)] = true
-			} else {
-				c.ports[l.Port] = true
-			}
-		}
-	}
+// hasStopped tells whether the master CLI says that a worker stops, and has no
+// listener but its end of the master's socket pair.
+func hasStopped(p *inspect.Process) bool {
+	return p.CLI != nil && p.CLI.Stopping && p.CLI.Listeners == 1
 }
 
 // witnesses are those that had something to say of this instance.

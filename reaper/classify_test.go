@@ -94,33 +94,35 @@ func TestRoles(t *testing.T) {
 		{"a lookalike of the youngest that started more than a second later is another generation", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(10*time.Minute)+101, []int{102, 101}, fakehost.Listen(81))
 		}, 103, stranded, ""},
-		{"bound UDP on an ephemeral port is a log client's", func(w *fakehost.World, s *fakehost.Service) {
-			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
-			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
-		}, 101, residual, ""},
-		{"bound UDP on a port of the services is a listener", func(w *fakehost.World, s *fakehost.Service) {
-			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
+		{"a log's socket is no listener, whatever its port", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(514))
-		}, 101, stranded, ""},
-		{"bound UDP that the configuration names is a listener", func(w *fakehost.World, s *fakehost.Service) {
-			w.Write("/proc/100/root"+s.Config, "log-forward l\n dgram-bind :40000\n")
-			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
-		}, 101, stranded, ""},
-		{"bound UDP that another generation holds too is a listener", func(w *fakehost.World, s *fakehost.Service) {
-			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
+		}, 101, residual, ""},
+		{"a log's socket that siblings and another generation hold too is none either", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.UDP(40000))
+		}, 101, residual, ""},
+		{"a datagram listener is one, on whatever port", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.DatagramListener(40000))
 		}, 101, stranded, ""},
-		{"bound UDP of a service whose configuration cannot be read may be a listener", func(w *fakehost.World, s *fakehost.Service) {
-			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
+		{"a listener that was passed to the service and that nobody accepts through is none, while the active has it", func(w *fakehost.World, s *fakehost.Service) {
+			passed := fakehost.Listen(7004)
+			passed.Blocking = true
+			s.Worker(101, ticks(49*time.Minute), nil, passed)
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), passed)
+		}, 101, residual, ""},
+		{"a listener that was passed to the service, and that the active no longer has, is one", func(w *fakehost.World, s *fakehost.Service) {
+			passed := fakehost.Listen(7004)
+			passed.Blocking = true
+			s.Worker(101, ticks(49*time.Minute), nil, passed)
 		}, 101, stranded, ""},
-		{"bound UDP of an address that another generation holds a socket of its own on is a listener", func(w *fakehost.World, s *fakehost.Service) {
-			w.Write("/proc/100/root"+s.Config, "frontend f\n bind :443\n")
-			second := fakehost.UDP(40000)
-			second.Inode = 987654
-			s.Worker(101, ticks(49*time.Minute), nil, fakehost.UDP(40000))
-			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), second)
+		{"a listener that was passed to the service, and that HAProxy accepts through, is one", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(443))
 		}, 101, stranded, ""},
+		{"a connection of MPTCP whose first path has gone is no paused listener", func(w *fakehost.World, s *fakehost.Service) {
+			phone := fakehost.Client(443, 1, 0)
+			phone.MPTCP, phone.State, phone.Segments = true, unix.BPF_TCP_CLOSE, 0
+			s.Worker(101, ticks(49*time.Minute), nil, phone)
+		}, 101, residual, ""},
 		{"a worker's lookalike without a master, in another network namespace, stands in nobody's way", func(w *fakehost.World, s *fakehost.Service) {
 			p := s.Worker(104, ticks(time.Minute), []int{103}, fakehost.Listen(443))
 			p.PPID, p.NetNS = 1, 77
@@ -164,7 +166,6 @@ func TestDaemonMode(t *testing.T) {
 	daemons := func() *fakehost.World {
 		w := fakehost.New()
 		ordinary(w)
-		w.Write(config, "frontend f\n bind :443\n")
 		fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0))
 		fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
 		return w
@@ -179,7 +180,7 @@ func TestDaemonMode(t *testing.T) {
 		{"another user's lookalike is an instance of its own", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(time.Minute), []int{200, 202}, fakehost.Listen(4443)).UID = 5001
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleActive}},
-		{"one that holds bound UDP the configuration does not name is residual", func(w *fakehost.World) {
+		{"one that holds a log's socket is residual", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.UDP(41000))
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive}},
 		{"a reload with another configuration joins the lineage it names", func(w *fakehost.World) {
@@ -242,15 +243,15 @@ func TestNamesOfInstances(t *testing.T) {
 
 func TestConnectionsAreCountedBySide(t *testing.T) {
 	w, s := reloaded()
-	server := fakehost.Client(39000, 1, 0) // our port is ephemeral: towards a backend
-	s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, time.Minute), fakehost.Client(443, 2, 5*time.Second), server)
+	s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, time.Minute), fakehost.Client(443, 2, 5*time.Second), fakehost.Server(39000))
 	s.Answer(map[int]bool{101: true, 102: true, 103: false})
 	r := look(t, w)
 	p := process(t, r, 101)
 	if p.Connections.Client == nil || *p.Connections.Client != 2 || *p.Connections.Server != 1 || *p.Connections.Other != 0 {
 		t.Errorf("connections are %+v, want 2 clients, 1 server", p.Connections)
 	}
-	want := []reaper.PortUse{{Port: 443, Clients: 2, MinIdleSeconds: 5, MaxIdleSeconds: 60}}
+	least, most := 5.0, 60.0
+	want := []reaper.PortUse{{Port: 443, Clients: 2, MinIdleSeconds: &least, MaxIdleSeconds: &most}}
 	if diff := cmp.Diff(want, p.Ports); diff != "" {
 		t.Errorf("ports (-want +got):\n%s", diff)
 	}

@@ -20,14 +20,15 @@ func (c *classifier) clients(m member, role Role) []Client {
 		port uint16
 	}
 	groups := map[key]*Client{}
+	t := c.teller(m.Process)
 	for _, conn := range m.Sockets.Connections {
-		if !c.ports[conn.Port] {
+		if t.side(conn.End) != sideClient {
 			continue
 		}
-		k := key{conn.Peer.Addr(), conn.Port}
+		k := key{conn.Peer.Addr(), conn.Local.Port()}
 		g := groups[k]
 		if g == nil {
-			g = &Client{Peer: conn.Peer.Addr().String(), Port: conn.Port}
+			g = &Client{Peer: conn.Peer.Addr().String(), Port: conn.Local.Port()}
 			groups[k] = g
 		}
 		g.add(conn)
@@ -41,9 +42,9 @@ func (c *classifier) clients(m member, role Role) []Client {
 	for _, g := range groups {
 		list = append(list, *g)
 	}
-	for path, n := range m.Sockets.Unix {
-		if path != "" && c.paths[unixName(path)] {
-			list = append(list, Client{Path: inspect.ShownName(unixName(path)), Connections: n})
+	for end, use := range m.Sockets.Ends {
+		if end.Network == inspect.NetworkUnix && t.side(end) == sideClient {
+			list = append(list, Client{Path: inspect.ShownName(unixName(end.Path)), Connections: use.Connections})
 		}
 	}
 	slices.SortFunc(list, func(a, b Client) int {
@@ -55,7 +56,7 @@ func (c *classifier) clients(m member, role Role) []Client {
 // add counts one connection in.
 func (g *Client) add(conn inspect.Connection) {
 	g.Connections++
-	if !conn.TCP {
+	if !conn.Timed {
 		return
 	}
 	idle := conn.Idle.Seconds()

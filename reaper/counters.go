@@ -142,7 +142,7 @@ func (u *UnitCounters) addOutcome(p *Process) {
 		u.SignalFailures = plus(u.SignalFailures, failedSignal(p), 1)
 	case OutcomeTerminated, OutcomeKilled, OutcomeDrained:
 		u.TerminatedProcesses++
-		u.TerminatedConnections += connections(p.Connections.Client) + connections(p.Connections.Server)
+		u.TerminatedConnections += connections(p.Connections.Client) + connections(p.Connections.Server) + connections(p.Connections.Former)
 	default: // it is still there, less these
 		u.TerminatedConnections += uint64(p.DrainedConnections)
 	}

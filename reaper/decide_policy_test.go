@@ -16,7 +16,7 @@ func ptr[T any](v T) *T { return &v }
 // Those of a test start one after the other, in order.
 func held(residual time.Duration, change ...func(*reaper.Process)) reaper.Process {
 	p := reaper.Process{Role: reaper.RoleResidual, ResidualSeconds: ptr(residual.Seconds()), PrivateBytes: ptr(uint64(10 << 20))}
-	p.Connections = reaper.Connections{Client: ptr(0), Server: ptr(0), Other: ptr(0), Former: ptr(0)}
+	p.Connections = reaper.Connections{Client: ptr(0), Server: ptr(0), Other: ptr(0), Former: ptr(0), Unknown: ptr(0)}
 	for _, c := range change {
 		c(&p)
 	}
@@ -26,7 +26,7 @@ func held(residual time.Duration, change ...func(*reaper.Process)) reaper.Proces
 // by adds clients of a port, the busiest of them idle for so long.
 func by(port uint16, n int, idle time.Duration) func(*reaper.Process) {
 	return func(p *reaper.Process) {
-		p.Ports = append(p.Ports, reaper.PortUse{Port: port, Clients: n, MinIdleSeconds: idle.Seconds(), MaxIdleSeconds: idle.Seconds()})
+		p.Ports = append(p.Ports, reaper.PortUse{Port: port, Clients: n, MinIdleSeconds: ptr(idle.Seconds()), MaxIdleSeconds: ptr(idle.Seconds())})
 		p.Connections.Client = ptr(*p.Connections.Client + n)
 		if p.IdleSeconds == nil || *p.IdleSeconds > idle.Seconds() {
 			p.IdleSeconds = ptr(idle.Seconds())
@@ -39,14 +39,28 @@ func byUnixSocket(n int) func(*reaper.Process) {
 	return func(p *reaper.Process) { p.Connections.Client = ptr(*p.Connections.Client + n) }
 }
 
+// byQUIC adds clients of a port of which no idle time is known.
+func byQUIC(port uint16, n int) func(*reaper.Process) {
+	return func(p *reaper.Process) {
+		p.Ports = append(p.Ports, reaper.PortUse{Port: port, Clients: n})
+		p.Connections.Client = ptr(*p.Connections.Client + n)
+	}
+}
+
+// byReverse has clients that the master CLI alone tells of.
+func byReverse(p *reaper.Process) { p.Connections.Unknown = ptr(2) }
+
 // uncounted has connections that could not be read.
 func uncounted(p *reaper.Process) { p.Connections, p.IdleSeconds = reaper.Connections{}, nil }
 
-// former has a connection that may be a client of a listener which is gone.
-func former(p *reaper.Process) { p.Connections.Server, p.Connections.Former = ptr(1), ptr(1) }
+// former has a client of a listener which is gone.
+func former(p *reaper.Process) { p.Connections.Former = ptr(1) }
 
 // beforeFormer is of a report that was saved when nobody counted those.
 func beforeFormer(p *reaper.Process) { p.Connections.Former = nil }
+
+// beforeUnknown is of one that was saved when nobody compared.
+func beforeUnknown(p *reaper.Process) { p.Connections.Unknown = nil }
 
 func memory(mib uint64) func(*reaper.Process) {
 	return func(p *reaper.Process) { p.PrivateBytes = ptr(mib << 20) }
@@ -173,6 +187,9 @@ func TestAHardDeadlineSparesActiveClients(t *testing.T) {
 		{"who could not be counted may be active", policy, []reaper.Process{held(hour, uncounted)}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
 		{"and so may who comes by a unix socket", policy, []reaper.Process{held(hour, by(443, 1, hour), byUnixSocket(1))}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
 		{"and the client of a listener that is gone", policy, []reaper.Process{held(hour, by(443, 1, hour), former)}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
+		{"and whom the master CLI alone tells of", policy, []reaper.Process{held(hour, by(443, 1, hour), byReverse)}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
+		{"until the hard deadline too", policy, []reaper.Process{held(4*hour, byReverse)}, nil, []fate{terminate(reaper.ReasonPastHardDeadline, 0)}},
+		{"and one of whom no time is known", policy, []reaper.Process{held(hour, by(80, 1, hour), byQUIC(443, 1))}, nil, []fate{wait(reaper.ReasonActiveClients, 3*hour)}},
 		{"it does not shorten a longer one of a port",
 			reaper.Policy{Deadline: 30 * minute, HardDeadline: 4 * hour, ActiveWithin: minute, DeadlineFor: map[uint16]time.Duration{22: 24 * hour}},
 			[]reaper.Process{held(5*hour, by(22, 1, 0))}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 19*hour)}},
@@ -193,7 +210,9 @@ func TestTheEmptyGoEarly(t *testing.T) {
 		{"nor with one of a unix socket", policy, []reaper.Process{held(2*minute, byUnixSocket(1))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 28*minute)}},
 		{"nor one whose clients could not be counted", policy, []reaper.Process{held(2*minute, uncounted)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 58*minute)}},
 		{"nor one that may have clients of a listener that is gone", policy, []reaper.Process{held(2*minute, former)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 58*minute)}},
+		{"nor one that has clients by what the master CLI says", policy, []reaper.Process{held(2*minute, byReverse)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 58*minute)}},
 		{"nor one of a file that does not tell", policy, []reaper.Process{held(2*minute, beforeFormer)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 58*minute)}},
+		{"nor one of a file that tells of nobody else", policy, []reaper.Process{held(2*minute, beforeUnknown)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 58*minute)}},
 		{"0s is at once", reaper.Policy{Deadline: hour, EmptyAfter: ptr(time.Duration(0))}, []reaper.Process{held(0)}, nil, []fate{terminate(reaper.ReasonEmpty, 0)}},
 		{"none is never", reaper.Policy{Deadline: hour}, []reaper.Process{held(0)}, nil, []fate{wait(reaper.ReasonWithinDeadline, hour)}},
 		{"past its deadline that is the reason, and since when", policy, []reaper.Process{held(hour)}, nil, []fate{terminate(reaper.ReasonPastDeadline, -30*minute)}},
@@ -210,6 +229,9 @@ func TestTheIdleGoEarly(t *testing.T) {
 		{"nor one of whose clients one is not", policy, []reaper.Process{held(15*minute, by(443, 2, hour), by(80, 1, 0))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
 		{"nor one of whose clients one may not be", policy, []reaper.Process{held(15*minute, by(443, 2, hour), byUnixSocket(1))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
 		{"nor with clients, perhaps, of a listener that is gone", reaper.Policy{Deadline: 30 * minute, IdleAfter: 10 * minute}, []reaper.Process{held(15*minute, by(443, 2, hour), former)}, nil,
+			[]fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
+		{"nor with one of whom no time is known", policy, []reaper.Process{held(15*minute, by(80, 2, hour), byQUIC(443, 1))}, nil, []fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
+		{"nor with one whom the master CLI alone tells of", reaper.Policy{Deadline: 30 * minute, IdleAfter: 10 * minute}, []reaper.Process{held(15*minute, by(443, 2, hour), byReverse)}, nil,
 			[]fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
 		{"nor one that has no clients", policy, []reaper.Process{held(15 * minute)}, nil, []fate{wait(reaper.ReasonWithinDeadline, 15*minute)}},
 		{"nor one that could not be asked", policy, []reaper.Process{held(15*minute, uncounted)}, nil, []fate{wait(reaper.ReasonWithinPortDeadline, 24*hour-15*minute)}},
@@ -265,6 +287,7 @@ func TestShortOfMemoryTheDearestGoes(t *testing.T) {
 		{"a cgroup that is not is none", policy, two, limit(ptr(uint64(99)), ptr(uint64(100))), []fate{stays, stays}},
 		{"which is dearest is not known where one's memory is not", policy, append([]reaper.Process{held(0, unmeasured)}, two...), nil, []fate{stays, stays, stays}},
 		{"nor where one's clients are not", policy, append([]reaper.Process{held(0, uncounted)}, two...), nil, []fate{stays, stays, stays}},
+		{"nor where the master CLI tells of more", policy, append([]reaper.Process{held(0, byReverse)}, two...), nil, []fate{stays, stays, stays}},
 		{"nobody is residual", policy, nil, nil, nil},
 		{"under a cap it goes before the longest superseded", reaper.Policy{MinAvailableMemory: 51, MaxTerminations: 1},
 			[]reaper.Process{held(hour, by(443, 1, 0)), held(minute)}, nil,

@@ -37,14 +37,11 @@ func (c *classifier) process(m member, role Role) Process {
 		p.ResidualSeconds = &seconds
 	}
 	if m.Sockets != nil {
-		p.Listeners = []string{}
-		for _, l := range slices.Concat(m.Sockets.Listening, c.datagramListeners(m.Process)) {
-			p.Listeners = append(p.Listeners, l.Network+" "+inspect.ShownName(unixName(l.Address)))
-		}
-		c.connections(&p, m.Sockets)
+		p.Listeners = c.listeners(m.Process)
+		c.connections(&p, m.Process)
 		p.Clients = c.clients(m, role)
 	}
-	p.StrandedReason = strandedReason(role, p.Listeners, m.kind == kindLeft)
+	p.StrandedReason = strandedReason(role, p.Listeners, c.untold(m))
 	p.SignalledBefore = len(c.past.Memory[m.ProcID].Signals) > 0
 	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients
@@ -52,42 +49,82 @@ func (c *classifier) process(m member, role Role) Process {
 	return p
 }
 
-// connections counts the established connections by side. Without the active's
-// addresses there are no sides to tell.
-func (c *classifier) connections(p *Process, s *inspect.Sockets) {
-	if s.Ports == nil || len(c.ports)+len(c.paths) == 0 {
+// listeners are those of a process in words. What may be a client's keeps an old worker
+// from being signalled, and is named for that; of the active it says nothing.
+func (c *classifier) listeners(p *inspect.Process) []string {
+	list := []string{}
+	active := slices.Contains(c.active, p)
+	all := slices.Concat(p.Sockets.Listening, p.Sockets.Bound)
+	if !active {
+		all = slices.Concat(c.streams(p), c.datagrams(p))
+	}
+	for _, l := range all {
+		text := l.Network + " " + inspect.ShownName(unixName(l.Address))
+		switch {
+		case !l.Unsure:
+			list = append(list, text)
+		case !active:
+			list = append(list, text+" (or a client's)")
+		}
+	}
+	return list
+}
+
+// connections counts the connections by side, and those of clients by local port.
+// Without the active's addresses there are no sides to tell.
+func (c *classifier) connections(p *Process, of *inspect.Process) {
+	if of.Sockets.Ends == nil || c.served.none() {
 		return
 	}
-	var client, server, other, former int
-	var idle *float64
-	for port, use := range s.Ports {
-		if !c.ports[port] {
-			server += use.Connections
-			if !c.givenOut(port) {
-				former += use.Connections
-			}
+	t := c.teller(of)
+	c.sides[of.ProcID] = t
+	p.Connections = t.tally(of.Sockets.Ends).connections(of.CLI)
+	byPort := map[uint16]*portTimes{}
+	for end, use := range of.Sockets.Ends {
+		if end.Gone || end.Network == inspect.NetworkUnix || t.side(end) != sideClient {
 			continue
 		}
-		client += use.Connections
-		least := use.MinIdle.Seconds()
-		if idle == nil || least < *idle {
-			idle = &least
+		port := end.Local.Port()
+		if byPort[port] == nil {
+			byPort[port] = &portTimes{}
 		}
-		p.Ports = append(p.Ports, PortUse{Port: port, Clients: use.Connections, MinIdleSeconds: least, MaxIdleSeconds: use.MaxIdle.Seconds()})
+		byPort[port].add(use)
 	}
-	for path, n := range s.Unix {
-		if path != "" && c.paths[unixName(path)] {
-			client += n
-		} else {
-			other += n
-			if path != "" {
-				former += n
-			}
+	for port, times := range byPort {
+		p.Ports = append(p.Ports, times.use(port))
+		if least := times.least; least != nil && (p.IdleSeconds == nil || *least < *p.IdleSeconds) {
+			p.IdleSeconds = least
 		}
 	}
 	slices.SortFunc(p.Ports, func(a, b PortUse) int { return cmp.Compare(a.Port, b.Port) })
-	p.Connections = Connections{Client: &client, Server: &server, Other: &other, Former: &former}
-	p.IdleSeconds = idle
+}
+
+// portTimes sums up the client connections of a port.
+type portTimes struct {
+	clients     int
+	untimed     bool     // of some the idle time is not known
+	least, most *float64 // idle seconds, of those of which they are known
+}
+
+func (t *portTimes) add(use inspect.Use) {
+	t.clients += use.Connections
+	t.untimed = t.untimed || use.Timed < use.Connections
+	if use.Timed == 0 {
+		return
+	}
+	if least := use.MinIdle.Seconds(); t.least == nil || least < *t.least {
+		t.least = &least
+	}
+	t.most = larger(t.most, use.MaxIdle.Seconds())
+}
+
+// use is that for the report. What is not known of one connection is not known of
+// the port: that one may be the busiest.
+func (t *portTimes) use(port uint16) PortUse {
+	if t.untimed {
+		return PortUse{Port: port, Clients: t.clients}
+	}
+	return PortUse{Port: port, Clients: t.clients, MinIdleSeconds: t.least, MaxIdleSeconds: t.most}
 }
 
 // connectionRate is that of a generation, if all of it has told.
@@ -103,12 +140,6 @@ func connectionRate(generation []*inspect.Process) *int {
 		return nil
 	}
 	return &sum
-}
-
-// givenOut tells whether a port is one of those that the kernel gives to sockets
-// that ask for none, as one that connects does.
-func (c *classifier) givenOut(port uint16) bool {
-	return port >= c.look.EphemeralLow && port <= c.look.EphemeralHigh
 }
 
 // temporaryName is what HAProxy binds a unix socket by before it renames it into

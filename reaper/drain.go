@@ -104,18 +104,18 @@ func (d *drain) find(ctx context.Context, in Instance) {
 	}
 	for i := range in.Processes {
 		p := &in.Processes[i]
-		ports := map[uint16]bool{}
-		for _, use := range p.Ports {
-			ports[use.Port] = !j.sparesPort(p, use.Port)
-		}
 		if !isTarget(*p) || d.barred[p.ProcID] {
 			continue
 		}
-		sockets, err := d.clients(ctx, p.ProcID, ports)
+		sockets, err := d.clients(ctx, p.ProcID)
 		if err != nil && !errors.Is(err, inspect.ErrGone) && ctx.Err() == nil {
 			d.barred[p.ProcID] = true
 			d.Log.Warn("cannot drain residual process", "instance", in.Name, "pid", p.PID, "error", err)
 		}
+		sockets = slices.DeleteFunc(sockets, func(s inspect.ClientSocket) bool {
+			t := in.sides[p.ProcID]
+			return t == nil || t.side(s.End) != sideClient || j.sparesPort(p, s.Local.Port())
+		})
 		turn := 0
 		if p.stuck() {
 			turn = 1
@@ -139,7 +139,7 @@ func (d *drain) find(ctx context.Context, in Instance) {
 		}
 	}
 	slices.SortStableFunc(d.queue, func(a, b hangup) int {
-		return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(b.socket.Idle, a.socket.Idle))
+		return cmp.Or(cmp.Compare(a.turn, b.turn), inspect.CompareIdle(a.socket.Connection, b.socket.Connection))
 	})
 	switch {
 	case waiting || len(d.queue) > 0:
@@ -150,10 +150,10 @@ func (d *drain) find(ctx context.Context, in Instance) {
 }
 
 // clients lists a process's clients, within the time that a pass has for a look.
-func (d *drain) clients(ctx context.Context, id inspect.ProcID, ports map[uint16]bool) ([]inspect.ClientSocket, error) {
+func (d *drain) clients(ctx context.Context, id inspect.ProcID) ([]inspect.ClientSocket, error) {
 	ctx, cancel := bounded(ctx, d.Timing.PassTimeout)
 	defer cancel()
-	return within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, id, ports) })
+	return within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, id) })
 }
 
 // batch takes from the queue what is due by now: never more than a second's, so

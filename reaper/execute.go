@@ -82,8 +82,9 @@ func (x *execution) escalate(ctx context.Context, in Instance) Instance {
 		j := slices.IndexFunc(killed.Processes, func(q Process) bool { return q.ProcID == p.ProcID })
 		switch {
 		case !survivors[p.ProcID]:
-		case j < 0:
+		case j < 0 && x.left(p.ProcID):
 			p.Outcome = OutcomeTerminated // left late, by the SIGTERM
+		case j < 0: // nothing ties it to the instance any more
 		case killed.Processes[j].Outcome != "":
 			p.Outcome, p.Error = killed.Processes[j].Outcome, killed.Processes[j].Error
 			p.Signals = append(p.Signals, killed.Processes[j].Signals...)

@@ -10,11 +10,12 @@ import (
 // are those that the active has to expect.
 type Forecast struct {
 	// Clients are the client connections that end, Ports those of them on each of
-	// the ports that the active listens on; the others came by a unix socket.
+	// the ports that the active listens on; the others came by a unix socket, or
+	// by a listener that the active no longer has.
 	Clients int           `json:"clients"`
 	Ports   []PortClients `json:"ports"`
-	// Uncounted are the targets whose client connections could not be counted:
-	// there are more than it says.
+	// Uncounted are the targets whose client connections could not be counted, or
+	// not all of them: there are more than it says.
 	Uncounted int `json:"uncounted"`
 	// RatePerSecond is that of --drain-rate, and DrainSeconds how long it takes at
 	// that rate; null without draining.
@@ -54,11 +55,17 @@ func foresee(j judge, timing Timing) *Forecast {
 			continue
 		}
 		targets++
-		if p.Connections.Client == nil {
+		c := p.Connections
+		if c.Client == nil || c.Former == nil || c.Unknown == nil || *c.Unknown > 0 {
 			f.Uncounted++
+		}
+		if c.Client == nil {
 			continue
 		}
-		f.Clients += *p.Connections.Client
+		f.Clients += *c.Client
+		if c.Former != nil {
+			f.Clients += *c.Former
+		}
 		for _, use := range p.Ports {
 			byPort[use.Port] += use.Clients
 			if !j.sparesPort(p, use.Port) {

@@ -41,6 +41,10 @@ func TestForecast(t *testing.T) {
 			at(10, 0, reaper.Forecast{Clients: 5, AtOnce: 5, Ports: ports()})},
 		{"of one whose clients cannot be counted it says so", []reaper.Process{held(hour, uncounted), held(hour, ssh)}, deadline, 0, minute, "",
 			&reaper.Forecast{Clients: 10, AtOnce: 10, Uncounted: 1, Ports: ports(reaper.PortClients{Port: 22, Clients: 10})}},
+		{"nor can all of one that has more than were counted", []reaper.Process{held(hour, ssh, byReverse)}, deadline, 0, minute, "",
+			&reaper.Forecast{Clients: 10, AtOnce: 10, Uncounted: 1, Ports: ports(reaper.PortClients{Port: 22, Clients: 10})}},
+		{"clients of a listener that is gone end too, and are not drained", []reaper.Process{held(hour, ssh, former)}, deadline, 10, minute, "",
+			at(10, 1, reaper.Forecast{Clients: 11, AtOnce: 1, Ports: ports(reaper.PortClients{Port: 22, Clients: 10})})},
 		{"one without clients costs nobody anything", []reaper.Process{held(hour)}, deadline, 0, minute, "", &reaper.Forecast{Ports: ports()}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

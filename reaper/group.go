@@ -95,7 +95,7 @@ func Group(s inspect.Snapshot, past Past) []group {
 			none.add(p, t.kind(p), nil)
 		}
 	}
-	takeLeft(groups, none)
+	takeLeft(groups, none, past)
 	t.addUnready(groups, none)
 	for _, p := range s.Processes {
 		if t.kind(p) != kindCheck {
@@ -126,27 +126,46 @@ func Group(s inspect.Snapshot, past Past) []group {
 }
 
 // takeLeft moves processes of no instance to the group of a worker that names
-// them, though their user differs. A list of another user tells nothing, since
-// any process could have written it. So they are shown there, and that is all.
-func takeLeft(groups []*group, none *group) {
-	byID := map[nsPID]*inspect.Process{}
+// them, or that named them in an earlier pass, though their user differs. A list
+// of another user tells nothing, since any process could have written it. So they
+// are shown there, and that is all.
+func takeLeft(groups []*group, none *group, past Past) {
+	byID, byHeir := map[nsPID]*inspect.Process{}, map[nsPID][]*inspect.Process{}
 	for _, m := range none.members {
 		if m.mayBeResidual() {
 			byID[idOf(m.Process)] = m.Process
+			heir := nsPID{m.PIDNS, past.Memory[m.ProcID].Heir.NSPID}
+			byHeir[heir] = append(byHeir[heir], m.Process)
 		}
 	}
+	taken := map[*inspect.Process]bool{}
 	for _, g := range groups {
+		take := func(n, p *inspect.Process) {
+			if !taken[p] && n.StartTicks > p.StartTicks && n.NetNS == p.NetNS {
+				taken[p] = true
+				g.add(p, kindLeft, nil)
+			}
+		}
 		for _, n := range g.workers() {
+			if !listens(n) {
+				continue
+			}
+			ids := []nsPID{idOf(n)}
 			for _, pid := range n.Command.Finish {
 				id := nsPID{n.PIDNS, pid}
-				if p := byID[id]; p != nil && listens(n) && Names(n, p) && n.NetNS == p.NetNS {
-					g.add(p, kindLeft, nil)
-					none.members = slices.DeleteFunc(none.members, func(m member) bool { return m.Process == p })
-					delete(byID, id)
+				ids = append(ids, id)
+				if p := byID[id]; p != nil {
+					take(n, p)
+				}
+			}
+			for _, id := range ids {
+				for _, p := range byHeir[id] {
+					take(n, p)
 				}
 			}
 		}
 	}
+	none.members = slices.DeleteFunc(none.members, func(m member) bool { return taken[m.Process] })
 }
 
 // ownCgroup is the cgroup of a process, and "" for one in a login session.

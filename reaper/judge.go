@@ -79,10 +79,10 @@ func (j *judge) after(left time.Duration) *time.Time {
 }
 
 // toldApart tells whether the clients of a process are known: how many there
-// are, and that none hides among its other connections.
+// are, and that there are no others, of a former listener or unknown.
 func toldApart(p *Process) bool {
 	c := p.Connections
-	return c.Client != nil && c.Former != nil && *c.Former == 0
+	return c.Client != nil && c.Former != nil && *c.Former == 0 && c.Unknown != nil && *c.Unknown == 0
 }
 
 // onPorts is the number of clients that came by a port. The others came by a unix
@@ -96,7 +96,10 @@ func onPorts(p *Process) int {
 }
 
 // idleKnown tells whether IdleSeconds is about all clients of a process.
-func idleKnown(p *Process) bool { return toldApart(p) && onPorts(p) == *p.Connections.Client }
+func idleKnown(p *Process) bool {
+	untimed := func(use PortUse) bool { return use.Clients > 0 && use.MinIdleSeconds == nil }
+	return toldApart(p) && onPorts(p) == *p.Connections.Client && !slices.ContainsFunc(p.Ports, untimed)
+}
 
 // span is a report's number of seconds as a duration: none if negative, and the
 // longest that there is if no clock could have measured it.

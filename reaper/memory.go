@@ -17,7 +17,8 @@ type Seen struct {
 
 	// Told is set when something said that it was told to stop. Heir is the active
 	// process of its instance then, and of a replaced master the master that
-	// replaced it. See Past for what this is worth.
+	// replaced it. See Past for what this is worth. Heir alone, of a process whose
+	// instance changed its user, only says where it is shown.
 	Told bool `json:",omitempty"`
 	Heir Heir `json:",omitzero"`
 
@@ -74,12 +75,12 @@ func Remember(old Memory, r Report) Memory {
 				continue
 			case in.Refusal != "":
 			case p.Role == RoleStranded && in.Model != "":
-				seen, known = Seen{Stranded: true, Told: seen.Told, Heir: seen.Heir}, true
+				seen.Stranded, seen.Residual, seen.Superseded, known = true, 0, 0, true
 			case p.Role == RoleResidual && r.boottime > 0:
 				seen, known = seen.residual(in.Name, p, r.boottime), true
 			}
-			if p.Lasting && in.Refusal == "" {
-				seen.Told, seen.Heir, known = true, p.Heir, true
+			if in.Refusal == "" && (p.Lasting || p.StrandedReason == StrandedOtherUser) {
+				seen.Told, seen.Heir, known = p.Lasting, p.Heir, true
 			}
 			if known {
 				kept[p.ProcID] = seen

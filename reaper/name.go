@@ -39,7 +39,7 @@ func name(instances []Instance, groups []group, netNS uint64) {
 	for _, qualify := range []func(*group) string{
 		func(g *group) string { return "@" + g.place(netNS) },
 		func(g *group) string { return "@" + g.lowestAddress() },
-		func(g *group) string { return "@" + g.members[0].ProcID.String() },
+		func(g *group) string { return "@" + g.oldest().ProcID.String() },
 	} {
 		taken := map[string][]int{}
 		for i, n := range names {
@@ -69,7 +69,7 @@ func name(instances []Instance, groups []group, netNS uint64) {
 func keeps(groups []group, list []int) int {
 	for _, better := range []func(*group) bool{
 		func(g *group) bool { return len(g.workers()) > 0 },
-		func(g *group) bool { return len(g.workers()) > 0 && g.members[0].UID == 0 },
+		func(g *group) bool { return len(g.workers()) > 0 && g.oldest().UID == 0 },
 	} {
 		best := slices.DeleteFunc(slices.Clone(list), func(i int) bool { return !better(&groups[i]) })
 		if len(best) == 1 {
@@ -97,7 +97,7 @@ func (g *group) youngest() *inspect.Process {
 	if workers := g.workers(); len(workers) > 0 {
 		return workers[len(workers)-1]
 	}
-	return g.members[0].Process
+	return g.oldest()
 }
 
 // lowestAddress is the first address that the youngest worker listens on, in
@@ -125,10 +125,17 @@ func compareListeners(a, b inspect.Listener) int {
 	return x.Compare(y)
 }
 
+// oldest is the oldest master or worker. A name is that of the oldest, so that it
+// stays for as long as something of the instance stays.
+func (g *group) oldest() *inspect.Process {
+	i := slices.IndexFunc(g.members, func(m member) bool { return m.kind == kindMaster || m.kind == kindWorker })
+	return g.members[max(i, 0)].Process
+}
+
 // configPath is the first configuration path of the group's oldest process, or
 // its executable where it has none.
 func (g *group) configPath() string {
-	p := g.members[0].Process
+	p := g.oldest()
 	if paths := p.Command.ConfigPaths(p.Dir); len(paths) > 0 {
 		return paths[0]
 	}

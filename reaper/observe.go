@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -29,7 +30,7 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	}
 	l := Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s,
-		Configured: map[string]inspect.ConfiguredPorts{}, CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,
+		CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,
 		MemoryLimits: map[string]*inspect.MemoryLimit{},
 	}
 	tables := p.Host.Tables()
@@ -44,9 +45,6 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	} else {
 		l.MemoryAvailable, l.MemoryTotal = p.Host.Memory()
 		l.HostShare = p.Host.HostShare()
-	}
-	if l.EphemeralLow, l.EphemeralHigh, err = p.Host.EphemeralPorts(); err != nil {
-		l.Snapshot.Incomplete = append(l.Snapshot.Incomplete, err)
 	}
 	p.lookAtGroups(ctx, tables, &l, before)
 	// All of a lineage may have exited while it was looked at.
@@ -139,20 +137,16 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 			if cli == nil && l.Clients {
 				p.askSessions(ctx, l.Snapshot, g)
 			}
-			configured, needed := p.configured(l.Snapshot, g)
 			clients, known := 0, false
 			var limit *inspect.MemoryLimit
 			if before == nil {
 				limit = p.measure(g)
-				clients, known = p.activeClients(l.Snapshot, g)
+				clients, known = p.activeClients(l.Snapshot, tables, g)
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			l.CLI[g.key] = cli
 			l.MemoryLimits[g.key] = limit
-			if needed {
-				l.Configured[g.key] = configured
-			}
 			if known {
 				l.ActiveClients[g.key] = clients
 			}
@@ -186,12 +180,7 @@ func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *group) 
 	g.members = slices.DeleteFunc(g.members, func(m member) bool {
 		return m.Err != nil && m.mayBeResidual() && p.Host.Exited(m.ProcID)
 	})
-	if g.master != nil && g.master.Err == nil && slices.ContainsFunc(g.workers(), hasBound) {
-		p.Host.LookGently(tables, g.master)
-	}
 }
-
-func hasBound(w *inspect.Process) bool { return w.Sockets != nil && len(w.Sockets.Bound) > 0 }
 
 // askMaster asks the master CLI. An error means that it is no witness.
 func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) error {
@@ -214,20 +203,6 @@ func (p *Pass) askSessions(ctx context.Context, s inspect.Snapshot, g *group) {
 	}
 }
 
-// configured reads the configuration where a bound UDP socket has to be told
-// from a listener's.
-func (p *Pass) configured(s inspect.Snapshot, g *group) (inspect.ConfiguredPorts, bool) {
-	workers := g.workers()
-	if !slices.ContainsFunc(workers, hasBound) {
-		return inspect.ConfiguredPorts{}, false
-	}
-	teller := workers[len(workers)-1]
-	if g.master != nil {
-		teller = g.master
-	}
-	return p.Host.ConfiguredPorts(s, teller), true
-}
-
 // measure reads the memory that old workers would free, and the limit on that of
 // the youngest.
 func (p *Pass) measure(g *group) *inspect.MemoryLimit {
@@ -242,9 +217,11 @@ func (p *Pass) measure(g *group) *inspect.MemoryLimit {
 }
 
 // activeClients counts the client connections of the active generation: by the
-// master CLI, else, where that is asked for, by the kernel's count on its ports
-// less those that older workers hold there.
-func (p *Pass) activeClients(s inspect.Snapshot, g *group) (int, bool) {
+// master CLI, else, where that is asked for, by the kernel's count on its addresses,
+// less those that older workers hold there. QUIC connections count if they have
+// sockets of their own, as they have by default (tune.quic.socket-owner). MPTCP is not
+// counted: the kernel lists its paths.
+func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *group) (int, bool) {
 	workers := g.workers()
 	active := youngest(workers)
 	if len(active) == 0 {
@@ -256,18 +233,18 @@ func (p *Pass) activeClients(s inspect.Snapshot, g *group) (int, bool) {
 	if !p.ActiveClients {
 		return 0, false
 	}
-	ports := map[uint16]bool{}
 	for _, a := range active {
 		if a.Sockets == nil || a.NetNS != s.NetNS {
 			return 0, false
 		}
-		for _, l := range a.Sockets.Listening {
-			if l.Network == "tcp" {
-				ports[l.Port] = true
-			}
+	}
+	at := served(active)
+	for _, l := range at.stream {
+		if l.Network == "mptcp" {
+			return 0, false
 		}
 	}
-	clients, err := p.Host.CountClients(ports)
+	clients, err := p.countClients(tables, active[0], at)
 	if err != nil {
 		p.Log.Debug("cannot count the active's connections", "error", err)
 		return 0, false
@@ -276,12 +253,48 @@ func (p *Pass) activeClients(s inspect.Snapshot, g *group) (int, bool) {
 		if slices.Contains(active, w) {
 			continue
 		}
-		if w.Sockets == nil || w.Sockets.Ports == nil {
+		if w.Sockets == nil || w.Sockets.Ends == nil {
 			return 0, false
 		}
-		for port := range ports {
-			clients -= w.Sockets.Ports[port].Connections
+		for end, use := range w.Sockets.Ends {
+			if end.Network != inspect.NetworkUnix && !end.Gone && at.holds(end) {
+				clients -= use.Connections
+			}
 		}
 	}
 	return max(clients, 0), true
+}
+
+// countClients counts the connections of the host that came by the places of an
+// active. One to an address that another listener has for itself came by that.
+func (p *Pass) countClients(tables *inspect.Tables, active *inspect.Process, at *places) (int, error) {
+	everybody, err := tables.Listening(active)
+	if err != nil {
+		return 0, err
+	}
+	others := map[netip.AddrPort]bool{}
+	for _, l := range everybody {
+		if address, err := netip.ParseAddrPort(l.Address); err == nil {
+			others[unmapped(address)] = true
+		}
+	}
+	n := 0
+	count := func(network inspect.Network, ours map[netip.AddrPort]inspect.Listener, others map[netip.AddrPort]bool) error {
+		ports, byAddress := map[uint16]bool{}, map[netip.AddrPort]int{}
+		for address := range ours {
+			ports[address.Port()] = true
+		}
+		err := p.Host.EachConnection(network, ports, func(local netip.AddrPort) { byAddress[local]++ })
+		for local, connections := range byAddress {
+			_, own := ours[local]
+			if _, wide := listener(ours, local); own || wide && !others[local] {
+				n += connections
+			}
+		}
+		return err
+	}
+	if err := count(inspect.NetworkStream, at.stream, others); err != nil {
+		return 0, err
+	}
+	return n, count(inspect.NetworkDatagram, at.datagram, nil)
 }

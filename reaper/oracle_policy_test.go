@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -13,45 +14,119 @@ import (
 type connection struct {
 	port   uint16 // 0 for a unix socket
 	client bool
-	unsure bool          // a client's, or not
+	unsure bool          // of a client, or not, or of a former listener
 	idle   time.Duration // -1 when nobody knows
 }
 
-// connections are those of a process; not known when it was not counted, or when
-// nobody knows where the active listens.
-func (o oracle) connections(in *instance, p *inspect.Process) (list []connection, known bool) {
-	ports, paths := map[uint16]bool{}, map[string]bool{}
+// listensAt tells whether a listener takes connections to an address.
+func listensAt(l inspect.Listener, local netip.AddrPort) bool {
+	at := netip.MustParseAddrPort(l.Address)
+	switch {
+	case at.Port() != local.Port():
+		return false
+	case at.Addr() == local.Addr():
+		return true
+	case at.Addr().Is4():
+		return at.Addr().IsUnspecified() && local.Addr().Is4()
+	}
+	return at.Addr().IsUnspecified() && (local.Addr().Is6() || !l.V6Only)
+}
+
+// comesIn tells whether the active has a place for a connection to come in by.
+func (o oracle) comesIn(in *instance, end inspect.End) bool {
 	for _, a := range o.active(in) {
 		if a.Sockets == nil {
 			continue
 		}
 		for _, group := range [][]inspect.Listener{a.Sockets.Listening, a.Sockets.Bound, a.Sockets.Paused} {
 			for _, l := range group {
-				if l.Network == "unix" {
-					paths[l.Address] = true
-				} else {
-					ports[l.Port] = true
+				switch {
+				case l.Network == "unix":
+					if end.Network == inspect.NetworkUnix && l.Address == end.Path {
+						return true
+					}
+				case end.Network == inspect.NetworkUnix, (l.Network == "udp") != (end.Network == inspect.NetworkDatagram):
+				case listensAt(l, end.Local):
+					return true
 				}
 			}
 		}
 	}
-	if p.Sockets == nil || p.Sockets.Ports == nil || len(ports) == 0 && len(paths) == 0 {
+	return false
+}
+
+// isOwnCLI tells a session of the worker's own CLI, as far as the master's says.
+func isOwnCLI(p *inspect.Process, end inspect.End) bool {
+	if p.CLI == nil || len(p.CLI.Sockets) == 0 {
+		return false
+	}
+	// The one that the worlds have.
+	return end.Network == inspect.NetworkUnix && end.Path == pathActive ||
+		end.Network == inspect.NetworkStream && end.Local.Addr().Is4() && end.Local.Port() == 22
+}
+
+// connections are those of a process; not known when it was not counted, or when
+// nobody knows where the active listens.
+func (o oracle) connections(in *instance, p *inspect.Process) (list []connection, known bool) {
+	anywhere := false
+	for _, a := range o.active(in) {
+		anywhere = anywhere || a.Sockets != nil && len(a.Sockets.Listening)+len(a.Sockets.Bound)+len(a.Sockets.Paused) > 0
+	}
+	if p.Sockets == nil || p.Sockets.Ends == nil || !anywhere {
 		return nil, false
 	}
-	for port, use := range p.Sockets.Ports {
+	// Of what was bound before, one that is known to lead to a server tells of those
+	// of which nothing is known, unless another one is known to be a client's.
+	toServer, toClient := false, false
+	for end := range p.Sockets.Ends {
+		toServer = toServer || end.Origin == inspect.OriginSource
+		toClient = toClient || end.Origin == inspect.OriginPassed
+	}
+	told, open := 0, 0 // clients of which a socket tells, and connections that leave it open
+	for end, use := range p.Sockets.Ends {
+		c := connection{port: end.Local.Port(), idle: use.MaxIdle}
+		unix, udp := end.Network == inspect.NetworkUnix, end.Network == inspect.NetworkDatagram
+		leftOpen := false
+		switch {
+		case unix && end.Path == "", udp && end.Origin == inspect.OriginMade, isOwnCLI(p, end):
+			continue
+		case o.comesIn(in, end):
+			c.client = true
+		case unix, !udp && (end.Origin == inspect.OriginAccepted || end.Origin == inspect.OriginPassed):
+			c.unsure = true
+		case !udp && (end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource):
+		case !udp && end.Origin == inspect.OriginEither && toServer && !toClient:
+		default:
+			leftOpen = true
+		}
+		if end.Gone {
+			if c.client || c.unsure {
+				told += use.Connections
+			}
+			continue
+		}
 		for n := range use.Connections {
-			c := connection{port: port, client: ports[port], idle: use.MaxIdle}
-			if n == 0 {
+			if c.idle = use.MaxIdle; n == 0 {
 				c.idle = use.MinIdle
 			}
-			c.unsure = !c.client && (port < 32768 || port > 60999)
+			if n >= use.Timed {
+				c.idle = -1
+			}
+			if leftOpen {
+				open++
+				continue
+			}
+			if c.client || c.unsure {
+				told++
+			}
 			list = append(list, c)
 		}
 	}
-	for path, n := range p.Sockets.Unix {
-		for range n {
-			list = append(list, connection{client: paths[path], unsure: path != "" && !paths[path], idle: -1})
-		}
+	if p.CLI != nil {
+		open = max(0, p.CLI.CurrConns-told)
+	}
+	for range open {
+		list = append(list, connection{unsure: true, idle: -1})
 	}
 	return list, true
 }

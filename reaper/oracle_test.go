@@ -101,7 +101,7 @@ func (o oracle) settled(in *instance) bool {
 
 // isPaused: no listener, but one that may come back.
 func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
-	return !listens(p) && len(p.Sockets.Paused) > 0
+	return !o.accepts(in, p) && len(p.Sockets.Paused) > 0
 }
 
 // confirmed: rule 6, in one PID and network namespace.
@@ -152,22 +152,43 @@ func (o oracle) byItsConnections(in *instance, p *inspect.Process) bool {
 
 // holdsNoListener: rule 5.
 func (o oracle) holdsNoListener(in *instance, p *inspect.Process) bool {
-	return p.Sockets != nil && p.Sockets.Proof && !listens(p) && len(p.Sockets.Paused) == 0 && !o.listensOnUDP(in, p)
+	return p.Sockets != nil && p.Sockets.Proof && !o.accepts(in, p) && len(p.Sockets.Paused) == 0 && !o.receives(in, p)
 }
 
-func (o oracle) listensOnUDP(in *instance, p *inspect.Process) bool {
-	for _, b := range p.Sockets.Bound {
-		if b.Port < 32768 || b.Port > 60999 || o.configured == nil || o.configured.Unknown || o.configured.Ports[b.Port] {
+// accepts tells whether an old worker takes connections, receives whether it takes
+// datagrams. A socket that the active holds as well is nothing to it if no HAProxy
+// ever accepted through it, or if it says of itself that it has stopped.
+func (o oracle) accepts(in *instance, p *inspect.Process) bool {
+	for _, l := range p.Sockets.Listening {
+		if !o.isLeftOver(in, p, l) {
 			return true
 		}
-		for _, q := range append(slices.Clone(in.members), in.disturbers...) {
-			if q == p || q.Sockets == nil {
-				continue
-			}
-			same := func(other inspect.Listener) bool { return other.Address == b.Address }
-			if q.Sockets.Inodes[b.Inode] || slices.ContainsFunc(q.Sockets.Bound, same) {
-				return true
-			}
+	}
+	for _, l := range p.Sockets.Unused {
+		if !o.activeHolds(in, l) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o oracle) receives(in *instance, p *inspect.Process) bool {
+	for _, l := range p.Sockets.Bound {
+		if !o.isLeftOver(in, p, l) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o oracle) isLeftOver(in *instance, p *inspect.Process, l inspect.Listener) bool {
+	return p.CLI != nil && p.CLI.Stopping && p.CLI.Listeners == 1 && o.activeHolds(in, l)
+}
+
+func (o oracle) activeHolds(in *instance, l inspect.Listener) bool {
+	for _, a := range o.active(in) {
+		if a.Sockets != nil && a.Sockets.Inodes[l.Inode] {
+			return true
 		}
 	}
 	return false

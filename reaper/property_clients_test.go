@@ -1,6 +1,8 @@
 package reaper
 
 import (
+	"fmt"
+	"net/netip"
 	"time"
 
 	"pgregory.net/rapid"
@@ -10,32 +12,79 @@ import (
 
 // What an old worker may hold, and what policies ask about that.
 
-// holding is the connections of an old worker, by the port or path that they are
-// on, and its memory.
+// holding is the connections of an old worker, by their ends, and its memory.
 type holding struct {
-	ports map[uint16]inspect.PortUse // nil when not counted
-	unix  map[string]int
-	mib   uint64 // 0 when not read
+	ends map[inspect.End]inspect.Use // nil when not counted
+	mib  uint64                      // 0 when not read
 }
 
-func use(n int, least, most time.Duration) inspect.PortUse {
-	return inspect.PortUse{Connections: n, MinIdle: least, MaxIdle: most}
+type ends = map[inspect.End]inspect.Use
+
+func use(n int, least, most time.Duration) inspect.Use {
+	return inspect.Use{Connections: n, Timed: n, MinIdle: least, MaxIdle: most}
 }
 
-// holdings: the active listens on ports 443 and 22 and on pathActive.
+// untimed are connections of which one is not timed.
+func untimed(n int, idle time.Duration) inspect.Use {
+	u := use(n, idle, idle)
+	u.Timed--
+	return u
+}
+
+// at is a TCP connection on an address that came from somewhere.
+func at(local string, from inspect.Origin) inspect.End {
+	return inspect.End{Local: netip.MustParseAddrPort(local), Origin: from}
+}
+
+func client(port int) inspect.End {
+	return at(fmt.Sprintf("10.0.0.1:%d", port), inspect.OriginAccepted)
+}
+func server(port int) inspect.End { return at(fmt.Sprintf("10.0.0.1:%d", port), inspect.OriginMade) }
+
+func gone(end inspect.End) inspect.End { end.Gone = true; return end }
+
+func datagram(end inspect.End) inspect.End { end.Network = inspect.NetworkDatagram; return end }
+
+func byPath(path string) inspect.End { return inspect.End{Network: inspect.NetworkUnix, Path: path} }
+
+// holdings: the active listens on ports 443 and 22 of every IPv4 address, on port 80
+// of 10.0.0.1, on port 81 of every address and on 82 of every IPv6 address, on
+// pathActive, and on port 443 for datagrams.
 var holdings = []holding{
 	{}, // nothing could be counted
-	{ports: map[uint16]inspect.PortUse{}, mib: 10},
-	{ports: map[uint16]inspect.PortUse{}, unix: map[string]int{"": 2}, mib: 10},
-	{ports: map[uint16]inspect.PortUse{40123: use(1, 0, 0)}, mib: 20},
-	{ports: map[uint16]inspect.PortUse{443: use(3, 5*time.Second, 3*time.Hour), 40123: use(1, 0, 0)}, mib: 90},
-	{ports: map[uint16]inspect.PortUse{443: use(1, 3*time.Hour, 3*time.Hour)}, mib: 30},
-	{ports: map[uint16]inspect.PortUse{443: use(2, time.Hour, time.Hour)}, mib: 0},
-	{ports: map[uint16]inspect.PortUse{22: use(1, time.Minute, time.Minute), 443: use(1, 3*time.Hour, 3*time.Hour)}, mib: 60},
-	{ports: map[uint16]inspect.PortUse{22: use(2, 2*time.Hour, 3*time.Hour)}, mib: 60},
-	{ports: map[uint16]inspect.PortUse{443: use(1, 2*time.Hour, 2*time.Hour), 8443: use(1, time.Second, time.Second)}, mib: 50},
-	{ports: map[uint16]inspect.PortUse{}, unix: map[string]int{"/run/gone.sock": 1}, mib: 50},
-	{ports: map[uint16]inspect.PortUse{443: use(1, 3*time.Hour, 3*time.Hour)}, unix: map[string]int{pathActive: 1}, mib: 40},
+	{ends{}, 10},
+	{ends{byPath(""): {Connections: 2}}, 10},
+	{ends{server(40123): use(1, 0, 0)}, 20},
+	{ends{client(443): use(3, 5*time.Second, 3*time.Hour), server(40123): use(1, 0, 0)}, 90},
+	{ends{client(443): use(1, 3*time.Hour, 3*time.Hour)}, 30},
+	{ends{client(443): use(2, time.Hour, time.Hour)}, 0},
+	{ends{client(22): use(1, time.Minute, time.Minute), client(443): use(1, 3*time.Hour, 3*time.Hour)}, 60},
+	{ends{client(22): use(2, 2*time.Hour, 3*time.Hour)}, 60},
+	{ends{client(443): use(1, 2*time.Hour, 2*time.Hour), client(8443): use(1, time.Second, time.Second)}, 50},
+	{ends{byPath("/run/gone.sock"): {Connections: 1}}, 50},
+	{ends{client(443): use(1, 3*time.Hour, 3*time.Hour), byPath(pathActive): {Connections: 1}}, 40},
+	// Ports of one address, of every one, and of IPv6 alone.
+	{ends{client(80): use(1, 3*time.Hour, 3*time.Hour), at("10.0.0.2:80", inspect.OriginAccepted): use(1, 0, 0)}, 30},
+	{ends{client(81): use(1, 3*time.Hour, 3*time.Hour), at("[fd00::1]:81", inspect.OriginAccepted): use(1, 2*time.Hour, 2*time.Hour)}, 30},
+	{ends{client(82): use(1, 3*time.Hour, 3*time.Hour)}, 30},
+	{ends{at("[fd00::1]:82", inspect.OriginAccepted): use(1, 3*time.Hour, 3*time.Hour)}, 30},
+	{ends{at("[fd00::1]:443", inspect.OriginAccepted): use(1, 3*time.Hour, 3*time.Hour)}, 30},
+	// What the options leave open: with "source", under "noreuseport", in the tables.
+	{ends{at("10.0.0.1:10000", inspect.OriginEither): use(2, 0, 0)}, 30},
+	{ends{at("10.0.0.1:10000", inspect.OriginEither): use(2, 0, 0), at("10.0.0.1:10001", inspect.OriginSource): use(1, 0, 0)}, 30},
+	{ends{at("10.0.0.1:10000", inspect.OriginEither): use(2, 0, 0), at("10.0.0.1:10001", inspect.OriginSource): use(1, 0, 0), at("10.0.0.1:444", inspect.OriginPassed): use(1, 0, 0)}, 30},
+	{ends{at("10.0.0.1:443", inspect.OriginPassed): use(1, 3*time.Hour, 3*time.Hour)}, 30},
+	{ends{at("10.0.0.1:443", inspect.OriginEither): use(1, 3*time.Hour, 3*time.Hour), server(22): use(1, 3*time.Hour, 3*time.Hour)}, 30},
+	{ends{at("10.0.0.1:443", inspect.OriginUnread): use(1, 3*time.Hour, 3*time.Hour), at("10.0.0.1:40123", inspect.OriginUnread): use(1, 0, 0)}, 30},
+	// Whose clients have gone, and whose sockets have not.
+	{ends{gone(client(443)): use(2, 0, 0), server(40123): use(1, 0, 0)}, 30},
+	{ends{gone(client(443)): use(1, 0, 0), client(443): use(1, 3*time.Hour, 3*time.Hour), gone(server(40123)): use(1, 0, 0)}, 30},
+	// QUIC, a resolver, and one of MPTCP among others.
+	{ends{datagram(client(443)): {Connections: 1}}, 30},
+	{ends{datagram(client(443)): {Connections: 1}, client(443): use(1, 3*time.Hour, 3*time.Hour)}, 30},
+	{ends{datagram(server(443)): {Connections: 1}, datagram(server(40053)): {Connections: 1}}, 30},
+	{ends{datagram(client(8443)): {Connections: 1}}, 30},
+	{ends{client(443): untimed(2, 3*time.Hour)}, 30},
 }
 
 const pathActive = "/run/active.sock"
@@ -43,7 +92,7 @@ const pathActive = "/run/active.sock"
 // drawHolding gives an old worker what it holds.
 func drawHolding(t *rapid.T, p *inspect.Process) {
 	h := holdings[rapid.IntRange(0, len(holdings)-1).Draw(t, "holding")]
-	p.Sockets.Ports, p.Sockets.Unix = h.ports, h.unix
+	p.Sockets.Ends = h.ends
 	if h.mib > 0 {
 		bytes := h.mib<<20 + uint64(p.PID)<<12 // no two have the same
 		p.PrivateBytes = &bytes

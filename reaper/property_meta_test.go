@@ -109,15 +109,30 @@ var unread = []func(w *world, p *inspect.Process){
 	func(_ *world, p *inspect.Process) { p.Sockets, p.Err = nil, errRead },
 	func(_ *world, p *inspect.Process) { p.Sockets = nil },
 	func(_ *world, p *inspect.Process) { p.CLI, p.Err = nil, errRead },
-	func(_ *world, p *inspect.Process) { change(p, func(s *inspect.Sockets) { s.Ports, s.Unix = nil, nil }) },
+	func(_ *world, p *inspect.Process) { change(p, func(s *inspect.Sockets) { s.Ends = nil }) },
 	func(_ *world, p *inspect.Process) { p.PrivateBytes = nil },
 	func(w *world, _ *inspect.Process) { w.share = nil },
 	func(w *world, _ *inspect.Process) { w.available = nil },
 	func(w *world, _ *inspect.Process) { w.total = nil },
 	func(w *world, _ *inspect.Process) { w.limit = nil },
 	func(w *world, _ *inspect.Process) { w.incomplete = true },
-	func(w *world, _ *inspect.Process) { w.configured = nil },
-	func(w *world, _ *inspect.Process) { w.configured = &inspect.ConfiguredPorts{Unknown: true} },
+	func(_ *world, p *inspect.Process) { change(p, withoutOptions) },
+}
+
+// withoutOptions takes from connections what only a descriptor tells, as where the
+// kernel's tables stand in. An end that had another one's address then has its
+// connections too.
+func withoutOptions(s *inspect.Sockets) {
+	ends := map[inspect.End]inspect.Use{}
+	for end, use := range s.Ends {
+		end.Origin = inspect.OriginUnread
+		if sum, known := ends[end]; known {
+			use.MinIdle, use.MaxIdle = min(use.MinIdle, sum.MinIdle), max(use.MaxIdle, sum.MaxIdle)
+			use.Connections, use.Timed = use.Connections+sum.Connections, use.Timed+sum.Timed
+		}
+		ends[end] = use
+	}
+	s.Ends = ends
 }
 
 // I10: the order in which processes are found means nothing.

@@ -41,18 +41,12 @@ var oddities = []func(w *world, p, q *inspect.Process){
 		})
 	},
 	func(_ *world, p, _ *inspect.Process) { bind(p, 514, 1514) },
-	func(_ *world, p, _ *inspect.Process) { bind(p, 40000, 1<<20+uint64(p.PID)) },
-	func(w *world, p, q *inspect.Process) { // a log client's, read and not named
-		w.configured = &inspect.ConfiguredPorts{Ports: map[uint16]bool{514: true}}
-		bind(p, uint16(40000+p.PID), 1<<20+uint64(p.PID))
-	},
-	func(_ *world, p, q *inspect.Process) { bind(p, 40000, 77); bind(q, 40001, 77) },
+	func(_ *world, p, q *inspect.Process) { bind(p, 40000, 77); bind(q, 40000, 77) },
+	func(_ *world, p, _ *inspect.Process) { unused(p, 88) },
+	func(_ *world, p, q *inspect.Process) { unused(p, 88); unused(q, 88) },
+	func(_ *world, p, _ *inspect.Process) { unused(p, 443) }, // which the active may hold
 	func(_ *world, p, _ *inspect.Process) {
 		change(p, func(s *inspect.Sockets) { s.Unclassified = []string{"socket of address family 40"} })
-	},
-	func(w *world, _, _ *inspect.Process) { w.configured = &inspect.ConfiguredPorts{Unknown: true} },
-	func(w *world, _, _ *inspect.Process) {
-		w.configured = &inspect.ConfiguredPorts{Ports: map[uint16]bool{40000: true}}
 	},
 
 	// Whose it is.
@@ -97,6 +91,16 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	// What others say of it.
 	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: true} },
 	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: false} },
+	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: true, CurrConns: 2} },
+	func(_ *world, p, _ *inspect.Process) { p.CLI = &inspect.CLIAnswer{Stopping: true, Listeners: 1} },
+	func(_ *world, p, q *inspect.Process) { // what a master forgot to close
+		p.CLI = &inspect.CLIAnswer{Stopping: true, Listeners: 1}
+		bind(p, 40000, 77)
+		bind(q, 40000, 77)
+	},
+	func(_ *world, p, _ *inspect.Process) {
+		p.CLI = &inspect.CLIAnswer{Stopping: true, CurrConns: 1, Sockets: []string{"unix@" + pathActive, "ipv4@0.0.0.0:22", "sockpair@4"}}
+	},
 	func(w *world, p, _ *inspect.Process) { w.memory[p.ProcID] = Seen{Stranded: true} },
 	func(w *world, p, _ *inspect.Process) { w.memory[p.ProcID] = Seen{Residual: w.boottime - time.Minute} },
 	func(w *world, p, _ *inspect.Process) {
@@ -126,7 +130,15 @@ func change(p *inspect.Process, to func(*inspect.Sockets)) {
 	}
 }
 
-// bind gives a process an unconnected UDP socket.
+// unused gives a process a socket in LISTEN that no HAProxy accepts through.
+func unused(p *inspect.Process, inode uint64) {
+	change(p, func(s *inspect.Sockets) {
+		s.Inodes[inode] = true
+		s.Unused = append(s.Unused, inspect.Listener{Network: "tcp", Address: "0.0.0.0:7004", Port: 7004, Inode: inode})
+	})
+}
+
+// bind gives a process a datagram listener.
 func bind(p *inspect.Process, port uint16, inode uint64) {
 	change(p, func(s *inspect.Sockets) {
 		s.Inodes[inode] = true

@@ -202,7 +202,7 @@ func TestTwoLooksSignalWhatBothWould(t *testing.T) {
 				if a.key != b.key {
 					continue
 				}
-				both := confirmed(a, b, approved)
+				both := confirmed(a, b, approved, func(inspect.ProcID) bool { return true })
 				for _, p := range both.Processes {
 					if isTarget(p) && !(approved[p.ProcID] && slices.Contains(targets(first), p.ProcID) && slices.Contains(targets(second), p.ProcID)) {
 						t.Fatalf("%v is signalled, of %v and %v, approved %v", p.ProcID, targets(first), targets(second), approved)

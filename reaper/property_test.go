@@ -40,7 +40,7 @@ func TestTheDecisionIsTheOracles(t *testing.T) {
 
 // describe is a world and its report, for a person.
 func describe(w *world, r Report) string {
-	text := fmt.Sprintf("boottime %v, incomplete %v, configured %+v, memory %v\n", w.boottime, w.incomplete, w.configured, w.memory)
+	text := fmt.Sprintf("boottime %v, incomplete %v, memory %v\n", w.boottime, w.incomplete, w.memory)
 	for _, p := range w.procs {
 		text += fmt.Sprintf("%v child of %d, uid %d, caught %x, blocked %x, state %c, haproxy %v, pidns %d as %d, netns %d, %s, %q, CLI %+v, err %v\n    %+v\n",
 			p.ProcID, p.PPID, p.UID, p.Signals.Caught, p.Signals.Blocked, p.State, p.HAProxy, p.PIDNS, p.NSPID, p.NetNS, p.Cgroup, p.Command.Args, p.CLI, p.Err, p.Sockets)

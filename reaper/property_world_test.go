@@ -24,12 +24,11 @@ const (
 )
 
 // world is what a property is about: the facts of one look, as drawn, with the
-// clock, what earlier passes remember, and what the configuration names.
+// clock and what earlier passes remember.
 type world struct {
 	procs      []*inspect.Process
 	boottime   time.Duration
 	incomplete bool
-	configured *inspect.ConfiguredPorts // of every instance; nil when nobody read it
 	memory     Memory
 	owner      uint32 // of the state
 
@@ -85,8 +84,12 @@ func (w *world) addInstance(t *rapid.T, i int) {
 				p.Sockets.Listening = []inspect.Listener{
 					{Network: "tcp", Address: "0.0.0.0:443", Port: 443, Inode: 443},
 					{Network: "tcp", Address: "0.0.0.0:22", Port: 22, Inode: 22},
+					{Network: "tcp", Address: "10.0.0.1:80", Port: 80, Inode: 80},
+					{Network: "tcp", Address: "[::]:81", Port: 81, Inode: 81},
+					{Network: "tcp", Address: "[::]:82", Port: 82, Inode: 82, V6Only: true},
 					{Network: "unix", Address: pathActive, Inode: 1},
 				}
+				p.Sockets.Bound = []inspect.Listener{{Network: "udp", Address: "0.0.0.0:443", Port: 443, Inode: 2}}
 			} else {
 				drawHolding(t, p)
 			}
@@ -131,7 +134,7 @@ func clone(p *inspect.Process) *inspect.Process {
 	c := *p
 	if p.Sockets != nil {
 		s := *p.Sockets
-		s.Bound = slices.Clone(s.Bound)
+		s.Bound, s.Unused = slices.Clone(s.Bound), slices.Clone(s.Unused)
 		s.Inodes = map[uint64]bool{}
 		for inode := range p.Sockets.Inodes {
 			s.Inodes[inode] = true
@@ -162,16 +165,11 @@ func (w *world) look() Look {
 		s.Incomplete = []error{errRead}
 	}
 	l := Look{
-		Snapshot: s, Groups: Group(s, w.past()), EphemeralLow: 32768, EphemeralHigh: 60999, Configured: map[string]inspect.ConfiguredPorts{},
+		Snapshot: s, Groups: Group(s, w.past()),
 		HostShare: w.share, MemoryAvailable: w.available, MemoryTotal: w.total, MemoryLimits: map[string]*inspect.MemoryLimit{},
 	}
 	for _, g := range l.Groups {
 		l.MemoryLimits[g.key] = w.limit
-	}
-	if w.configured != nil {
-		for _, g := range l.Groups {
-			l.Configured[g.key] = *w.configured
-		}
 	}
 	return l
 }

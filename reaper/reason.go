@@ -110,10 +110,12 @@ const (
 	StrandedNotTold    StrandedReason = "not_told"   // nothing says that it was told to stop
 	StrandedUnreadable StrandedReason = "unreadable" // its sockets could not be read
 	StrandedOtherUser  StrandedReason = "other_user" // daemon mode: its user is not the active's
+	// In no instance: it holds no listener, and nothing ties it to a process that does.
+	StrandedNoInstance StrandedReason = "no_instance"
 )
 
 // StrandedReasons is every one of them.
-var StrandedReasons = []StrandedReason{StrandedListening, StrandedNotTold, StrandedUnreadable, StrandedOtherUser}
+var StrandedReasons = []StrandedReason{StrandedListening, StrandedNotTold, StrandedUnreadable, StrandedOtherUser, StrandedNoInstance}
 
 // Outcome is what became of a process that was to be terminated.
 type Outcome string

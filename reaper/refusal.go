@@ -37,7 +37,7 @@ func (c *classifier) unreadable() (Reason, string) {
 		return ReasonUnreadable, err.Error()
 	}
 	for _, m := range slices.Concat(c.group.members, c.group.near) {
-		if m.Err != nil && m.kind != kindCheck && (m.kind != kindProgram || m.HAProxy) {
+		if m.Err != nil && m.kind != kindCheck && m.kind != kindLeft && (m.kind != kindProgram || m.HAProxy) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: %v", m.PID, m.Err)
 		}
 	}

@@ -39,7 +39,7 @@ func TestRefusals(t *testing.T) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
 		}, reaper.ReasonNotListening, "103"},
 		{"the youngest listens on UDP only", func(w *fakehost.World, s *fakehost.Service) {
-			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.UDP(443))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.DatagramListener(443))
 		}, reaper.ReasonNoStreamListener, "UDP"},
 		{"the youngest is stopped", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).State = 'T'

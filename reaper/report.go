@@ -66,7 +66,8 @@ type Instance struct {
 
 	Processes []Process `json:"processes"`
 
-	key string // what stays the same from look to look, see group.go
+	key   string                     // what stays the same from look to look, see group.go
+	sides map[inspect.ProcID]*teller // of the processes whose connections were counted
 }
 
 // Process is one process of an instance with its role, and what became of it.
@@ -119,7 +120,7 @@ type Process struct {
 	// with the most connections first; null when it was not asked for.
 	Clients []Client `json:"clients"`
 	// IdleSeconds is the time since any byte moved on its least idle client
-	// connection; null without one.
+	// connection, of those of which that is known; null without one.
 	IdleSeconds  *float64 `json:"idle_seconds"`
 	PrivateBytes *uint64  `json:"private_bytes"`
 
@@ -144,24 +145,30 @@ func (p *Process) InCharge() bool {
 	return p.Role == RoleActive || p.Role == RoleMaster && len(p.Evidence) == 0
 }
 
-// Connections counts established connections by side; null when not known.
+// Connections counts connections by side; null when not known. A connection counts
+// as long as one side may still send. Each counts once.
 type Connections struct {
-	Client *int `json:"client"` // local port is one the active listens on
+	Client *int `json:"client"` // on an address that the active listens on
 	Server *int `json:"server"` // towards backends
-	Other  *int `json:"other"`  // neither: unix sockets between HAProxy's processes
-	// Former are those of server and other that lie on a port or path which nobody
-	// connects from: clients, it may be, of a listener that the active no longer
-	// has. One on a port that the kernel also gives to outgoing connections is not
-	// told from those.
+	Other  *int `json:"other"`  // neither: HAProxy's own CLI, resolvers, unix sockets without a name
+	// Former are clients of a listener that the active no longer has: connections
+	// that the process accepted, on an address where the active does not listen.
 	Former *int `json:"former"`
+	// Unknown are clients that something says are there and that could not be
+	// counted: those that the master CLI has more (reverse HTTP), or, where there
+	// is none, connections that may be clients' as well as towards backends. 0
+	// where all were counted.
+	Unknown *int `json:"unknown"`
 }
 
-// PortUse sums up the client connections of one local port.
+// PortUse sums up the client connections of one local port. The times are since
+// the last byte moved; null where that of some of them is not known, as of QUIC and
+// MPTCP.
 type PortUse struct {
-	Port           uint16  `json:"port"`
-	Clients        int     `json:"clients"`
-	MinIdleSeconds float64 `json:"min_idle_seconds"`
-	MaxIdleSeconds float64 `json:"max_idle_seconds"`
+	Port           uint16   `json:"port"`
+	Clients        int      `json:"clients"`
+	MinIdleSeconds *float64 `json:"min_idle_seconds"`
+	MaxIdleSeconds *float64 `json:"max_idle_seconds"`
 }
 
 // Client sums up the client connections of one peer on one local port or path.
@@ -175,7 +182,7 @@ type Client struct {
 	// knows a stream of; null where it knows none, or is not there.
 	OldestSeconds *float64 `json:"oldest_seconds"`
 	// MinIdleSeconds and MaxIdleSeconds are the times since the last byte on the
-	// busiest and on the idlest; null for unix sockets and QUIC.
+	// busiest and on the idlest; null for unix sockets, QUIC and MPTCP.
 	MinIdleSeconds *float64 `json:"min_idle_seconds"`
 	MaxIdleSeconds *float64 `json:"max_idle_seconds"`
 	// Bytes moved on them, both ways, since they were made; null as above.

@@ -63,7 +63,7 @@ func (r *Report) validate() error {
 		for j := range r.Instances[i].Processes {
 			p := &r.Instances[i].Processes[j]
 			c := p.Connections
-			negative := slices.ContainsFunc([]*int{c.Client, c.Server, c.Other, c.Former}, func(n *int) bool { return n != nil && *n < 0 }) ||
+			negative := slices.ContainsFunc([]*int{c.Client, c.Server, c.Other, c.Former, c.Unknown}, func(n *int) bool { return n != nil && *n < 0 }) ||
 				slices.ContainsFunc(p.Ports, func(u PortUse) bool { return u.Clients < 0 })
 			switch {
 			case !slices.Contains(Roles, p.Role):

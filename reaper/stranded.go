@@ -1,12 +1,10 @@
 package reaper
 
 // strandedReason says why a process is stranded, "" for any other role. listeners
-// are its stream and datagram listeners, nil when its sockets could not be read;
-// otherUser is set where its user is not the active's in daemon mode: then nothing
-// that another account could not forge says whether it was told to stop.
-//
+// are its stream and datagram listeners, nil when its sockets could not be read.
 // What it holds comes first: a process that listens serves, whatever it was told.
-func strandedReason(role Role, listeners []string, otherUser bool) StrandedReason {
+// otherwise is the reason of a process that holds no listener.
+func strandedReason(role Role, listeners []string, otherwise StrandedReason) StrandedReason {
 	switch {
 	case role != RoleStranded:
 		return ""
@@ -14,8 +12,17 @@ func strandedReason(role Role, listeners []string, otherUser bool) StrandedReaso
 		return StrandedUnreadable
 	case len(listeners) > 0:
 		return StrandedListening
-	case otherUser:
+	}
+	return otherwise
+}
+
+// untold is why a member without a listener is stranded.
+func (c *classifier) untold(m member) StrandedReason {
+	switch {
+	case m.kind == kindLeft:
 		return StrandedOtherUser
+	case c.group.model == "":
+		return StrandedNoInstance
 	}
 	return StrandedNotTold
 }

@@ -8,18 +8,19 @@ func TestWhyAProcessIsStranded(t *testing.T) {
 		name      string
 		role      Role
 		listeners []string
-		otherUser bool
+		otherwise StrandedReason
 		want      StrandedReason
 	}{
-		{"it listens", RoleStranded, serving, false, StrandedListening},
-		{"it listens, whoever superseded it", RoleStranded, serving, true, StrandedListening},
-		{"its sockets could not be read", RoleStranded, nil, false, StrandedUnreadable},
-		{"its user is another than the active's", RoleStranded, none, true, StrandedOtherUser},
-		{"nothing says that it was told to stop", RoleStranded, none, false, StrandedNotTold},
-		{"a residual one is not", RoleResidual, none, true, ""},
-		{"nor is the active", RoleActive, serving, false, ""},
+		{"it listens", RoleStranded, serving, StrandedNotTold, StrandedListening},
+		{"it listens, whoever superseded it", RoleStranded, serving, StrandedOtherUser, StrandedListening},
+		{"its sockets could not be read", RoleStranded, nil, StrandedNotTold, StrandedUnreadable},
+		{"its user is another than the active's", RoleStranded, none, StrandedOtherUser, StrandedOtherUser},
+		{"nothing says that it was told to stop", RoleStranded, none, StrandedNotTold, StrandedNotTold},
+		{"nothing ties it to a service", RoleStranded, none, StrandedNoInstance, StrandedNoInstance},
+		{"a residual one is not", RoleResidual, none, StrandedOtherUser, ""},
+		{"nor is the active", RoleActive, serving, StrandedNotTold, ""},
 	} {
-		if got := strandedReason(tt.role, tt.listeners, tt.otherUser); got != tt.want {
+		if got := strandedReason(tt.role, tt.listeners, tt.otherwise); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}

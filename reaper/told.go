@@ -151,19 +151,21 @@ func (c *classifier) listed(p *inspect.Process) bool {
 }
 
 // connectedTo tells whether a process has a connection on an address that one of
-// some others listens on.
+// some others listens on, and which it may have accepted there.
 func connectedTo(p *inspect.Process, others []*inspect.Process) bool {
 	if p.Sockets == nil {
 		return false
 	}
+	at := newPlaces()
 	for _, o := range others {
-		if o.Sockets == nil {
-			continue
+		if o.Sockets != nil {
+			at.add(o.Sockets.Listening...)
+			at.add(o.Sockets.Bound...)
 		}
-		for _, l := range o.Sockets.Listening {
-			if p.Sockets.Ports[l.Port].Connections > 0 || l.Network == "unix" && p.Sockets.Unix[l.Address] > 0 {
-				return true
-			}
+	}
+	for end := range p.Sockets.Ends {
+		if !end.Gone && !end.Origin.Made() && at.holds(end) {
+			return true
 		}
 	}
 	return false

@@ -49,6 +49,8 @@ func strandedAdvice(model reaper.Model, why reaper.StrandedReason, pids ...int) 
 		return "it serves an old configuration, so do not end it by hand; " + reload
 	case reaper.StrandedUnreadable:
 		return "it may serve, so do not end it by hand; check says which privilege is missing"
+	case reaper.StrandedNoInstance:
+		return "it finishes, or is paused (SIGTTOU)"
 	case reaper.StrandedOtherUser:
 		return fmt.Sprintf("it leaves when its last client does; to end it at once, and cut its clients off: kill %s", list)
 	}

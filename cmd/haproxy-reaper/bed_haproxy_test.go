@@ -38,6 +38,7 @@ type setup struct {
 	sections   string            // further sections
 	text       string            // the whole configuration instead, in which BACKEND stands for the backend
 	files      map[string]string // further files that the configuration needs
+	path       string            // of the configuration, as HAProxy's arguments have it; its own path when empty
 	flags      []string          // further arguments of HAProxy
 	env        []string          // further environment of HAProxy
 	foreground bool              // -db in place of -D
@@ -70,6 +71,7 @@ func (b *bed) startService(name string, with setup) *service {
 		with.text = s.usual(name)
 	}
 	b.write(s.config, strings.ReplaceAll(with.text, "BACKEND", with.backend))
+	s.config = cmp.Or(with.path, s.config)
 	for name, content := range with.files {
 		b.write(name, content)
 	}

@@ -143,7 +143,7 @@ type supervisor struct {
 	lines io.Writer
 }
 
-// supervise starts a supervisor.
+// supervisor starts a supervisor.
 func (b *bed) supervisor() supervisor {
 	b.t.Helper()
 	r, w, err := os.Pipe()
@@ -200,12 +200,6 @@ func (b *bed) unitGroup(unit string) (wrap []string) {
 		})
 	})
 	return []string{"sh", "-c", `echo 0 >` + dir + `/cgroup.procs && exec "$@"`, "sh"}
-}
-
-// remembers runs a live pass that ends nothing, so that the next one has a memory.
-func (b *bed) remembers(stateDir string) *answer {
-	b.t.Helper()
-	return b.agent("reap", "--deadline", "1h", "--state-dir", stateDir)
 }
 
 // evidence is what the report says stands for a process having been told to

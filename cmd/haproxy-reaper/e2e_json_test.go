@@ -50,11 +50,12 @@ instances.processes.connections.client number null
 instances.processes.connections.server number null
 instances.processes.connections.other number null
 instances.processes.connections.former number null
+instances.processes.connections.unknown number null
 instances.processes.ports array
 instances.processes.ports.port number
 instances.processes.ports.clients number
-instances.processes.ports.min_idle_seconds number
-instances.processes.ports.max_idle_seconds number
+instances.processes.ports.min_idle_seconds number null
+instances.processes.ports.max_idle_seconds number null
 instances.processes.idle_seconds number null
 instances.processes.private_bytes number null
 instances.processes.verdict string

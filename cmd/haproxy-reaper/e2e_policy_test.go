@@ -14,20 +14,26 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// withTwoPorts is a service with a frontend on port 8000 and one on 8001. The
-// backend of the second never ends a connection by itself: a client that has
-// said its last word leaves a half-closed one behind.
+// withTwoPorts is a service with a frontend on port 8000 and one on 8001, whose
+// server never ends a connection by itself. A third, on 8003, has a server that
+// does not read either: a client that has gone leaves a worker without one.
 func (b *bed) withTwoPorts(model reaper.Model) *service {
 	stubborn := b.serve(func(c net.Conn) {
 		io.Copy(c, c)
 		<-b.t.Context().Done()
 	})
+	deaf := b.serve(func(net.Conn) { <-b.t.Context().Done() })
 	return b.startService("web", setup{model: model, sections: `
 frontend other
     bind 127.0.0.1:8001
     default_backend stubborn
 backend stubborn
     server s1 ` + stubborn + `
+frontend unread
+    bind 127.0.0.1:8003
+    default_backend deaf
+backend deaf
+    server s1 ` + deaf + `
 `})
 }
 
@@ -83,19 +89,14 @@ func TestEveryRuleEndsWhomItIsAbout(t *testing.T) {
 		b.agent("reap", "--deadline", "1h", "--idle-after", "1s").exits(0).finds(ssh, terminatedFor(reaper.ReasonIdle))
 		b.stay(without(all, https, ssh)...)
 
-		// The client of the next one is gone but for its half of the connection.
-		empty := s.residualBy("127.0.0.1:8001", 1)
+		// The client of the next one goes.
+		c := b.fill("127.0.0.1:8003")
+		empty := s.makeOld(c)
 		all = b.processes()
 		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(empty, isWaited)
-		if err := s.clients[empty.ProcID][0].(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		b.until(func() error {
-			if c := b.agent("status").process(empty).Connections.Client; c == nil || *c > 0 {
-				return errors.New("it still has a client")
-			}
-			return nil
-		})
+		c.SetLinger(0)
+		c.Close()
+		b.until(func() error { return b.closed(empty, 1) })
 		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(empty, terminatedFor(reaper.ReasonEmpty))
 		b.stay(without(all, empty)...)
 

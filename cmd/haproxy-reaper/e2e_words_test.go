@@ -53,8 +53,9 @@ func TestAServiceThatDrainsIsSaidToDrain(t *testing.T) {
 	})
 }
 
-// Nothing tells of a daemon, or where no master CLI is asked, whether it finishes or
-// is paused: it is not said to come back.
+// Where no master CLI is asked nothing tells whether a worker without a listener
+// finishes or is paused. It is not said to come back. A daemon without a listener is
+// no service at all.
 func TestAWorkerWithoutAListenerIsNotSaidToComeBack(t *testing.T) {
 	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
@@ -62,11 +63,14 @@ func TestAWorkerWithoutAListenerIsNotSaidToComeBack(t *testing.T) {
 		active := s.active()
 		b.signal(active, "USR1")
 		b.until(func() error { return s.listens(active, false) })
-		a := b.agent("status", "--master-socket", "none").exits(0).refuses(active, reaper.ReasonNotListening)
-		a.finds(active, judgement{reaper.RolePaused, reaper.VerdictKeep, reaper.ReasonPaused, ""})
+		a := b.agent("status", "--master-socket", "none").exits(0)
 		if model == reaper.ModelDaemon {
-			b.advises("runs without a listener: paused, or told to finish")
+			a.finds(active, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""})
+			b.advises("it holds no listener, and nothing ties it to a service: never signalled")
+			return
 		}
+		a.refuses(active, reaper.ReasonNotListening)
+		a.finds(active, judgement{reaper.RolePaused, reaper.VerdictKeep, reaper.ReasonPaused, ""})
 	})
 }
 

@@ -45,7 +45,7 @@ func portWords(f *reaper.Forecast) string {
 		}
 	}
 	if others > 0 {
-		list = append(list, fmt.Sprintf("unix sockets: %d", others))
+		list = append(list, fmt.Sprintf("elsewhere: %d", others))
 	}
 	if len(list) == 0 {
 		return ""

@@ -25,7 +25,7 @@ var headings = [...]string{"ROLE", "PID", "USER", "AGE", "SUPERSEDED", "CLIENTS"
 func cells(p *reaper.Process) [len(headings)]string {
 	return [...]string{
 		string(p.Role), fmt.Sprint(p.PID), userName(p), duration(seconds(p.AgeSeconds)), superseded(p),
-		connectionCount(p, p.Connections.Client), connectionCount(p, p.Connections.Server), idle(p), memory(p), verdict(p),
+		clientCount(p), connectionCount(p, p.Connections.Server), idle(p), memory(p), verdict(p),
 	}
 }
 
@@ -104,11 +104,17 @@ func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 	if listeners := listenerWords(p); listeners != "" {
 		texts = append(texts, listeners)
 	}
+	if evidence := evidenceText(p); evidence != "" {
+		texts = append(texts, evidence)
+	}
 	text := scheduleWords(i, p, now)
 	if idle := idleWords(p, now); idle != "" {
 		text += "; " + idle
 	}
 	texts = append(texts, text)
+	if text := otherClientWords(p); text != "" {
+		texts = append(texts, text)
+	}
 	if text := advice(i, p); text != "" {
 		texts = append(texts, text)
 	}
@@ -188,6 +194,25 @@ func superseded(p *reaper.Process) string {
 		return unknown
 	}
 	return none
+}
+
+// isOldWorker tells those whose connections are looked at one by one.
+func isOldWorker(p *reaper.Process) bool {
+	return p.Role == reaper.RoleResidual || p.Role == reaper.RoleStranded
+}
+
+// clientCount has those beside the counted ones that something tells of, as 3+2.
+func clientCount(p *reaper.Process) string {
+	counted := connectionCount(p, p.Connections.Client)
+	switch {
+	case p.Connections.Client == nil || !isOldWorker(p):
+		return counted
+	case p.Connections.Unknown == nil:
+		return counted + "+" + unknown
+	case *p.Connections.Unknown > 0:
+		return counted + "+" + count(*p.Connections.Unknown)
+	}
+	return counted
 }
 
 func connectionCount(p *reaper.Process, n *int) string {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -58,6 +60,7 @@ var strandedWords = map[reaper.StrandedReason]string{
 	reaper.StrandedListening:  "superseded, and still listening",
 	reaper.StrandedNotTold:    "superseded, and not known to have been told to stop",
 	reaper.StrandedUnreadable: "superseded, with sockets that could not be read",
+	reaper.StrandedNoInstance: "it holds no listener, and nothing ties it to a service",
 	reaper.StrandedOtherUser:  "superseded by a process of another user, and not known to have been told to stop",
 }
 
@@ -72,6 +75,30 @@ func roleWords(p *reaper.Process) string {
 		return "takes no new clients, and leaves when its last client does"
 	}
 	return words(p.Reason)
+}
+
+// evidenceWords are the evidence that a process was told to stop, as a reader may
+// look it up in the README.
+var evidenceWords = map[string]string{
+	"stopping":    "Stopping: 1 by the master CLI",
+	"remembered":  "remembered from an earlier pass",
+	"connections": "by its connections on an address of the active",
+}
+
+// evidenceText says what stands for a process having been told to stop, "" where
+// nothing does.
+func evidenceText(p *reaper.Process) string {
+	if len(p.Evidence) == 0 {
+		return ""
+	}
+	var list []string
+	for _, e := range p.Evidence {
+		list = append(list, cmp.Or(evidenceWords[e], escape(e)))
+	}
+	if p.Role == reaper.RoleMaster {
+		return "replaced: " + strings.Join(list, ", ")
+	}
+	return "evidence: " + strings.Join(list, ", ")
 }
 
 // words says a reason, or the reason itself where it is of a later version.
@@ -107,10 +134,44 @@ func dueWords(p *reaper.Process, now time.Time) string {
 
 // connectionWords is the number of clients that a termination cuts off.
 func connectionWords(p *reaper.Process) string {
-	if p.Connections.Client == nil {
+	c := p.Connections
+	if c.Client == nil {
 		return "client connections unknown"
 	}
-	return plural(*p.Connections.Client, "client connection", "client connections")
+	line := plural(*c.Client, "client connection", "client connections")
+	if c.Former != nil && *c.Former > 0 {
+		line += fmt.Sprintf(", %d of a former listener", *c.Former)
+	}
+	switch {
+	case c.Unknown == nil:
+		line += ", perhaps more"
+	case *c.Unknown > 0:
+		line += fmt.Sprintf(", %d unknown", *c.Unknown)
+	}
+	return line
+}
+
+// otherClientWords says of which clients the count of clients does not tell; "" where
+// there are none.
+func otherClientWords(p *reaper.Process) string {
+	c := p.Connections
+	if c.Client == nil || !isOldWorker(p) {
+		return ""
+	}
+	var list []string
+	if c.Former != nil && *c.Former > 0 {
+		list = append(list, plural(*c.Former, "client", "clients")+" of a listener that the active no longer has")
+	}
+	switch {
+	case c.Unknown == nil:
+		list = append(list, "connections that may be clients' or lead to servers")
+	case *c.Unknown > 0:
+		list = append(list, plural(*c.Unknown, "client", "clients")+" that no socket tells apart")
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return "besides: " + strings.Join(list, ", ")
 }
 
 // duration has the two largest units, as in 3d2h, 2h10m, 12m, 9s.

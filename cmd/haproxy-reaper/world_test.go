@@ -193,7 +193,7 @@ func oldWorker(pid int, since time.Duration, clients int) reaper.Process {
 		ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}, Role: reaper.RoleResidual, User: "haproxy", UID: 106, State: "S",
 		Args: []string{"haproxy", "-Ws"}, Started: ptr(noon.Add(-since - time.Hour)), Superseded: ptr(noon.Add(-since)), Due: ptr(noon.Add(30*time.Minute - since)),
 		AgeSeconds: (since + time.Hour).Seconds(), ResidualSeconds: ptr(since.Seconds()),
-		Listeners: []string{}, Connections: reaper.Connections{Client: ptr(clients), Server: ptr(clients), Other: ptr(0)},
+		Listeners: []string{}, Connections: reaper.Connections{Client: ptr(clients), Server: ptr(clients), Other: ptr(0), Former: ptr(0), Unknown: ptr(0)},
 		Ports: []reaper.PortUse{}, IdleSeconds: ptr(12.4), PrivateBytes: ptr(uint64(8912896)), Signals: []string{},
 		Verdict: reaper.VerdictWait, Reason: reaper.ReasonWithinDeadline,
 	}

@@ -25,7 +25,10 @@ const UIDHAProxy = 102
 // Listen is a TCP socket in LISTEN; its inode is its port, so that two
 // processes that name the same port share one socket.
 func Listen(port int) Socket {
-	return Socket{Family: unix.AF_INET, Type: unix.SOCK_STREAM, Listening: true, Local: fmt.Sprintf("0.0.0.0:%d", port), Inode: uint64(port)}
+	return Socket{
+		Family: unix.AF_INET, Type: unix.SOCK_STREAM, Listening: true, Local: fmt.Sprintf("0.0.0.0:%d", port), Inode: uint64(port),
+		ReuseAddr: true, ReusePort: true,
+	}
 }
 
 // Client is an established connection of a client to a port, idle for so long.
@@ -33,7 +36,36 @@ func Client(port, n int, idle time.Duration) Socket {
 	return Socket{
 		Family: unix.AF_INET, Type: unix.SOCK_STREAM, State: unix.BPF_TCP_ESTABLISHED, Segments: 5, IdleMillisecond: uint32(idle.Milliseconds()),
 		Local: fmt.Sprintf("10.0.0.1:%d", port), Peer: fmt.Sprintf("10.0.0.2:%d", 30000+n), Inode: uint64(port)<<16 + uint64(n),
+		ReuseAddr: true, ReusePort: true,
 	}
+}
+
+// HalfClosed is a connection of a client that has finished sending and receives.
+func HalfClosed(port, n int, idle time.Duration) Socket {
+	s := Client(port, n, idle)
+	s.State = unix.BPF_TCP_CLOSE_WAIT
+	return s
+}
+
+// Server is an established connection towards a backend, from a port of ours.
+func Server(port int) Socket {
+	s := Client(port, 1, 0)
+	s.Peer, s.ReuseAddr, s.ReusePort, s.Made = "10.0.0.9:80", false, false, true
+	return s
+}
+
+// QUIC is the socket of a QUIC client of a port.
+func QUIC(port, n int) Socket {
+	s := Client(port, n, 0)
+	s.Type, s.Inode = unix.SOCK_DGRAM, s.Inode+1<<40
+	return s
+}
+
+// Resolver is the socket of questions to a name server.
+func Resolver(port int) Socket {
+	s := UDP(port)
+	s.Local, s.Peer = fmt.Sprintf("10.0.0.1:%d", port), "10.0.0.53:53"
+	return s
 }
 
 // Paused is a listener as SIGTTOU leaves it: closed, with its port.
@@ -51,7 +83,14 @@ func Reset(port int) Socket {
 	return s
 }
 
-// UDP is an unconnected datagram socket.
+// DatagramListener is a datagram socket that receives, as of dgram-bind and QUIC.
+func DatagramListener(port int) Socket {
+	s := UDP(port)
+	s.ReuseAddr, s.ReusePort = true, true
+	return s
+}
+
+// UDP is an unconnected datagram socket, as a log has one.
 func UDP(port int) Socket {
 	return Socket{Family: unix.AF_INET, Type: unix.SOCK_DGRAM, Local: fmt.Sprintf("0.0.0.0:%d", port), Inode: 1<<31 + uint64(port)}
 }
@@ -107,7 +146,8 @@ func list(finish []int) []string {
 }
 
 // Answer lets the service's master CLI answer, with what it says of each
-// worker's stopping.
+// worker's stopping: one that stops has the clients that its sockets tell of, the
+// other 7.
 func (s *Service) Answer(stopping map[int]bool) {
 	var rows strings.Builder
 	fmt.Fprintf(&rows, "#<PID>          <type>          <reloads>       <uptime>        <version>      \n%-15d master          0               0d01h00m00s     2.6.12\n# workers\n", s.Master.NSPID)
@@ -118,8 +158,27 @@ func (s *Service) Answer(stopping map[int]bool) {
 		if stops {
 			bit = 1
 		}
-		cli[fmt.Sprintf("@!%d show info", pid)] = fmt.Sprintf("Name: HAProxy\nPid: %d\nStopping: %d\nCurrConns: 7\nConnRate: 3\n\n", pid, bit)
+		clients, listeners := 7, 3
+		if stops {
+			clients, listeners = s.World.clients(pid), 1
+		}
+		cli[fmt.Sprintf("@!%d show info", pid)] = fmt.Sprintf("Name: HAProxy\nPid: %d\nStopping: %d\nCurrConns: %d\nConnRate: 3\nListeners: %d\n\n", pid, bit, clients, listeners)
 	}
 	cli["show proc"] = rows.String() + "\n"
 	s.World.Change(func() { s.Master.CLI = cli })
+}
+
+// clients are the connections that a process accepted.
+func (w *World) clients(nspid int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, p := range w.procs {
+		for _, s := range p.Sockets {
+			if p.NSPID == nspid && s.ReusePort && (s.converses() || s.State == unix.BPF_TCP_CLOSE && s.Segments > 0) {
+				n++
+			}
+		}
+	}
+	return n
 }

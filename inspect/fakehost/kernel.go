@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -345,15 +346,55 @@ func (w *World) socket(call string, fd int) (*Socket, error) {
 // SockoptInt implements inspect.Kernel.
 func (w *World) SockoptInt(fd, _, option int) (int, error) {
 	s, err := w.socket("SockoptInt", fd)
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
-	case option == unix.SO_TYPE:
+	}
+	set := false
+	switch option {
+	case unix.SO_TYPE:
 		return s.Type, nil
-	case option == unix.SO_ACCEPTCONN && s.Listening:
+	case unix.SO_PROTOCOL:
+		if s.MPTCP {
+			return unix.IPPROTO_MPTCP, nil
+		}
+		return s.protocol(), nil
+	case unix.SO_ACCEPTCONN:
+		set = s.Listening
+	case unix.SO_REUSEADDR:
+		set = s.ReuseAddr
+	case unix.SO_REUSEPORT:
+		set = s.ReusePort
+	}
+	if set {
 		return 1, nil
 	}
 	return 0, nil
+}
+
+// SockoptBytes implements inspect.Kernel: MPTCP_INFO alone, of which it tells
+// whether the socket was a connection.
+func (w *World) SockoptBytes(fd, _, _ int, value []byte) (int, error) {
+	s, err := w.socket("SockoptBytes", fd)
+	switch {
+	case err != nil:
+		return 0, err
+	case !s.MPTCP:
+		return 0, unix.EOPNOTSUPP
+	}
+	clear(value)
+	if s.Segments > 0 {
+		binary.NativeEndian.PutUint32(value[8:], 1<<1)
+	}
+	return len(value), nil
+}
+
+// StatusFlags implements inspect.Kernel.
+func (w *World) StatusFlags(fd int) (int, error) {
+	s, err := w.socket("StatusFlags", fd)
+	if err != nil || s.Blocking {
+		return unix.O_RDWR, err
+	}
+	return unix.O_RDWR | unix.O_NONBLOCK, nil
 }
 
 // TCPInfo implements inspect.Kernel.
@@ -371,10 +412,17 @@ func (w *World) TCPInfo(fd int, info *unix.TCPInfo) error {
 }
 
 func (s *Socket) tcpInfo() unix.TCPInfo {
-	return unix.TCPInfo{
+	info := unix.TCPInfo{
 		State: s.State, Segs_in: s.Segments, Segs_out: s.Segments,
 		Last_data_sent: s.IdleMillisecond, Last_data_recv: s.IdleMillisecond, Bytes_received: uint64(s.Segments) * 100,
 	}
+	if s.Made {
+		info.Bytes_acked = 1
+	}
+	if s.Busy {
+		info.Bytes_sent, info.Unacked = 1000, 1
+	}
+	return info
 }
 
 // SockName implements inspect.Kernel.

@@ -75,7 +75,7 @@ func (w *World) ownSockets() []Socket {
 	return list
 }
 
-func (s Socket) protocol() int {
+func (s *Socket) protocol() int {
 	if s.Type == unix.SOCK_DGRAM {
 		return unix.IPPROTO_UDP
 	}
@@ -83,7 +83,7 @@ func (s Socket) protocol() int {
 }
 
 // state is as sock_diag numbers them, for every family.
-func (s Socket) state() uint8 {
+func (s *Socket) state() uint8 {
 	switch {
 	case s.Listening:
 		return unix.BPF_TCP_LISTEN
@@ -96,7 +96,7 @@ func (s Socket) state() uint8 {
 }
 
 // diag is a struct inet_diag_msg or unix_diag_msg.
-func (s Socket) diag() []byte {
+func (s *Socket) diag() []byte {
 	if s.Family == unix.AF_UNIX {
 		b := make([]byte, 16)
 		b[0], b[1], b[2] = unix.AF_UNIX, uint8(s.Type), s.state()
@@ -117,6 +117,12 @@ func (s Socket) diag() []byte {
 		copy(b[24:40], peer.Addr().AsSlice())
 	}
 	binary.NativeEndian.PutUint32(b[68:], uint32(s.Inode))
+	if s.protocol() == unix.IPPROTO_UDP && !s.ReuseAddr && s.Peer == "" { // as HAProxy does with a log's
+		const inetDiagShutdown, reading = 8, 1
+		b = binary.NativeEndian.AppendUint16(b, 5)
+		b = binary.NativeEndian.AppendUint16(b, inetDiagShutdown)
+		b = append(b, reading, 0, 0, 0)
+	}
 	if s.protocol() == unix.IPPROTO_TCP {
 		const inetDiagInfo = 2
 		info, _ := binary.Append(nil, binary.NativeEndian, s.tcpInfo())

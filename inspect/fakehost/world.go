@@ -79,7 +79,7 @@ type Proc struct {
 	CLI map[string]string
 	// Ignores are the signals that do not end it.
 	Ignores []syscall.Signal
-	// Leaves tells that it exits when its last established connection has ended.
+	// Leaves tells that it exits when its last connection has ended.
 	Leaves bool
 
 	// Exiting has begun its exit: it has no executable any more, and is not gone
@@ -99,6 +99,17 @@ type Socket struct {
 	Segments        uint32 // received, and sent
 	IdleMillisecond uint32
 	Inode           uint64
+	// ReuseAddr and ReusePort are the options of these names (socket(7)): HAProxy
+	// gives both to its listeners, and the kernel to what they accept.
+	ReuseAddr, ReusePort bool
+	// Made is of a connection that the process made, by what TCP counts; of one that
+	// is Busy that does not tell.
+	Made, Busy bool
+	// MPTCP is of a socket whose State and Segments are its first path's; whether
+	// it listens and has a peer is its own.
+	MPTCP bool
+	// Blocking lacks O_NONBLOCK, as a descriptor that no HAProxy listens through.
+	Blocking bool
 	// Stubborn stays established when only its reading side is shut down, as
 	// where a server does not close.
 	Stubborn bool
@@ -230,10 +241,22 @@ func (w *World) open(d *descriptor) int {
 	return w.nextFD
 }
 
+// converses tells a connection that may still carry something.
+func (s *Socket) converses() bool {
+	if s.MPTCP && !s.Listening {
+		return s.Peer != ""
+	}
+	switch s.state() {
+	case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2, unix.BPF_TCP_CLOSE_WAIT:
+		return true
+	}
+	return false
+}
+
 // hangUp is what a shutdown does: HAProxy closes the connection, and leaves with
 // the last one where it does so.
 func (w *World) hangUp(d *descriptor, how int) error {
-	if d.socket.state() != unix.BPF_TCP_ESTABLISHED {
+	if !d.socket.converses() {
 		return unix.ENOTCONN
 	}
 	p := d.owner
@@ -242,8 +265,8 @@ func (w *World) hangUp(d *descriptor, how int) error {
 		return nil
 	}
 	p.Sockets = slices.Clone(p.Sockets)
-	p.Sockets[d.place].State = unix.BPF_TCP_FIN_WAIT2
-	if p.Leaves && !slices.ContainsFunc(p.Sockets, func(s Socket) bool { return s.state() == unix.BPF_TCP_ESTABLISHED }) {
+	p.Sockets[d.place].State, p.Sockets[d.place].Peer = unix.BPF_TCP_CLOSE, ""
+	if p.Leaves && !slices.ContainsFunc(p.Sockets, func(s Socket) bool { return s.converses() }) {
 		w.exit(p.PID)
 	}
 	return nil

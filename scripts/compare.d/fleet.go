@@ -111,7 +111,7 @@ func decide(m manner, share float64) reaper.Report {
 		Version: 1, Time: time.Unix(0, 0), HostShare: &share,
 		Instances: []reaper.Instance{{Name: "haproxy.service", Processes: []reaper.Process{{
 			Role: reaper.RoleResidual, ResidualSeconds: &since,
-			Connections: reaper.Connections{Client: &clients, Server: &clients, Other: &none, Former: &none},
+			Connections: reaper.Connections{Client: &clients, Server: &clients, Other: &none, Former: &none, Unknown: &none},
 			Ports:       []reaper.PortUse{{Port: 443, Clients: clients}},
 		}}}},
 	}, policy(m))

@@ -1,0 +1,70 @@
+/* A library for LD_PRELOAD that makes rare moments of HAProxy's last. Each is
+ * asked for by a variable of the environment. It uses only what glibc has had for
+ * long, because it is built here and runs in the roots of older releases. */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <time.h>
+#include <unistd.h>
+
+extern pid_t __fork(void);
+extern char **environ;
+
+static int wait_for(const char *variable)
+{
+	const char *text = getenv(variable);
+	struct timespec t;
+
+	if (!text)
+		return 0;
+	t.tv_sec = atoi(text) / 1000;
+	t.tv_nsec = atoi(text) % 1000 * 1000000L;
+	nanosleep(&t, NULL);
+	return 1;
+}
+
+/* FORK_MS: each fork takes that long. */
+pid_t fork(void)
+{
+	wait_for("FORK_MS");
+	return __fork();
+}
+
+/* BIND_MS: so long is a pause between two attempts to bind, which HAProxy makes
+ * by a select that waits for nothing. */
+int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tv)
+{
+	struct timespec t;
+
+	if (n == 0 && wait_for("BIND_MS"))
+		return 0;
+	if (!tv)
+		return pselect(n, r, w, e, NULL, NULL);
+	t.tv_sec = tv->tv_sec;
+	t.tv_nsec = tv->tv_usec * 1000L;
+	return pselect(n, r, w, e, &t, NULL);
+}
+
+/* LOSE_LIST: a master that executes itself again does so without the list of
+ * those that are to finish. */
+int execvp(const char *file, char *const argv[])
+{
+	char **kept = (char **)argv;
+	int i, n = 0, list = 0;
+
+	if (getenv("LOSE_LIST")) {
+		for (i = 0; argv[i]; i++)
+			;
+		kept = calloc(i + 1, sizeof(*kept));
+		for (i = 0; argv[i]; i++) {
+			if (strcmp(argv[i], "-sf") == 0 || strcmp(argv[i], "-st") == 0)
+				list = 1;
+			else if (!list || argv[i][0] < '0' || argv[i][0] > '9') {
+				list = 0;
+				kept[n++] = argv[i];
+			}
+		}
+	}
+	return execvpe(file, kept, environ);
+}
