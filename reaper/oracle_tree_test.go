@@ -229,17 +229,20 @@ func notLookedAt(p *inspect.Process) bool {
 }
 
 // isConnected: one of its connections is on an address that the other listens on.
+// One that has ended, or that it made itself, says nothing.
 func isConnected(p, active *inspect.Process) bool {
 	if p.Sockets == nil || active.Sockets == nil {
 		return false
 	}
-	return slices.ContainsFunc(active.Sockets.Listening, func(l inspect.Listener) bool { return connectedOn(p, l) })
-}
-
-// connectedOn tells whether a process holds a connection on a listener's address.
-func connectedOn(p *inspect.Process, l inspect.Listener) bool {
-	if l.Network == "unix" {
-		return p.Sockets.Unix[l.Address] > 0
+	for end := range p.Sockets.Ends {
+		if end.Gone || end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource {
+			continue
+		}
+		for _, l := range slices.Concat(active.Sockets.Listening, active.Sockets.Bound) {
+			if takes(l, end) {
+				return true
+			}
+		}
 	}
-	return l.Network == "tcp" && p.Sockets.Ports[l.Port].Connections > 0
+	return false
 }
