@@ -2,12 +2,16 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Benchmarks, to be run by hand: go test -run=NONE -bench=. ./inspect
@@ -15,7 +19,14 @@ import (
 // myself is this process with so many TCP connections, twice as many sockets.
 func myself(b *testing.B, connections int) (*Host, *Process) {
 	b.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	// As HAProxy's: of TCP alone, with SO_REUSEPORT.
+	listens := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		callErr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		return errors.Join(callErr, err)
+	}}
+	listens.SetMultipathTCP(false)
+	l, err := listens.Listen(b.Context(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}

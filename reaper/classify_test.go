@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -85,9 +86,35 @@ func TestRoles(t *testing.T) {
 		{"haproxy -c in the unit is a stray", func(w *fakehost.World, s *fakehost.Service) {
 			w.Start(fakehost.Proc{PID: 104, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-c", "-f", s.Config}, Cgroup: s.Cgroup})
 		}, 104, reaper.RoleStray, reaper.ReasonStray},
-		{"a worker whose master is another is a stray of the one it looks like", func(w *fakehost.World, s *fakehost.Service) {
+		{"a worker that has lost its master, and still listens, is stranded beside another's", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(time.Minute), []int{103}, fakehost.Listen(443)).PPID = 1
-		}, 104, reaper.RoleStray, reaper.ReasonStray},
+		}, 104, stranded, ""},
+		{"one that does not listen, and holds clients of the active's address, is not known to be told", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(45*time.Minute), nil, fakehost.Client(443, 9, 0)).PPID = 1
+		}, 104, stranded, ""},
+		{"the workers of a master that another one replaced are residual", func(w *fakehost.World, s *fakehost.Service) {
+			replaced(w, s, 0)
+		}, 103, residual, ""},
+		{"a master that another one replaced is a master still", func(w *fakehost.World, s *fakehost.Service) {
+			replaced(w, s, 0)
+		}, 100, reaper.RoleMaster, ""},
+		{"a master of another user replaces none", func(w *fakehost.World, s *fakehost.Service) {
+			replaced(w, s, 5001)
+		}, 103, active, ""},
+		{"a worker whose executable was renamed is a worker", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil).Exe = "/usr/sbin/haproxy.old"
+		}, 101, residual, ""},
+		{"a program that a master has just executed is none, whatever it calls itself", func(w *fakehost.World, s *fakehost.Service) {
+			p := s.Worker(101, ticks(49*time.Minute), nil)
+			p.Exe, p.Forked = "/usr/sbin/haproxy.old", false
+		}, 101, reaper.RoleProgram, ""},
+		{"an old worker that runs as another user than the present ones was told all the same", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil).UID = 33
+		}, 101, residual, ""},
+		{"a worker that only the master CLI says is stopping is residual", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(104, ticks(40*time.Minute), nil, fakehost.Client(443, 9, 0))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false, 104: true})
+		}, 104, residual, ""},
 		{"nbproc: siblings of one start are all active", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(10*time.Minute)+100, []int{102, 101}, fakehost.Listen(81))
 		}, 103, active, ""},
@@ -126,13 +153,14 @@ func TestRoles(t *testing.T) {
 		{"a worker's lookalike without a master, in another network namespace, stands in nobody's way", func(w *fakehost.World, s *fakehost.Service) {
 			p := s.Worker(104, ticks(time.Minute), []int{103}, fakehost.Listen(443))
 			p.PPID, p.NetNS = 1, 77
-		}, 104, active, ""},
-		{"the list of a process of another user is no evidence", func(w *fakehost.World, s *fakehost.Service) {
-			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).UID = 5001
-		}, 101, stranded, ""},
-		{"root's list is evidence for every user's process", func(w *fakehost.World, s *fakehost.Service) {
-			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).UID = 0
+		}, 104, stranded, ""},
+		{"the list of a sibling of another user is evidence, under a master of root's", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).UID = 33
 		}, 101, residual, ""},
+		{"it is none under a master of a third user", func(w *fakehost.World, s *fakehost.Service) {
+			w.Change(func() { s.Master.UID = 7 })
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).UID = 33
+		}, 101, stranded, ""},
 		{"a list that names the pid in another PID namespace names nobody", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil).NSPID = 7
 		}, 101, stranded, ""},
@@ -161,6 +189,20 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// replaced starts another master of the service, whose arguments tell the first to
+// finish, with a worker that listens.
+func replaced(w *fakehost.World, s *fakehost.Service, uid uint32) {
+	second := fakehost.NewService(w, "haproxy", 200, ticks(5*time.Minute))
+	second.Master.UID = uid
+	second.Master.Args = append(second.Master.Args, "-sf", "100")
+	p := second.Worker(201, ticks(4*time.Minute), []int{100}, fakehost.Listen(443))
+	if uid != 0 {
+		p.UID = uid
+	} else {
+		s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
+	}
+}
+
 func TestDaemonMode(t *testing.T) {
 	const config = "/etc/haproxy/haproxy.cfg"
 	daemons := func() *fakehost.World {
@@ -175,14 +217,30 @@ func TestDaemonMode(t *testing.T) {
 		change func(w *fakehost.World)
 		want   map[int]reaper.Role
 	}{
-		{"one whose namer has left is residual by the proof of its descriptors", func(w *fakehost.World) {},
+		{"one whose namer has left is residual by its connections", func(w *fakehost.World) {},
 			map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive}},
-		{"another user's lookalike is an instance of its own", func(w *fakehost.World) {
-			fakehost.Daemon(w, config, 203, ticks(time.Minute), []int{200, 202}, fakehost.Listen(4443)).UID = 5001
+		{"another user's lookalike, with a configuration of its own, is an instance of its own", func(w *fakehost.World) {
+			fakehost.Daemon(w, "/home/x/haproxy.cfg", 203, ticks(time.Minute), []int{200, 202}, fakehost.Listen(4443)).UID = 5001
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleActive}},
-		{"one that holds a log's socket is residual", func(w *fakehost.World) {
-			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.UDP(41000))
+		{"one that holds a log's socket besides is residual", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.UDP(41000), fakehost.Client(443, 1, 0))
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive}},
+		{"one of equal arguments, with clients on another port, was superseded by nothing", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(8081, 1, 0))
+		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
+		{"one of equal arguments that listens on another port is an instance of its own", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Listen(8081))
+		}, map[int]reaper.Role{200: reaper.RoleActive, 202: reaper.RoleActive}},
+		{"one that listens on the same port is stranded", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Listen(443))
+		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
+		{"one of another user that the active names is stranded", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0)).UID = 33
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
+		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
+		{"one that is still binding is starting, though it catches SIGUSR1 and listens", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Masks = inspect.SignalMasks{Caught: 0x402205}
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
 		{"a reload with another configuration joins the lineage it names", func(w *fakehost.World) {
 			fakehost.Daemon(w, "/etc/haproxy/new.cfg", 203, ticks(time.Minute), []int{202}, fakehost.Listen(443))
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
@@ -210,7 +268,7 @@ func TestDaemonMode(t *testing.T) {
 			if diff := cmp.Diff(tt.want, roles(r)); diff != "" {
 				t.Errorf("roles (-want +got):\n%s", diff)
 			}
-			if r.Instances[0].Model != reaper.ModelDaemon || r.Instances[0].Name != config {
+			if name, _, _ := strings.Cut(r.Instances[0].Name, "@"); r.Instances[0].Model != reaper.ModelDaemon || name != config {
 				t.Errorf("instance %q of model %q", r.Instances[0].Name, r.Instances[0].Model)
 			}
 		})
@@ -226,6 +284,15 @@ func TestNamesOfInstances(t *testing.T) {
 	}
 	fakehost.Daemon(w, "/etc/d.cfg", 401, ticks(40*time.Minute), nil, fakehost.Listen(5000))
 	fakehost.Daemon(w, "/etc/d.cfg", 402, ticks(39*time.Minute), nil, fakehost.Listen(5001)).UID = 7
+	fakehost.Daemon(w, "/etc/e.cfg", 411, ticks(38*time.Minute), nil, fakehost.Listen(5003))
+	fakehost.Daemon(w, "/etc/e.cfg", 412, ticks(37*time.Minute), nil, fakehost.Listen(5002))
+	fakehost.Daemon(w, "/etc/f.cfg", 421, ticks(36*time.Minute), nil, fakehost.Listen(5004)).NetNS = 77
+	fakehost.Daemon(w, "/etc/f.cfg", 422, ticks(35*time.Minute), nil, fakehost.Listen(5004)).Cgroup = "/docker/4f3ac0e1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d"
+	root := fakehost.NewService(w, "byroot", 430, ticks(34*time.Minute))
+	root.Master.Cgroup = "/user.slice/user-0.slice/session-1.scope"
+	root.Cgroup = root.Master.Cgroup
+	root.Worker(431, ticks(34*time.Minute), nil, fakehost.Listen(5005))
+	fakehost.Daemon(w, root.Config, 432, ticks(51*time.Minute), nil, fakehost.Listen(5006)).UID = 5001
 	byHand := fakehost.NewService(w, "byhand", 500, ticks(30*time.Minute))
 	byHand.Cgroup = "/user.slice/user-0.slice/session-1.scope"
 	byHand.Master.Cgroup = byHand.Cgroup
@@ -235,7 +302,12 @@ func TestNamesOfInstances(t *testing.T) {
 	for _, in := range look(t, w).Instances {
 		got = append(got, in.Name)
 	}
-	want := []string{"haproxy.service", "edge.service:/etc/edge/haproxy.cfg", "edge.service:/etc/edge/haproxy.cfg#2", "/etc/d.cfg", "/etc/d.cfg#2", "/etc/byhand/haproxy.cfg"}
+	want := []string{
+		"/etc/byroot/haproxy.cfg@5001", // older than root's, and the name is root's all the same
+		"haproxy.service", "edge.service:/etc/edge/haproxy.cfg@0.0.0.0:444", "edge.service:/etc/edge/haproxy.cfg@0.0.0.0:445",
+		"/etc/d.cfg@102", "/etc/d.cfg@7", "/etc/e.cfg@0.0.0.0:5003", "/etc/e.cfg@0.0.0.0:5002", "/etc/f.cfg@netns:77", "/etc/f.cfg@4f3ac0e1a2b3",
+		"/etc/byroot/haproxy.cfg", "/etc/byhand/haproxy.cfg",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}

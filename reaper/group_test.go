@@ -10,7 +10,7 @@ import (
 // A program whose master left while the host was looked at is of no instance.
 // What starts beside it is looked at all the same.
 func TestAProgramWhoseMasterHasGoneHidesNobodyWhoStarts(t *testing.T) {
-	program, daemon, starting := child(101, 2, 0), child(102, 500, handlersReady), child(103, 900, handlersNone)
+	program, daemon, starting := child(101, 2, 0), serving(102, 500), child(103, 900, handlersNone)
 	program.HAProxy = false
 	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{program, daemon, starting}}, Past{})
 	if len(groups) != 2 {
@@ -28,7 +28,7 @@ func TestAProgramWhoseMasterHasGoneHidesNobodyWhoStarts(t *testing.T) {
 // younger process is of the lineage that began first.
 func TestAListJoinsTwoLineagesWhicheverBeganFirst(t *testing.T) {
 	daemon := func(pid int, start uint64, config string, finish ...int) *inspect.Process {
-		p := child(pid, start, handlersReady)
+		p := serving(pid, start)
 		p.Command = command(config, finish)
 		return p
 	}
@@ -92,7 +92,7 @@ func TestWhoHasNoParentIsKnownByItsHandlersAndItsChildren(t *testing.T) {
 
 // A daemon's launcher may still be there, and a check of it already.
 func TestACheckIsOfItsDaemonWhateverTheDaemonIsTheChildOf(t *testing.T) {
-	launcher, daemon, check, its := child(200, 5, handlersNone), child(201, 6, handlersReady), child(202, 7, handlersReady), child(203, 8, handlersReady)
+	launcher, daemon, check, its := child(200, 5, handlersNone), serving(201, 6), child(202, 7, handlersReady), child(203, 8, handlersReady)
 	launcher.PPID, daemon.PPID, check.PPID, its.PPID = 1, 200, 201, 202
 	var got []kind
 	for _, m := range Group(inspect.Snapshot{Processes: []*inspect.Process{launcher, daemon, check, its}}, Past{})[0].members {
@@ -100,5 +100,33 @@ func TestACheckIsOfItsDaemonWhateverTheDaemonIsTheChildOf(t *testing.T) {
 	}
 	if want := []kind{kindStarting, kindWorker, kindCheck, kindCheck}; !slices.Equal(got, want) {
 		t.Errorf("kinds %v, want %v", got, want)
+	}
+}
+
+// serving is a daemon that listens.
+func serving(pid int, start uint64) *inspect.Process {
+	p := child(pid, start, handlersReady)
+	p.Sockets.Listening = []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443, Inode: 443}}
+	return p
+}
+
+// A daemon without a listener is no service. It is of no instance, unless something
+// ties it to one.
+func TestADaemonWithoutAListenerIsOfNoInstance(t *testing.T) {
+	old := child(101, 2, handlersReady)
+	other := serving(102, 500)
+	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{old, other}}, Past{})
+	if len(groups) != 2 || groups[0].has(old) || groups[1].model != "" || !groups[1].has(old) {
+		t.Errorf("%d groups: %+v", len(groups), groups)
+	}
+}
+
+// What cannot be looked at may listen: it is not taken for a process of no service.
+func TestADaemonThatCannotBeLookedAtIsOfItsLineage(t *testing.T) {
+	old, other := child(101, 2, handlersReady), serving(102, 500)
+	old.Sockets, old.Err = nil, errRead
+	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{old, other}}, Past{})
+	if len(groups) != 1 || !groups[0].has(old) {
+		t.Errorf("%d groups: %+v", len(groups), groups)
 	}
 }

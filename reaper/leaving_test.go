@@ -64,7 +64,7 @@ func TestWhoMayHaveToldAWorkerToLeaveThatHasNoHandlers(t *testing.T) {
 		{"one that has no handlers itself", func(p *inspect.Process) { p.Signals.Caught = handlersNone }, ReasonStarting},
 		{"a program that has HAProxy's arguments", func(p *inspect.Process) { p.HAProxy = false }, ReasonStarting},
 		{"another's child", func(p *inspect.Process) { p.PPID = 1 }, ReasonStarting},
-		{"another user's", func(p *inspect.Process) { p.UID = 7 }, ReasonStarting},
+		{"another user's, under a master of root's", func(p *inspect.Process) { p.UID = 7 }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			teller := child(102, 500, handlersReady, 101)

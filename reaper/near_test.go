@@ -44,7 +44,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 				p.Cgroup = "/system.slice/shared.service"
 			}
 			w.Start(fakehost.Proc{PID: 203, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-D", "-f", config}, Cgroup: "/system.slice/shared.service"})
-		}, reaper.ReasonStray},
+		}, reaper.ReasonStarting},
 		{"one of root's that starts in the unit of a daemon, though its configuration is another", func(w *fakehost.World) {
 			for _, p := range []*fakehost.Proc{
 				fakehost.Daemon(w, config, 201, ticks(50*time.Minute), nil),
@@ -108,7 +108,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		s.Worker(200, ticks(45*time.Minute), nil, fakehost.Client(443, 9, 0))
 		unreadable(w, "/proc/200/status")
 		for _, in := range look(t, w).Instances {
-			if in.Refusal != reaper.ReasonUnreadable {
+			if in.Model != "" && in.Refusal != reaper.ReasonUnreadable {
 				t.Errorf("refusal of %s is %q", in.Name, in.Refusal)
 			}
 		}
@@ -138,7 +138,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		s.Master.Cgroup = s.Cgroup
 		s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(443))
 		p := s.Worker(102, ticks(5*time.Minute), nil, fakehost.Listen(8080))
-		p.PPID, p.UID, p.Cgroup = 1, uid, "/user.slice/user-5001.slice/session-2.scope"
+		p.PPID, p.Session, p.UID, p.Cgroup = 1, 102, uid, "/user.slice/user-5001.slice/session-2.scope"
 		return look(t, w)
 	}
 	t.Run("a stranger's look-alike of a service that was started by hand is none of its business", func(t *testing.T) {
@@ -147,9 +147,9 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			t.Errorf("%d instances, with %v; the first is refused for %q", len(r.Instances), roles(r), r.Instances[0].Refusal)
 		}
 	})
-	t.Run("that of the user whom its workers run as may be one of them", func(t *testing.T) {
+	t.Run("nor is that of the user whom its workers run as, where it listens elsewhere", func(t *testing.T) {
 		r := byHand(t, fakehost.UIDHAProxy)
-		if len(r.Instances) != 1 || r.Instances[0].Refusal != reaper.ReasonStray {
+		if len(r.Instances) != 2 || r.Instances[0].Refusal != "" || r.Instances[1].Processes[0].PID != 102 {
 			t.Errorf("%d instances, with %v; the first is refused for %q", len(r.Instances), roles(r), r.Instances[0].Refusal)
 		}
 	})
@@ -179,21 +179,32 @@ func TestADaemonThatExitsDuringALookIsNoLongerThere(t *testing.T) {
 	}
 }
 
-// A check that has closed its descriptors and not run its program yet, and whose
-// daemon has just left, is like an old daemon in all that can be seen but one.
+// A check runs on from a fork, and leads no session. Amid the closing of its
+// descriptors it may still hold a client's connection, and its daemon may be gone.
+// It is no old daemon, which leads its session (-D), or has executed its program
+// itself (-db).
 func TestAnOrphanedCheckIsNoOldDaemon(t *testing.T) {
 	const config = "/etc/haproxy/haproxy.cfg"
-	for session, want := range map[int][]string{0: {"201 terminated"}, 200: {}} {
-		w := fakehost.New()
-		ordinary(w)
-		fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
-		p := fakehost.Daemon(w, config, 201, ticks(30*time.Minute), nil)
-		if session != 0 {
-			w.Change(func() { p.Session = session })
-		}
-		run(t, pass(t, w))
-		if got := signalled(w); !equal(got, want) {
-			t.Errorf("in session %d: signalled %v, want %v", session, got, want)
-		}
+	for _, tt := range []struct {
+		name    string
+		session int
+		forked  bool
+		want    []string
+	}{
+		{"a daemon", 201, true, []string{"201 terminated"}},
+		{"one in the foreground, under a supervisor", 77, false, []string{"201 terminated"}},
+		{"an orphaned check", 200, true, []string{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := fakehost.New()
+			ordinary(w)
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
+			p := fakehost.Daemon(w, config, 201, ticks(30*time.Minute), nil, fakehost.Client(443, 1, time.Minute))
+			w.Change(func() { p.Session, p.Forked = tt.session, tt.forked })
+			run(t, pass(t, w))
+			if got := signalled(w); !equal(got, tt.want) {
+				t.Errorf("signalled %v, want %v", got, tt.want)
+			}
+		})
 	}
 }

@@ -49,7 +49,9 @@ func writeFile(t *testing.T, path, content string) {
 func TestStateIsReadBackAsItWasWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	want := update(t, dir, func(s *State) {
-		s.Memory[inspect.ProcID{PID: 6034, StartTicks: 4305}] = Seen{Residual: 50 * time.Minute, Stranded: true}
+		s.Memory[inspect.ProcID{PID: 6034, StartTicks: 4305}] = Seen{
+			Residual: 50 * time.Minute, Stranded: true, Told: true, Heir: Heir{inspect.ProcID{PID: 6040, StartTicks: 4400}, 7}, Superseded: 40 * time.Minute,
+		}
 		s.Counters.Add(onePass(oldWorker(time.Minute, 3, 3, after(OutcomeTerminated, "SIGTERM"))), false)
 		s.Counters.Add(onePass(oldWorker(time.Minute, 3, 3, refused(ReasonTie))), true)
 		s.Counters.Add(Report{Errors: []string{"list /proc"}}, true)
@@ -59,6 +61,8 @@ func TestStateIsReadBackAsItWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	owner := uint32(os.Geteuid())
+	want.Owner = &owner
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("state read back (-written +read):\n%s", diff)
 	}

@@ -104,6 +104,15 @@ func TestConnectionOfAPeerIsNoClient(t *testing.T) {
 			t.Errorf("clients of the active: %v, want 2", got)
 		}
 		s.reload()
+		// The old worker closes it, and gives the other end two seconds to do the same.
+		b.until(func() error {
+			for _, state := range []string{"01", "04", "05", "08"} {
+				if err := b.inState(old, state, 10000, 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 		b.agent("status").exits(0).counts(old, "client", 2).counts(old, "server", 2).counts(old, "former", 0)
 	})
 }

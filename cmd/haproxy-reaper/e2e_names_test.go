@@ -109,30 +109,28 @@ func TestNamesOfTwoServicesOfOnePathStayTheirs(t *testing.T) {
 						t.Errorf("%s: the services were %q and %q, and are %q and %q", when, nameOne, nameOther, got, gotOther)
 					}
 				}
-				reload := func(s served, p *process) (old process) {
+				reload := func(s served, p *process, held bool) (old process) {
 					t.Helper()
 					old = *p
 					*p = s.brings(old)
 					b.until(func() error {
-						if b.gone(old) == nil {
-							return nil
+						if held {
+							return b.silent(old)
 						}
-						return b.silent(old)
+						return b.gone(old)
 					})
 					return old
 				}
 
 				// With nobody left of it, the first service is the younger one now.
-				old := reload(one, &first)
-				b.until(func() error { return b.gone(old) })
+				reload(one, &first, false)
 				same("after a reload of the first")
-				old = reload(other, &second)
-				b.until(func() error { return b.gone(old) })
+				reload(other, &second, false)
 				same("after a reload of the second")
 
 				one.hold()
 				other.hold()
-				oldOne, oldOther := reload(one, &first), reload(other, &second)
+				oldOne, oldOther := reload(one, &first, true), reload(other, &second, true)
 				same("with a client of each")
 				before := b.processes()
 				const files = bedDir + "/files"
@@ -143,8 +141,8 @@ func TestNamesOfTwoServicesOfOnePathStayTheirs(t *testing.T) {
 				}
 				reap(nameOther).finds(oldOther, isTerminated)
 				b.stay(without(before, oldOther)...)
-				reload(one, &first)
-				reload(other, &second)
+				reload(one, &first, false)
+				reload(other, &second, false)
 				same("after both were reloaded again")
 				before = b.processes()
 				reap(nameOne).finds(oldOne, isTerminated)

@@ -73,7 +73,8 @@ func TestWorkerWhoseProgramWasRenamedIsReaped(t *testing.T) {
 }
 
 // A worker that is stopped does not see that its master has gone. The next master
-// has nothing to do with it, and cannot wait for it.
+// has nothing to do with it, and cannot wait for it. What was seen of it before is
+// remembered: without that nothing tells that it was told to stop.
 func TestStoppedWorkerThatOutlivesItsMasterDoesNotRefuseTheNext(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -101,8 +102,17 @@ func TestStoppedWorkerThatOutlivesItsMasterDoesNotRefuseTheNext(t *testing.T) {
 				b.until(func() error { return b.silent(old) })
 				active = b.came(ids([]process{lost, old}), true)
 				before := b.processes()
-				a := b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated).spares(lost).raisesNoAlert()
+				code := exitOK
+				if test.known { // it was told, and still is: stopped, it does not leave by SIGTERM
+					code = exitSurvivor
+				}
+				a := b.agent("reap", "--deadline", "0s").exits(code).finds(old, isTerminated).raisesNoAlert()
 				a.serves(active)
+				if test.known {
+					a.finds(lost, isSurvivor).shows(lost, "remembered")
+				} else {
+					a.spares(lost)
+				}
 				b.stay(without(before, old)...)
 			})
 		})

@@ -229,8 +229,8 @@ func TestEverySituationNamesTestsThatExist(t *testing.T) {
 			}
 		}
 	}
-	if rows != 43 {
-		t.Errorf("%d rows, want 43", rows)
+	if rows != 64 {
+		t.Errorf("%d rows, want 64", rows)
 	}
 }
 

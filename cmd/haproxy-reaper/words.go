@@ -77,12 +77,10 @@ func roleWords(p *reaper.Process) string {
 	return words(p.Reason)
 }
 
-// evidenceWords are the evidence that a process was told to stop, as a reader may
-// look it up in the README.
+// evidenceWords are those words of evidence that read better in another way.
 var evidenceWords = map[string]string{
-	"stopping":    "Stopping: 1 by the master CLI",
-	"remembered":  "remembered from an earlier pass",
-	"connections": "by its connections on an address of the active",
+	"stopping":    "Stopping: 1",
+	"connections": "by its connections",
 }
 
 // evidenceText says what stands for a process having been told to stop, "" where

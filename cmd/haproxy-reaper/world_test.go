@@ -191,7 +191,7 @@ func ptr[T any](v T) *T { return &v }
 func oldWorker(pid int, since time.Duration, clients int) reaper.Process {
 	p := reaper.Process{
 		ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}, Role: reaper.RoleResidual, User: "haproxy", UID: 106, State: "S",
-		Args: []string{"haproxy", "-Ws"}, Started: ptr(noon.Add(-since - time.Hour)), Superseded: ptr(noon.Add(-since)), Due: ptr(noon.Add(30*time.Minute - since)),
+		Args: []string{"haproxy", "-Ws"}, Evidence: []string{"told by 6050", "stopping"}, Started: ptr(noon.Add(-since - time.Hour)), Superseded: ptr(noon.Add(-since)), Due: ptr(noon.Add(30*time.Minute - since)),
 		AgeSeconds: (since + time.Hour).Seconds(), ResidualSeconds: ptr(since.Seconds()),
 		Listeners: []string{}, Connections: reaper.Connections{Client: ptr(clients), Server: ptr(clients), Other: ptr(0), Former: ptr(0), Unknown: ptr(0)},
 		Ports: []reaper.PortUse{}, IdleSeconds: ptr(12.4), PrivateBytes: ptr(uint64(8912896)), Signals: []string{},
@@ -207,12 +207,12 @@ func oldWorker(pid int, since time.Duration, clients int) reaper.Process {
 func reportOf(residuals ...reaper.Process) reaper.Report {
 	master := reaper.Process{
 		ProcID: inspect.ProcID{PID: 6001, StartTicks: 100}, Role: reaper.RoleMaster, User: "root", State: "S", Args: []string{"haproxy", "-Ws"},
-		Started: ptr(noon.Add(-74 * time.Hour)), AgeSeconds: (74 * time.Hour).Seconds(), Ports: []reaper.PortUse{}, Signals: []string{},
+		Evidence: []string{}, Started: ptr(noon.Add(-74 * time.Hour)), AgeSeconds: (74 * time.Hour).Seconds(), Ports: []reaper.PortUse{}, Signals: []string{},
 		Verdict: reaper.VerdictKeep, Reason: reaper.ReasonMaster,
 	}
 	active := reaper.Process{
 		ProcID: inspect.ProcID{PID: 6050, StartTicks: 9000}, Role: reaper.RoleActive, User: "haproxy", UID: 106, State: "S", Args: []string{"haproxy", "-sf", "6034"},
-		Started: ptr(noon.Add(-time.Hour)), AgeSeconds: time.Hour.Seconds(),
+		Evidence: []string{}, Started: ptr(noon.Add(-time.Hour)), AgeSeconds: time.Hour.Seconds(),
 		Listeners:   []string{"tcp 0.0.0.0:80", "tcp 0.0.0.0:443", "tcp [::]:80", "tcp [::]:443", "unix /run/haproxy/admin.sock"},
 		Connections: reaper.Connections{Client: ptr(1204)}, Ports: []reaper.PortUse{}, PrivateBytes: ptr(uint64(120 << 20)), Signals: []string{},
 		Verdict: reaper.VerdictKeep, Reason: reaper.ReasonActive,

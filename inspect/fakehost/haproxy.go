@@ -115,7 +115,7 @@ func NewService(w *World, name string, pid int, ticks uint64) *Service {
 // Worker starts a worker that was told to finish those before it.
 func (s *Service) Worker(pid int, ticks uint64, finish []int, sockets ...Socket) *Proc {
 	return s.World.Start(Proc{
-		PID: pid, PPID: s.Master.PID, Ticks: ticks, UID: UIDHAProxy, Masks: WorkerMasks, Cgroup: s.Cgroup,
+		PID: pid, PPID: s.Master.PID, Session: s.Master.PID, Forked: true, Ticks: ticks, UID: UIDHAProxy, Masks: WorkerMasks, Cgroup: s.Cgroup,
 		Args: finishArgs(finish, s.args), Sockets: sockets,
 	})
 }
@@ -124,7 +124,7 @@ func (s *Service) Worker(pid int, ticks uint64, finish []int, sockets ...Socket)
 // it.
 func Daemon(w *World, config string, pid int, ticks uint64, finish []int, sockets ...Socket) *Proc {
 	return w.Start(Proc{
-		PID: pid, PPID: 1, Ticks: ticks, UID: UIDHAProxy, Masks: WorkerMasks, Cgroup: "/user.slice/user-0.slice/session-1.scope",
+		PID: pid, PPID: 1, Forked: true, Ticks: ticks, UID: UIDHAProxy, Masks: WorkerMasks, Cgroup: "/user.slice/user-0.slice/session-1.scope",
 		Args: append(append([]string{"haproxy", "-D", "-f", config}, list(finish)...), "-x", "/run/old.sock"), Sockets: sockets,
 	})
 }

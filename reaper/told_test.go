@@ -1,0 +1,108 @@
+package reaper_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// What says of a process that it was told to stop is named in the report.
+func TestTheReportNamesTheEvidence(t *testing.T) {
+	w, s := reloaded()
+	s.Answer(map[int]bool{101: true, 102: false, 103: false})
+	s.Worker(102, ticks(30*time.Minute), []int{101}, fakehost.Listen(81))
+	r := look(t, w)
+	for pid, want := range map[int][]string{100: {}, 101: {"told by 103", "stopping"}, 102: {"told by 103"}, 103: {}} {
+		if diff := cmp.Diff(want, process(t, r, pid).Evidence); diff != "" {
+			t.Errorf("evidence for %d (-want +got):\n%s", pid, diff)
+		}
+	}
+	t.Run("a replaced master is told by the master that replaced it", func(t *testing.T) {
+		w, s := reloaded()
+		replaced(w, s, 0)
+		r := look(t, w)
+		if diff := cmp.Diff([]string{"told by 200"}, process(t, r, 100).Evidence); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// 200 was told by 201, which has left. Its clients came by an address that the
+// active no longer has, so only the memory says so.
+func TestWhatWasToldIsRemembered(t *testing.T) {
+	const config = "/etc/haproxy/haproxy.cfg"
+	root, own, other := uint32(0), uint32(fakehost.UIDHAProxy), uint32(5001)
+	for _, tt := range []struct {
+		name   string
+		owner  *uint32
+		change func(w *fakehost.World)
+		want   reaper.Role
+	}{
+		{"the active tells the one that told it", &root, func(*fakehost.World) {}, reaper.RoleResidual},
+		{"in a state of the process's own user", &own, func(*fakehost.World) {}, reaper.RoleResidual},
+		{"a state of another user is not believed", &other, func(*fakehost.World) {}, reaper.RoleStranded},
+		{"nor is a state whose owner is not known", nil, func(*fakehost.World) {}, reaper.RoleStranded},
+		{"the one that told it is the active still", &root, func(w *fakehost.World) {
+			w.Exit(202)
+			fakehost.Daemon(w, "/etc/new.cfg", 201, ticks(30*time.Minute), nil, fakehost.Listen(443))
+		}, reaper.RoleResidual},
+		{"the one that told it has left, and nothing names it", &root, func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), nil, fakehost.Listen(443))
+		}, reaper.RoleStranded},
+		{"a process that listens is not residual, whatever is remembered", &root, func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Listen(8081))
+		}, reaper.RoleStranded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := fakehost.New()
+			ordinary(w)
+			old := fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(8081, 1, 0))
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
+			tt.change(w)
+			p := pass(t, w)
+			id := reaper.Process{}.ProcID
+			id.PID, id.StartTicks = old.PID, old.Ticks
+			heir := reaper.Heir{NSPID: 201}
+			heir.PID, heir.StartTicks = 201, ticks(30*time.Minute)
+			p.Memory, p.MemoryOwner = reaper.Memory{id: {Told: true, Heir: heir, Superseded: 30 * time.Minute}}, tt.owner
+			r, err := p.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := process(t, r, 200)
+			if got.Role != tt.want {
+				t.Fatalf("role %q, want %q", got.Role, tt.want)
+			}
+			if got.Role == reaper.RoleResidual && (*got.ResidualSeconds != 1800 || !cmp.Equal(got.Evidence, []string{"remembered"})) {
+				t.Errorf("residual for %v s, by %q", *got.ResidualSeconds, got.Evidence)
+			}
+		})
+	}
+}
+
+// A pass leaves to the next what it saw told, and by which process. Where only its
+// connections say so, nothing is left: the next pass has to see them again.
+func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {
+	w, s := reloaded()
+	replaced(w, s, 0)
+	fakehost.Daemon(w, "/etc/d.cfg", 300, ticks(50*time.Minute), nil, fakehost.Client(8081, 1, 0))
+	fakehost.Daemon(w, "/etc/d.cfg", 301, ticks(40*time.Minute), nil, fakehost.Listen(8081))
+	p := pass(t, w)
+	r, err := p.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pid, heir := range map[int]int{100: 200, 101: 201, 103: 201, 300: 0} {
+		seen := p.Memory[process(t, r, pid).ProcID]
+		if seen.Told != (heir != 0) || heir != 0 && seen.Heir.PID != heir {
+			t.Errorf("%d is remembered as %+v, want told with heir %d", pid, seen, heir)
+		}
+	}
+	if got := process(t, r, 300); got.Role != reaper.RoleResidual || *got.ResidualSeconds != 0 {
+		t.Errorf("300 is %s since %v s, want residual since it was first seen so", got.Role, got.ResidualSeconds)
+	}
+}
