@@ -154,20 +154,30 @@ func (o oracle) tell(l *learned, n, p *inspect.Process) {
 }
 
 func (o oracle) tells(l *learned, n, p *inspect.Process) bool {
+	return o.counts(l, n) && o.mayTell(l, n, p) && l.service[o.home(n)] == l.service[o.home(p)]
+}
+
+// mayTell: it has its pid, or its replaced master's, in its list. It runs as root
+// or as the same user; for two workers of one master it is enough that the master
+// does.
+func (o oracle) mayTell(l *learned, n, p *inspect.Process) bool {
 	m, by := o.masterOf(p), o.masterOf(n)
-	mayTell := n.UID == 0 || n.UID == p.UID || m != nil && m == by && (m.UID == 0 || m.UID == p.UID)
-	named := names(n, p) || m != nil && l.replaced[m] && names(n, m)
-	return n.StartTicks > p.StartTicks && o.counts(l, n) && named && mayTell && l.service[o.home(n)] == l.service[o.home(p)]
+	itsUser := n.UID == 0 || n.UID == p.UID || m != nil && m == by && (m.UID == 0 || m.UID == p.UID)
+	named := names(n, p) || m != nil && m != by && l.replaced[m] && names(n, m)
+	return o.kind(n) == "worker" && n.StartTicks > p.StartTicks && named && itsUser
 }
 
 // joinAlike: siblings, what listens on one address or holds one listener, and what
-// could not be looked at.
+// could not be looked at. What listens beside a master's worker is of its service.
 func (o oracle) joinAlike(l *learned, p, q *inspect.Process) {
-	if p == q || !o.stands(p) || !o.stands(q) || !alike(p, q) {
+	if p == q || !o.stands(p) || !alike(p, q) {
 		return
 	}
-	workers := o.kind(p) == "worker" && o.kind(q) == "worker"
-	if workers && siblings(p, q) || onePlace(p, q) || notLookedAt(p) || notLookedAt(q) {
+	switch {
+	case o.masterOf(q) != nil && onePlace(p, q):
+		o.join(l, p, o.home(q))
+	case !o.stands(q):
+	case siblings(p, q), onePlace(p, q), p.Sockets == nil, q.Sockets == nil:
 		o.join(l, p, q)
 	}
 }
@@ -200,7 +210,7 @@ func (o oracle) joinConnected(l *learned) {
 }
 
 // mayServe: it listens, or it is not known that it does not.
-func (o oracle) mayServe(p *inspect.Process) bool { return listens(p) || notLookedAt(p) }
+func (o oracle) mayServe(p *inspect.Process) bool { return hasListener(p) || p.Sockets == nil }
 
 // serves: a service has a master, or a worker that may serve.
 func (o oracle) serves(service map[*inspect.Process]int, number int) bool {
@@ -262,7 +272,7 @@ func (o oracle) instanceOf(p *inspect.Process) *instance {
 }
 
 func (o oracle) instances() []*instance {
-	l := o.learn()
+	l := o.learned
 	var list []*instance
 	for number := range o.procs {
 		if !o.serves(l.service, number) {

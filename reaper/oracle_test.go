@@ -13,7 +13,15 @@ import (
 // the product agree on was thought of twice.
 type oracle struct {
 	*world
-	policy Policy
+	policy  Policy
+	learned *learned
+}
+
+// newOracle looks at a world.
+func newOracle(w *world, policy Policy) oracle {
+	o := oracle{world: w, policy: policy}
+	o.learned = o.learn()
+	return o
 }
 
 // targets are the processes that may be signalled now.
@@ -104,10 +112,11 @@ func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
 	return !o.accepts(in, p) && len(p.Sockets.Paused) > 0
 }
 
-// confirmed: rule 6, in one PID and network namespace.
+// confirmed: rule 6, in one PID and network namespace. An active generation that
+// was told to stop itself is a whole service that drains.
 func (o oracle) confirmed(in *instance) bool {
 	active := o.active(in)
-	if !slices.ContainsFunc(active, listens) {
+	if !slices.ContainsFunc(active, listens) || !slices.ContainsFunc(active, func(p *inspect.Process) bool { return !o.learned.told[p] }) {
 		return false
 	}
 	for _, p := range active {
@@ -117,7 +126,7 @@ func (o oracle) confirmed(in *instance) bool {
 	}
 	for _, p := range in.members {
 		here := p.PIDNS == active[0].PIDNS && p.NetNS == active[0].NetNS
-		if k := o.kind(p); !here && (k == "worker" || k == "master") {
+		if k := o.kind(p); !here && (k == "worker" || k == "orphan" || k == "master") {
 			return false
 		}
 	}
@@ -127,10 +136,13 @@ func (o oracle) confirmed(in *instance) bool {
 // older: rule 3, for all of the instance: a tie refuses.
 func (o oracle) older(in *instance, p *inspect.Process) bool {
 	for _, a := range o.active(in) {
-		for _, q := range o.candidates(in) {
+		for _, q := range o.workers(in) {
 			if !o.isActive(in, q) && q.StartTicks >= a.StartTicks {
 				return false
 			}
+		}
+		if p.StartTicks >= a.StartTicks {
+			return false
 		}
 	}
 	return !o.isActive(in, p)
@@ -138,7 +150,7 @@ func (o oracle) older(in *instance, p *inspect.Process) bool {
 
 // toldToLeave: rule 4.
 func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
-	return o.learn().told[p] || o.byItsConnections(in, p)
+	return o.learned.told[p] || o.byItsConnections(in, p)
 }
 
 // byItsConnections: in daemon mode, they are on an address that the active listens
@@ -196,15 +208,22 @@ func (o oracle) activeHolds(in *instance, l inspect.Listener) bool {
 
 // noObjection: rule 8, for all of the instance.
 func (o oracle) noObjection(in *instance) bool {
-	for _, p := range o.candidates(in) {
+	for _, p := range o.workers(in) {
 		if p.CLI == nil {
 			continue
 		}
-		if active := o.isActive(in, p); active && p.CLI.Stopping || !active && !p.CLI.Stopping && !listens(p) && o.toldToLeave(in, p) {
+		stopping, active := p.CLI.Stopping, o.isActive(in, p)
+		if active && stopping || !active && !stopping && !listens(p) && (o.toldToLeave(in, p) || o.named(in, p)) {
 			return false
 		}
 	}
 	return true
+}
+
+// named: by a list of its service that could tell it, of a worker that need not
+// listen.
+func (o oracle) named(in *instance, p *inspect.Process) bool {
+	return slices.ContainsFunc(o.workers(in), func(n *inspect.Process) bool { return o.mayTell(o.learned, n, p) })
 }
 
 // residual is how long a process has been so: since the next younger generation
@@ -221,7 +240,7 @@ func (o oracle) residual(in *instance, p *inspect.Process) time.Duration {
 	}
 	seen := o.believed(p)
 	switch {
-	case seen.Stranded || !o.learn().told[p]:
+	case o.memory[p.ProcID].Stranded, !o.learned.told[p]: // that it was stranded only delays, whatever the state's owner
 		at = o.boottime
 		if seen.Residual > 0 {
 			at = seen.Residual

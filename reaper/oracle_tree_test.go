@@ -191,10 +191,9 @@ func siblings(p, q *inspect.Process) bool {
 		return true
 	}
 	apart := max(p.StartTicks, q.StartTicks) - min(p.StartTicks, q.StartTicks)
-	return alike(p, q) && slices.Equal(sorted(list(p)), sorted(list(q))) && p.Cgroup == q.Cgroup && (apart <= 100 || shareSocket(p, q))
+	same := slices.Equal(p.Command.Args, q.Command.Args) && p.Dir == q.Dir && p.UID == q.UID && p.PIDNS == q.PIDNS && p.Cgroup == q.Cgroup
+	return same && (apart <= 100 || shareSocket(p, q))
 }
-
-func sorted(pids []int) []int { return slices.Sorted(slices.Values(pids)) }
 
 func shareSocket(p, q *inspect.Process) bool {
 	if p.Sockets == nil || q.Sockets == nil {
@@ -223,9 +222,10 @@ func onePlace(p, q *inspect.Process) bool {
 	return false
 }
 
-// notLookedAt: that it holds no listener is not known.
-func notLookedAt(p *inspect.Process) bool {
-	return p.Sockets == nil || !p.Sockets.Proof && !listens(p)
+// hasListener: of any family, and be it a paused one.
+func hasListener(p *inspect.Process) bool {
+	s := p.Sockets
+	return s != nil && len(s.Listening)+len(s.Paused)+len(s.Bound) > 0
 }
 
 // isConnected: one of its connections is on an address that the other listens on.

@@ -22,7 +22,7 @@ func TestTheDecisionIsTheOracles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, policy := drawWorld(t), drawPolicy(t)
 		r := w.decide(policy)
-		got, want := targets(r), oracle{w, policy}.targets()
+		got, want := targets(r), newOracle(w, policy).targets()
 		if !slices.Equal(got, want) {
 			t.Fatalf("would signal %v, the oracle %v\n%s", got, want, describe(w, r))
 		}
