@@ -281,11 +281,8 @@ func (o oracle) instances() []*instance {
 		in := &instance{master: o.masterIn(l, number)}
 		for _, p := range o.procs {
 			top := o.head(p)
-			if k := o.kind(p); top == nil && (k == "master" || o.stands(p)) {
+			if o.kind(p) == "master" || o.stands(p) {
 				top = p
-			}
-			for top != nil && o.kind(top) == "master" && o.head(top) != nil {
-				top = o.head(top)
 			}
 			if top != nil && l.service[top] == number {
 				in.members = append(in.members, p)
@@ -307,13 +304,19 @@ func (o oracle) instances() []*instance {
 }
 
 // mayStartFor: a process that is not ready, of root's or of the user of one of the
-// service's, names one of its processes, has its arguments or its unit.
+// service's, names a worker or master of it, has its arguments, or shares the unit.
+// In a master's own cgroup it may be any user's: only root put it there.
 func (o oracle) mayStartFor(p *inspect.Process, in *instance) bool {
-	its := func(q *inspect.Process) bool { return p.UID == q.UID }
-	near := func(q *inspect.Process) bool {
-		return names(p, q) || arguments(p) == arguments(q) && here(p, q) || ownUnit(p) != "" && p.Cgroup == q.Cgroup
+	its := p.UID == 0 || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return p.UID == q.UID })
+	for _, q := range in.members {
+		k := o.kind(q)
+		together := ownUnit(p) != "" && p.Cgroup == q.Cgroup
+		near := (k == "worker" || k == "master") && here(p, q) && (names(p, q) || arguments(p) == arguments(q))
+		if its && (near || together) || together && q == in.master {
+			return true
+		}
 	}
-	return (p.UID == 0 || slices.ContainsFunc(in.members, its)) && slices.ContainsFunc(in.members, near)
+	return false
 }
 
 func ownUnit(p *inspect.Process) string {

@@ -58,7 +58,7 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(_ *world, p, q *inspect.Process) { p.UID = q.UID },
 	func(_ *world, p, _ *inspect.Process) { p.NetNS = 77 },
 	func(_ *world, p, _ *inspect.Process) { p.PIDNS = 78 },
-	func(_ *world, p, q *inspect.Process) { p.NSPID = q.NSPID },
+	func(w *world, p, q *inspect.Process) { w.moveInto(p, q.NSPID) },
 	func(_ *world, p, q *inspect.Process) { p.Session = q.PID },
 	func(_ *world, p, q *inspect.Process) { p.Cgroup, p.Unit = q.Cgroup, q.Unit },
 	func(_ *world, p, _ *inspect.Process) { p.Cgroup, p.Unit = "/system.slice/else.service", "else.service" },
@@ -144,6 +144,14 @@ func bind(p *inspect.Process, port uint16, inode uint64) {
 		s.Inodes[inode] = true
 		s.Bound = append(s.Bound, inspect.Listener{Network: "udp", Address: "0.0.0.0:" + strconv.Itoa(int(port)), Port: port, Inode: inode})
 	})
+}
+
+// moveInto puts a process into another PID namespace, under a pid that no other
+// process has there.
+func (w *world) moveInto(p *inspect.Process, pid int) {
+	if !slices.ContainsFunc(w.procs, func(q *inspect.Process) bool { return q.PIDNS == 78 && q.NSPID == pid }) {
+		p.PIDNS, p.NSPID = 78, pid
+	}
 }
 
 // adopt gives a process another parent. No kernel shows two that are each
