@@ -51,7 +51,7 @@ func Classify(l Look, past Past) Report {
 		c := classifier{look: &l, group: &l.Groups[i], past: past}
 		r.Instances = append(r.Instances, c.instance())
 	}
-	name(r.Instances, l.Groups, l.Snapshot.NetNS)
+	r.Qualified = name(r.Instances, l.Groups, l.Snapshot.NetNS, past.Qualified)
 	return r
 }
 

@@ -98,6 +98,13 @@ func TestRoles(t *testing.T) {
 		{"a master that another one replaced is a master still", func(w *fakehost.World, s *fakehost.Service) {
 			replaced(w, s, 0)
 		}, 100, reaper.RoleMaster, ""},
+		{"a worker of another user than its own replaces no master by its list", func(w *fakehost.World, s *fakehost.Service) {
+			replaced(w, s, 0)
+			p := s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443))
+			w.Change(func() { p.UID = 33 })
+			second := fakehost.NewService(w, "haproxy", 200, ticks(5*time.Minute)) // its own list is gone
+			second.Worker(201, ticks(4*time.Minute), []int{100}, fakehost.Listen(443))
+		}, 103, active, ""},
 		{"a master of another user replaces none", func(w *fakehost.World, s *fakehost.Service) {
 			replaced(w, s, 5001)
 		}, 103, active, ""},
@@ -141,6 +148,28 @@ func TestRoles(t *testing.T) {
 			passed := fakehost.Listen(7004)
 			passed.Blocking = true
 			s.Worker(101, ticks(49*time.Minute), nil, passed)
+		}, 101, stranded, ""},
+		{"a datagram listener that a master forgot to close is none, where the worker says that it has stopped", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.DatagramListener(40000))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.DatagramListener(40000))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
+		}, 101, residual, ""},
+		{"nor is a listener that was passed non-blocking", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(7004))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.Listen(7004))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
+		}, 101, residual, ""},
+		{"it is one as long as the worker has listeners, as within its grace", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(7004))
+			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.Listen(7004))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
+			w.Change(func() {
+				s.Master.CLI["@!101 show info"] = strings.Replace(s.Master.CLI["@!101 show info"], "Listeners: 1", "Listeners: 2", 1)
+			})
+		}, 101, stranded, ""},
+		{"and where the active does not hold it", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(7004))
+			s.Answer(map[int]bool{101: true, 102: true, 103: false})
 		}, 101, stranded, ""},
 		{"a listener that was passed to the service, and that HAProxy accepts through, is one", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(443))
@@ -238,6 +267,9 @@ func TestDaemonMode(t *testing.T) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0)).UID = 33
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
 		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
+		{"one that has not begun its session is starting", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Session = 7
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
 		{"one that is still binding is starting, though it catches SIGUSR1 and listens", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Masks = inspect.SignalMasks{Caught: 0x402205}
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
@@ -341,6 +373,22 @@ func TestConnectionsAreCountedBySide(t *testing.T) {
 	}
 }
 
+// Of a port on which one client has no idle time there is no least and no most.
+func TestThePortOfAClientWithoutAnIdleTimeHasNone(t *testing.T) {
+	w, s := reloaded()
+	s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, time.Minute), fakehost.QUIC(443, 2), fakehost.Client(80, 3, time.Hour))
+	s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.Listen(80), fakehost.DatagramListener(443))
+	p := process(t, look(t, w), 101)
+	hour, minute := 3600.0, 60.0
+	want := []reaper.PortUse{{Port: 80, Clients: 1, MinIdleSeconds: &hour, MaxIdleSeconds: &hour}, {Port: 443, Clients: 2}}
+	if diff := cmp.Diff(want, p.Ports); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(&minute, p.IdleSeconds); diff != "" {
+		t.Errorf("idle (-want +got):\n%s", diff)
+	}
+}
+
 // Where clients come in is known by the listeners of all siblings that could be
 // looked at.
 func TestASiblingThatCannotBeLookedAtHidesNoListenerOfAnother(t *testing.T) {
@@ -412,4 +460,28 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 			t.Errorf("residual for %v s, want 0", got)
 		}
 	})
+}
+
+// A name that was shared does not pass to the instance that is left.
+func TestAnInstanceKeepsItsQualifierWhenTheOtherHasGone(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	fakehost.Daemon(w, "/etc/d.cfg", 401, ticks(40*time.Minute), nil, fakehost.Listen(5000))
+	fakehost.Daemon(w, "/etc/d.cfg", 402, ticks(39*time.Minute), nil, fakehost.Listen(5001))
+	p := pass(t, w)
+	for _, want := range [][]string{{"/etc/d.cfg@0.0.0.0:5000", "/etc/d.cfg@0.0.0.0:5001"}, {"/etc/d.cfg@0.0.0.0:5001"}} {
+		r, err := p.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, in := range r.Instances {
+			got = append(got, in.Name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("names (-want +got):\n%s", diff)
+		}
+		p.Qualified = r.Qualified
+		w.Exit(401)
+	}
 }

@@ -114,7 +114,7 @@ func (t *tree) clusters(past Past) []cluster {
 		}
 	}
 	all := cluster{masters, roots}
-	t.joinNamed(u, all, past, func(member) bool { return true })
+	t.joinNamed(all, past, u.join, func(member) bool { return true })
 	var list []cluster
 	index := map[*inspect.Process]int{}
 	at := func(p *inspect.Process) *cluster {

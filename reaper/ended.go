@@ -90,6 +90,9 @@ func (s *State) Add(e Ended) {
 	maps.DeleteFunc(before, func(id inspect.ProcID, _ Seen) bool { _, there := s.Memory[id]; return !there })
 	s.Counters.bury(lives(before, e.After, e.Report))
 	s.Memory = e.After.settle(e.Report)
+	if e.Report.Qualified != nil {
+		s.Qualified = e.Report.Qualified
+	}
 	s.LastRun, s.LastDuration = e.Time, e.Duration
 	if !e.Failed {
 		s.LastSuccess = e.Time

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -51,7 +53,7 @@ func faultWorlds() []faultWorld {
 	add(plain, "master-worker, a stranger has a worker's pid", ordinaryHost(false).after("101 exits", "a stranger gets pid 101"))
 	add(faultWorld{socket: "none", dress: amidExit}, "master-worker, a check amid its exit", ordinaryHost(false).after("102 forks a check"))
 	add(faultWorld{dress: answering}, "master-worker, its CLI answers", ordinaryHost(false).after(reload(103)...))
-	add(faultWorld{socket: "none", dress: logging, furnish: configured}, "master-worker, with a log client over UDP", ordinaryHost(false))
+	add(faultWorld{socket: "none", dress: varied}, "master-worker, with sockets of every kind", ordinaryHost(false))
 	add(faultWorld{socket: "none", dress: contained}, "master-worker, in a container", ordinaryHost(false))
 	add(faultWorld{socket: "none", noGetfd: true}, "master-worker, pidfd_getfd is refused", ordinaryHost(false))
 	add(faultWorld{socket: "none", furnish: another}, "two instances", ordinaryHost(false))
@@ -99,16 +101,21 @@ func answering(h host, b body, p *fakehost.Proc) {
 	p.CLI["show proc"] = rows + "\n"
 }
 
-// logging gives each worker a socket that only the configuration tells from a
-// listener.
-func logging(_ host, b body, p *fakehost.Proc) {
-	if b.sort == worker {
-		p.Sockets = append(p.Sockets, fakehost.UDP(40000+b.pid))
+// varied gives each worker what is no listener of its own: sockets of a log and of a
+// resolver, one that a socket unit passed and nobody uses, connections to servers;
+// and its clients have finished sending.
+func varied(_ host, b body, p *fakehost.Proc) {
+	if b.sort != worker {
+		return
 	}
-}
-
-func configured(k *kernel) {
-	k.World.Write("/proc/100/root/etc/haproxy.cfg", "global\n log 10.0.0.9:514 local0\nfrontend f\n bind :443\n")
+	for i := range p.Sockets {
+		if p.Sockets[i].State == unix.BPF_TCP_ESTABLISHED {
+			p.Sockets[i].State = unix.BPF_TCP_CLOSE_WAIT
+		}
+	}
+	passed, source := fakehost.Listen(7004), fakehost.Server(10000+b.pid)
+	passed.Blocking, source.ReuseAddr = true, true
+	p.Sockets = append(p.Sockets, passed, source, fakehost.Server(41000+b.pid), fakehost.UDP(40000+b.pid), fakehost.Resolver(42000+b.pid))
 }
 
 // contained puts all into namespaces of their own.

@@ -57,6 +57,11 @@ func (g *group) workers() []*inspect.Process {
 	return list
 }
 
+// ownWorkers are the workers of the group's master, oldest first.
+func (g *group) ownWorkers() []*inspect.Process {
+	return slices.DeleteFunc(g.workers(), func(p *inspect.Process) bool { return p.PPID != g.master.PID })
+}
+
 // candidates are the members that may be residual, oldest first.
 func (g *group) candidates() []member {
 	return slices.DeleteFunc(slices.Clone(g.members), func(m member) bool { return !m.mayBeResidual() })

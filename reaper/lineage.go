@@ -12,7 +12,7 @@ import (
 // that names counts if counts says so. What an earlier pass remembers as told
 // joins the home of the process that was active then, or of a process that names
 // that one.
-func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool) {
+func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Process), counts func(member) bool) {
 	all := t.candidates(c)
 	home := map[inspect.ProcID]*inspect.Process{}
 	named := map[nsPID]member{}
@@ -34,13 +34,16 @@ func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool
 		for _, pid := range n.listed() {
 			id := nsPID{n.PIDNS, pid}
 			namers[id] = n
-			if p, known := named[id]; known && n.joins(p) {
-				u.join(n.home(), p.Process)
+			if p, known := named[id]; known && t.joins(n, p) {
+				join(n.home(), p.Process)
 			}
 		}
 	}
 	for _, p := range named {
 		seen := past.of(p.Process)
+		if p.kind == kindMaster && !seen.Told {
+			seen = t.rememberedOfWorkers(p.Process, past)
+		}
 		if !seen.Told {
 			continue
 		}
@@ -49,9 +52,24 @@ func (t *tree) joinNamed(u union, c cluster, past Past, counts func(member) bool
 			heir = n.home()
 		}
 		if heir != nil && heir != p.Process && (p.kind != kindMaster || t.kind(heir) == kindMaster && heir.StartTicks > p.StartTicks) {
-			u.join(heir, p.Process)
+			join(heir, p.Process)
 		}
 	}
+}
+
+// rememberedOfWorkers is what is remembered of the youngest worker of a master, if
+// all of them were told to stop and none listens: then the master was replaced. A
+// state of the workers' user says nothing of a master of root's itself.
+func (t *tree) rememberedOfWorkers(master *inspect.Process, past Past) (seen Seen) {
+	for _, p := range t.children[master] {
+		if t.kind(p) != kindWorker {
+			continue
+		}
+		if seen = past.of(p); !seen.Told || listens(p) {
+			return Seen{}
+		}
+	}
+	return seen
 }
 
 // home is what stands for a worker among its kind: its master, or itself.
@@ -65,7 +83,7 @@ func (m member) home() *inspect.Process {
 // joins tells whether a list of n, or of its master, may make p one of n's
 // instance: a daemon that n could tell, or an older master that n's master
 // replaces.
-func (n member) joins(p member) bool {
+func (t *tree) joins(n, p member) bool {
 	if !n.sameSide(p) {
 		return false
 	}
@@ -73,7 +91,19 @@ func (n member) joins(p member) bool {
 		return Names(n.Process, p.Process)
 	}
 	m := n.master
-	return m != nil && m != p.Process && m.StartTicks > p.StartTicks && (Names(n.Process, p.Process) || Names(m, p.Process))
+	if m == nil || m == p.Process || m.StartTicks <= p.StartTicks {
+		return false
+	}
+	return Names(m, p.Process) || Names(n.Process, p.Process) && t.couldTellWorkersOf(p.Process, n.UID)
+}
+
+// couldTellWorkersOf tells whether a user could signal every worker of a master. A
+// worker may write its own arguments, though its master wrote them first: a list in
+// them replaces no master whose workers are another user's.
+func (t *tree) couldTellWorkersOf(master *inspect.Process, uid uint32) bool {
+	return !slices.ContainsFunc(t.children[master], func(p *inspect.Process) bool {
+		return t.kind(p) == kindWorker && uid != 0 && uid != p.UID
+	})
 }
 
 // sameSide tells whether the owner of n could tell p, and both mean the same by a
@@ -95,10 +125,20 @@ func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspe
 	u := union{}
 	all := t.candidates(c)
 	by := tellers(all, func(p *inspect.Process) bool { return past.of(p).Told })
-	t.joinNamed(u, c, past, func(n member) bool {
-		return listens(n.Process) || by[n.Process] != nil || past.of(n.Process).Told
+	// Only a list, or the memory of one, makes two masters one instance. So what
+	// belongs to a master already belongs to no other.
+	ofMaster := func(p *inspect.Process) bool {
+		return slices.ContainsFunc(c.masters, func(m *inspect.Process) bool { return u.find(m) == u.find(p) })
+	}
+	join := func(home, p *inspect.Process) {
+		if t.kind(p) == kindMaster || !ofMaster(home) || !ofMaster(p) {
+			u.join(home, p)
+		}
+	}
+	t.joinNamed(c, past, join, func(n member) bool {
+		return mayServe(n.Process) || by[n.Process] != nil || past.of(n.Process).Told
 	})
-	t.joinAlike(u, c)
+	t.joinAlike(c, join)
 	heads := map[*inspect.Process]bool{}
 	for _, m := range c.masters {
 		heads[u.find(m)] = true
@@ -154,7 +194,7 @@ func mayServe(p *inspect.Process) bool {
 
 // joinAlike joins processes of one service that are siblings, that listen on one
 // address or hold one socket, and those that could not be looked at.
-func (t *tree) joinAlike(u union, c cluster) {
+func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 	unread := map[string]bool{}
 	for _, p := range c.roots {
 		unread[t.service(p)] = unread[t.service(p)] || p.Sockets == nil
@@ -163,36 +203,46 @@ func (t *tree) joinAlike(u union, c cluster) {
 	for _, m := range c.masters {
 		for _, service := range t.servicesOf(m) {
 			for _, p := range t.children[m] {
-				t.joinPlaces(u, first, service, m, p)
+				for _, place := range placesOf(p, service) {
+					if first[place] == nil {
+						first[place] = m
+					}
+				}
 			}
 		}
 	}
 	of := generations(c.roots)
 	for _, p := range c.roots {
-		u.join(of.find(p), p)
 		service := t.service(p)
+		words := slices.Concat(placesOf(p, service), placesOf(p, masterService(p, p.UID)))
 		if unread[service] {
-			u.joinFirst(first, service, p)
+			words = append(words, service)
 		}
-		t.joinPlaces(u, first, service, p, p)
-		t.joinPlaces(u, first, masterService(p, p.UID), p, p)
+		join(of.find(p), p)
+		for _, word := range words {
+			if first[word] == nil {
+				first[word] = p
+			}
+			join(first[word], p)
+		}
 	}
 }
 
-// joinPlaces joins the home of a process to the first one of its service that
-// listens on the same address, or holds the same listener.
-func (t *tree) joinPlaces(u union, first map[string]*inspect.Process, service string, home, p *inspect.Process) {
+// placesOf are a word for each address that a process listens on, and for each of
+// its listeners, as one of a service.
+func placesOf(p *inspect.Process, service string) (words []string) {
 	if p.Sockets == nil {
-		return
+		return nil
 	}
 	for _, l := range p.Sockets.Listening {
-		u.joinFirst(first, fmt.Sprintf("%s at %s", service, l), home)
-		u.joinFirst(first, fmt.Sprintf("%s socket %d", service, l.Inode), home)
+		words = append(words, fmt.Sprintf("%s at %s", service, l), fmt.Sprintf("%s socket %d", service, l.Inode))
 	}
+	return words
 }
 
 // joinClients joins each process that holds no listener to the set of one service
-// with it whose active listens on the address of one of its connections.
+// with it whose active has a listener, paused or not, on the address of one of its
+// connections.
 func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) {
 	workers := map[*inspect.Process][]*inspect.Process{} // of the sets with a head
 	for _, m := range t.candidates(c) {
@@ -215,7 +265,7 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 			continue
 		}
 		for _, set := range slices.Concat(homes[t.service(p)], homes[masterService(p, p.UID)]) {
-			if connectedTo(p, youngest(workers[set])) {
+			if connectedTo(p, served(youngest(workers[set]))) {
 				u.join(set, p)
 				break
 			}

@@ -51,6 +51,10 @@ type Memory map[inspect.ProcID]Seen
 type Past struct {
 	Memory Memory
 	Owner  *uint32 // nil is not known: nothing is believed
+
+	// Qualified are the names that earlier passes qualified. They are shown, and
+	// decide nothing.
+	Qualified Qualified
 }
 
 // of is what is believed of a process.

@@ -257,6 +257,9 @@ func (h host) proc(b body) fakehost.Proc {
 		p.Sockets[0].Inode = 1<<20 + uint64(b.serial) // not the one that others listen on
 	case b.sort == worker && b.told:
 		p.Sockets = []fakehost.Socket{fakehost.Client(443, b.serial, time.Second)}
+		if b.serial%2 == 1 {
+			p.Sockets[0] = fakehost.HalfClosed(443, b.serial, time.Second)
+		}
 	}
 	if b.wedged {
 		p.Ignores = []syscall.Signal{syscall.SIGTERM}

@@ -3,6 +3,7 @@ package reaper
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,45 +15,65 @@ import (
 // starts a process, and names become metric labels and keys of the state.
 const maxName = 200
 
+// Qualified are the names that several instances had at one time, with the
+// qualifiers that told them apart. An instance that is left alone keeps its own, so
+// that the name which was never its own does not pass to it.
+type Qualified map[string]qualifiers
+
+// qualifiers are a set of kinds of qualifiers.
+type qualifiers uint8
+
+// maxQualified bounds what is kept of that.
+const maxQualified = 100
+
 // name gives the instances their names; the processes of no instance have none.
 // The name is the systemd unit, with the configuration's path where two instances
 // share a unit, or else that path. Instances of one name are told apart by
-// qualifiers that a reload does not change, never by their age.
-func name(instances []Instance, groups []group, netNS uint64) {
+// qualifiers that a reload does not change, never by their age. It returns the
+// names that are qualified, with those of earlier passes.
+func name(instances []Instance, groups []group, netNS uint64, earlier Qualified) Qualified {
 	byUnit := map[string]int{}
 	for _, g := range groups {
 		byUnit[g.unit()]++
 	}
-	names := make([]string, len(groups))
+	bases := make([]string, len(groups))
 	for i := range groups {
 		if g := &groups[i]; g.model != "" {
-			names[i] = g.unit()
+			bases[i] = g.unit()
 			switch {
-			case names[i] == "":
-				names[i] = g.configPath()
-			case byUnit[names[i]] > 1:
-				names[i] += ":" + g.configPath()
+			case bases[i] == "":
+				bases[i] = g.configPath()
+			case byUnit[bases[i]] > 1:
+				bases[i] += ":" + g.configPath()
 			}
-			names[i] = printable(names[i])
+			bases[i] = printable(bases[i])
 		}
 	}
-	for _, qualify := range []func(*group) string{
+	names, qualified := slices.Clone(bases), maps.Clone(earlier)
+	for kind, qualify := range []func(*group) string{
 		func(g *group) string { return "@" + g.place(netNS) },
 		func(g *group) string { return "@" + g.lowestAddress() },
 		func(g *group) string { return "@" + g.oldest().ProcID.String() },
 	} {
+		bit := qualifiers(1 << kind)
 		taken := map[string][]int{}
 		for i, n := range names {
-			taken[n] = append(taken[n], i)
-		}
-		for n, list := range taken {
-			if n == "" || len(list) == 1 {
-				continue
+			if n != "" {
+				taken[n] = append(taken[n], i)
 			}
+		}
+		for _, list := range taken {
 			keeper := keeps(groups, list)
-			same := !slices.ContainsFunc(list, func(i int) bool { return qualify(&groups[i]) != qualify(&groups[list[0]]) })
+			differ := slices.ContainsFunc(list, func(i int) bool { return qualify(&groups[i]) != qualify(&groups[list[0]]) })
+			base := bases[list[0]]
+			if keeper < 0 && differ && len(qualified) < maxQualified {
+				if qualified == nil {
+					qualified = Qualified{}
+				}
+				qualified[base] |= bit
+			}
 			for _, i := range list {
-				if i != keeper && (!same || keeper >= 0) {
+				if i != keeper && len(list) > 1 && (differ || keeper >= 0) || qualified[base]&bit != 0 {
 					names[i] += printable(qualify(&groups[i]))
 				}
 			}
@@ -61,6 +82,7 @@ func name(instances []Instance, groups []group, netNS uint64) {
 	for i := range instances {
 		instances[i].Name = names[i]
 	}
+	return qualified
 }
 
 // keeps is which of the groups of one name keeps it as it is, -1 for none. It is
@@ -100,14 +122,18 @@ func (g *group) youngest() *inspect.Process {
 	return g.oldest()
 }
 
-// lowestAddress is the first address that the youngest worker listens on, in
-// order of address and port, and "" without one.
+// lowestAddress is the first address of the youngest worker's listeners, paused or
+// not, in order of address and port, and "" without one.
 func (g *group) lowestAddress() string {
 	p := g.youngest()
-	if p.Sockets == nil || len(p.Sockets.Listening) == 0 {
+	if p.Sockets == nil {
 		return ""
 	}
-	return slices.MinFunc(p.Sockets.Listening, compareListeners).Address
+	all := slices.Concat(p.Sockets.Listening, p.Sockets.Paused, p.Sockets.Bound)
+	if len(all) == 0 {
+		return ""
+	}
+	return inspect.ShownName(unixName(slices.MinFunc(all, compareListeners).Address))
 }
 
 // compareListeners orders listeners by address and port, those without a port last.

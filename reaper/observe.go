@@ -55,7 +55,9 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	return Classify(l, p.past()), nil
 }
 
-func (p *Pass) past() Past { return Past{Memory: p.Memory, Owner: p.MemoryOwner} }
+func (p *Pass) past() Past {
+	return Past{Memory: p.Memory, Owner: p.MemoryOwner, Qualified: p.Qualified}
+}
 
 // only is the group that an instance of an earlier look is now: the one that holds
 // what it stood on, or else the first of its processes that is left.
@@ -187,7 +189,7 @@ func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) erro
 	if g.master == nil || g.master.Signals.Reloading() {
 		return inspect.ErrNoCLI
 	}
-	err := p.Host.AskMaster(ctx, s, g.master, g.workers(), p.MasterSocket)
+	err := p.Host.AskMaster(ctx, s, g.master, g.ownWorkers(), p.MasterSocket)
 	if err != nil {
 		p.Log.Debug("the master CLI is no witness", "master", g.master.PID, "error", err)
 	}

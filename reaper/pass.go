@@ -31,6 +31,8 @@ type Pass struct {
 	Memory Memory
 	// MemoryOwner is the user whose state the memory is from, see Past.
 	MemoryOwner *uint32
+	// Qualified are the names that earlier passes qualified.
+	Qualified Qualified
 	// Approve, when set, is shown the decided report before anything is
 	// signalled, if something is due. What it is not shown is not signalled.
 	Approve func(Report) (bool, error)

@@ -33,6 +33,9 @@ type Report struct {
 	// Errors are what could not be read of the host as a whole.
 	Errors []string `json:"errors"`
 
+	// Qualified are the names that are qualified, for the next pass.
+	Qualified Qualified `json:"-"`
+
 	boottime time.Duration // CLOCK_BOOTTIME of the look; 0 in a saved report
 }
 

@@ -38,12 +38,22 @@ func newPlaces() *places {
 // served are the places of a generation: those that it listens on, and those that
 // it has paused.
 func served(generation []*inspect.Process) *places {
+	p := open(generation)
+	for _, g := range generation {
+		if g.Sockets != nil {
+			p.add(g.Sockets.Paused...)
+		}
+	}
+	return p
+}
+
+// open are the places of a generation that it listens on now.
+func open(generation []*inspect.Process) *places {
 	p := newPlaces()
 	for _, g := range generation {
 		if g.Sockets != nil {
 			p.add(g.Sockets.Listening...)
 			p.add(g.Sockets.Bound...)
-			p.add(g.Sockets.Paused...)
 		}
 	}
 	return p

@@ -25,6 +25,8 @@ type State struct {
 	BootID   string   `json:"boot_id"`
 	Memory   Memory   `json:"memory"` // of the boot BootID names; never nil
 	Counters Counters `json:"counters"`
+	// Qualified are the names of instances that are qualified, in this boot.
+	Qualified Qualified `json:"qualified,omitempty"`
 	// Owner is the user that owns the file it was read from; nil without a file.
 	Owner *uint32 `json:"-"`
 
@@ -149,7 +151,7 @@ func parseState(content []byte, bootID string, now time.Time, boottime time.Dura
 		state.Open.Signals = map[string]map[string]uint64{}
 	}
 	if state.BootID != bootID || bootID == "" {
-		state.Memory = nil // pids and CLOCK_BOOTTIME began again
+		state.Memory, state.Qualified = nil, nil // pids and CLOCK_BOOTTIME began again
 	}
 	state.BootID = bootID
 	state.Memory = state.Memory.possible(boottime)

@@ -17,7 +17,8 @@ func Names(n, p *inspect.Process) bool {
 // tells says that n has told p to stop, by its list, and that its owner could. A
 // process writes its own arguments, so the list of another user's process counts
 // for nothing. Siblings under one master have their arguments from that master,
-// so there its user counts. A list that names p's master tells p through it.
+// so there its user counts. A list of n, or of its master, that names p's master tells
+// p through it.
 func tells(n, p member) bool {
 	switch {
 	case Names(n.Process, p.Process):
@@ -25,7 +26,7 @@ func tells(n, p member) bool {
 	case n.master == nil || p.master == nil || n.master == p.master:
 		return false
 	}
-	return n.master.UID == p.master.UID && (Names(n.Process, p.master) || Names(n.master, p.master))
+	return n.master.UID == p.master.UID && (Names(n.master, p.master) || Names(n.Process, p.master) && (n.UID == p.UID || n.UID == 0))
 }
 
 // tellers finds which of some workers, oldest first, were told to stop, and by
@@ -139,7 +140,7 @@ func (c *classifier) holdsClients(p *inspect.Process) bool {
 		return false
 	}
 	a := c.active[0]
-	return p.UID == a.UID && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == a.Identity() && connectedTo(p, c.active)
+	return p.UID == a.UID && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == a.Identity() && connectedTo(p, open(c.active))
 }
 
 // listed tells whether the list of a younger worker, listening or not, names a
@@ -150,18 +151,11 @@ func (c *classifier) listed(p *inspect.Process) bool {
 	return i >= 0 && slices.ContainsFunc(candidates[i:], func(n member) bool { return n.kind == kindWorker && tells(n, candidates[i]) })
 }
 
-// connectedTo tells whether a process has a connection on an address that one of
-// some others listens on, and which it may have accepted there.
-func connectedTo(p *inspect.Process, others []*inspect.Process) bool {
+// connectedTo tells whether a process has a connection at one of some places, which
+// it may have accepted there.
+func connectedTo(p *inspect.Process, at *places) bool {
 	if p.Sockets == nil {
 		return false
-	}
-	at := newPlaces()
-	for _, o := range others {
-		if o.Sockets != nil {
-			at.add(o.Sockets.Listening...)
-			at.add(o.Sockets.Bound...)
-		}
 	}
 	for end := range p.Sockets.Ends {
 		if !end.Gone && !end.Origin.Made() && at.holds(end) {

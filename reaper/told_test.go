@@ -106,3 +106,43 @@ func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {
 		t.Errorf("300 is %s since %v s, want residual since it was first seen so", got.Role, got.ResidualSeconds)
 	}
 }
+
+// The second master has been reloaded since, and its arguments no longer name the
+// first. A state of the workers' user is not believed of a master of root's, but of
+// its workers.
+func TestAMasterIsReplacedWhereThatIsRememberedOfItsWorkers(t *testing.T) {
+	own := uint32(fakehost.UIDHAProxy)
+	for _, tt := range []struct {
+		name string
+		told []int // of the first master's workers
+		want reaper.Role
+	}{
+		{"of all of them", []int{102, 103}, reaper.RoleResidual},
+		{"of one of them", []int{103}, reaper.RoleDraining}, // of an instance of its own
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			w.Exit(101)
+			s.Worker(102, ticks(30*time.Minute), nil, fakehost.Client(443, 3, 0))
+			s.Worker(103, ticks(10*time.Minute), nil, fakehost.Client(443, 4, 0))
+			second := fakehost.NewService(w, "haproxy", 200, ticks(5*time.Minute))
+			second.Worker(202, ticks(time.Minute), []int{201}, fakehost.Listen(443))
+			var first reaper.Report
+			t.Run("a first look", func(t *testing.T) { first = look(t, w) })
+			p := pass(t, w)
+			p.Memory, p.MemoryOwner = reaper.Memory{}, &own
+			for _, pid := range tt.told {
+				heir := reaper.Heir{ProcID: process(t, first, 202).ProcID, NSPID: 201}
+				heir.PID, heir.StartTicks = 201, ticks(4*time.Minute)
+				p.Memory[process(t, first, pid).ProcID] = reaper.Seen{Told: true, Heir: heir}
+			}
+			r, err := p.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := process(t, r, 103).Role; got != tt.want {
+				t.Errorf("role of 103 is %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

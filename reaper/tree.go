@@ -87,6 +87,9 @@ func (t *tree) findKind(p *inspect.Process) kind {
 		if alone == kindWorker && orphaned(p) {
 			return kindOrphan
 		}
+		if alone == kindWorker && beforeItsSession(p) {
+			return kindStarting
+		}
 		return alone
 	}
 	switch t.kind(parent) {
@@ -130,7 +133,16 @@ func (t *tree) renamed(p *inspect.Process) bool {
 // orphaned tells a process that has lost the HAProxy that forked it: a worker
 // without its master, or a check without its daemon. A daemon leads a session of
 // its own (-D, 1.5 to 3.4), and one of -db has executed its program itself.
-func orphaned(p *inspect.Process) bool { return p.Forked && p.Session != p.PID }
+func orphaned(p *inspect.Process) bool {
+	return p.Forked && p.Session != p.PID && !beforeItsSession(p)
+}
+
+// beforeItsSession tells a daemon that has not begun its session yet: up to 3.0 it
+// binds and takes its user first. A check that a daemon has left behind looks the
+// same until it runs its program.
+func beforeItsSession(p *inspect.Process) bool {
+	return p.Forked && p.Session != p.PID && p.Command.Daemon && !p.Command.MasterWorker
+}
 
 // owner is the process that a child belongs to the group of: its master, or the
 // worker that it is a check of. nil for a process that stands for itself.

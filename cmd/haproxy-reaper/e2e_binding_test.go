@@ -69,6 +69,43 @@ func TestProcessThatStillBindsSupersedesNobody(t *testing.T) {
 	})
 }
 
+// Up to 3.0 a daemon serves an instant before it begins its session: its launcher
+// has left, and it looks like a check whose daemon has gone. The service is there
+// all the while, under its name.
+func TestDaemonThatHasNotBegunItsSessionIsOfItsService(t *testing.T) {
+	late := func(r release) bool { return !r.since(3, 1) }
+	inReleases(t, late, func(t *testing.T, b *bed) {
+		config := bedDir + "/web.cfg"
+		b.write(config, tcpConfig("127.0.0.1:8000", b.startBackend(), ""))
+		first := b.brings(command{args: b.haproxy("-D", "-f", config)})
+		b.client("127.0.0.1:8000")
+		name := b.agent("status").exits(0).serves(first)
+		second := b.brings(command{
+			args: b.haproxy("-D", "-f", config, "-sf", strconv.Itoa(first.PID)),
+			env:  b.preload("SESSION_MS=5000"),
+		})
+		b.until(func() error { return b.silent(first) })
+		before := b.processes()
+		a := b.agent("reap", "--deadline", "1h").raisesNoAlert()
+		for _, p := range before {
+			if got := a.instance(p).Name; got != name {
+				t.Errorf("%v is of %q, want %q", p.ProcID, got, name)
+			}
+		}
+		if second.session(b) == second.PID {
+			t.Fatal("it has begun its session: this shows nothing")
+		}
+		b.until(func() error {
+			if second.session(b) != second.PID {
+				return errors.New("it has not begun its session")
+			}
+			return nil
+		})
+		b.agent("reap", "--deadline", "0s").exits(0).finds(first, isTerminated).serves(second)
+		b.stay(without(before, first)...)
+	})
+}
+
 // abstractClient is client for an abstract unix socket of HAProxy's, which fills
 // the rest of the name with NULs.
 func (b *bed) abstractClient(name string) net.Conn {

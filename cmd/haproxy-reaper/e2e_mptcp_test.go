@@ -85,10 +85,10 @@ func TestPausedListenerOfMPTCPRefuses(t *testing.T) {
 	hasMPTCP := func(r release) bool { return r.since(3, 2) }
 	inReleases(t, hasMPTCP, func(t *testing.T, b *bed) {
 		s := b.startMPTCP(reaper.ModelDaemon)
-		old := s.makeOld(b.dialMPTCP(s.address))
+		s.makeOld(b.dialMPTCP(s.address))
 		s.pause()
 		before := b.processes()
-		b.agent("reap", "--deadline", "0s").refuses(old, reaper.ReasonPaused, reaper.ReasonNotListening).finds(s.active(),
+		b.agent("reap", "--deadline", "0s").refuses(s.active(), reaper.ReasonPaused, reaper.ReasonNotListening).finds(s.active(),
 			judgement{reaper.RolePaused, reaper.VerdictKeep, reaper.ReasonPaused, ""})
 		b.stay(before...)
 	})

@@ -142,6 +142,9 @@ func TestPrometheusTellsWhatSsTellsAndAlertsUntilItIsReaped(t *testing.T) {
 					`active_confirmed{unit!=""`:                  1,
 					`signals_sent_total{signal="SIGTERM"`:        0,
 				} {
+					if strings.Contains(sample, `state="active",side`) && string(model) == "daemon" {
+						continue // no master CLI tells of them, and a pass does not walk the host's sockets
+					}
 					if want == 0 && !strings.HasPrefix(sample, "signals") {
 						t.Errorf("ss sees none of %s: this shows nothing", sample)
 					}

@@ -56,6 +56,7 @@ func newHostEngine(s passSettings) engine {
 		ActiveClients: isStatus,
 		Memory:        s.earlier.Memory,
 		MemoryOwner:   s.earlier.Owner,
+		Qualified:     s.earlier.Qualified,
 		Approve:       s.approve,
 		Step:          s.step,
 		Drained:       s.drained,

@@ -292,3 +292,36 @@ func TestFilterAgainstLookingAtDescriptorsIsNoHindrance(t *testing.T) {
 		t.Errorf("%s answers, not %s", now, active)
 	}
 }
+
+// A socket unit passes all of its sockets, and the configuration uses one. systemd
+// passes them in blocking mode, and every generation holds them all.
+func TestSocketOfAUnitThatNothingUsesHoldsNoOldWorkerBack(t *testing.T) {
+	t.Parallel()
+	m := machine.Boot(t)
+	install(m)
+	m.ServeTunnel()
+	const cfg = "/etc/haproxy/haproxy.cfg"
+	m.Write(cfg, strings.Replace(m.Read(cfg), "bind 127.0.0.1:8080", "bind fd@3", 1), 0o644)
+	m.Write("/etc/systemd/system/haproxy.socket", "[Socket]\nListenStream=127.0.0.1:8080\nListenStream=127.0.0.1:8090\n", 0o644)
+	// The check of Debian's ExecReload is passed no socket, and so fails.
+	m.Must("mkdir", "-p", "/etc/systemd/system/haproxy.service.d")
+	m.Write("/etc/systemd/system/haproxy.service.d/reload.conf", "[Service]\nExecReload=\nExecReload=/bin/kill -USR2 $MAINPID\n", 0o644)
+	m.Must("systemctl", "daemon-reload")
+	m.Must("systemctl", "stop", "haproxy.service")
+	m.Must("systemctl", "start", "haproxy.socket", "haproxy.service")
+	old, _ := m.ReloadHolding(2)
+	active := m.Answering()
+	holders := m.Must("ss", "-Hltnp", "sport = :8090")
+	for _, pid := range append(slices.Clone(old), active) {
+		if !strings.Contains(holders, "pid="+pid+",") {
+			t.Fatalf("%s does not hold the socket that nothing uses, this shows nothing: %s", pid, holders)
+		}
+	}
+	p := reap(m)
+	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != reaper.OutcomeTerminated || got[old[1]] != reaper.OutcomeTerminated {
+		t.Errorf("refusal %q, outcomes %v, want %q terminated", p.instance("haproxy.service").RefusalDetail, got, old)
+	}
+	if now := m.Answering(); now != active {
+		t.Errorf("%s answers, not %s", now, active)
+	}
+}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +30,13 @@ pid_t fork(void)
 {
 	wait_for("FORK_MS");
 	return __fork();
+}
+
+/* SESSION_MS: to begin a session takes that long. */
+pid_t setsid(void)
+{
+	wait_for("SESSION_MS");
+	return syscall(SYS_setsid);
 }
 
 /* BIND_MS: so long is a pause between two attempts to bind, which HAProxy makes
