@@ -109,7 +109,9 @@ var unread = []func(w *world, p *inspect.Process){
 	func(_ *world, p *inspect.Process) { p.Sockets, p.Err = nil, errRead },
 	func(_ *world, p *inspect.Process) { p.Sockets = nil },
 	func(_ *world, p *inspect.Process) { p.CLI, p.Err = nil, errRead },
-	func(_ *world, p *inspect.Process) { change(p, func(s *inspect.Sockets) { s.Ends = nil }) },
+	func(_ *world, p *inspect.Process) {
+		change(p, func(s *inspect.Sockets) { s.Ends, p.Err = nil, errRead })
+	},
 	func(_ *world, p *inspect.Process) { p.PrivateBytes = nil },
 	func(w *world, _ *inspect.Process) { w.share = nil },
 	func(w *world, _ *inspect.Process) { w.available = nil },
@@ -123,6 +125,9 @@ var unread = []func(w *world, p *inspect.Process){
 // kernel's tables stand in. An end that had another one's address then has its
 // connections too.
 func withoutOptions(s *inspect.Sockets) {
+	if s.Ends == nil {
+		return
+	}
 	ends := map[inspect.End]inspect.Use{}
 	for end, use := range s.Ends {
 		end.Origin = inspect.OriginUnread

@@ -75,17 +75,16 @@ var invariants = []invariant{
 		}
 		return ""
 	}},
-	{"I2: a target is a child of its master, or of the active's uid, in the namespaces of the active", func(w *world, in Instance, targets []*inspect.Process) string {
+	{"I2: a target is a child of its master or of one that this replaced, or is tied to the instance by a list, the memory or a connection, or has the user of the active daemon", func(w *world, in Instance, targets []*inspect.Process) string {
 		active := w.of(idsOf(in, RoleActive))
 		for _, p := range targets {
 			if p.PIDNS != active[0].PIDNS || p.NetNS != active[0].NetNS {
 				return fmt.Sprintf("%v is in another namespace", p.ProcID)
 			}
-			if in.Model == ModelMasterWorker && p.PPID != idsOf(in, RoleMaster)[0].PID {
-				return fmt.Sprintf("%v is no child of the master", p.ProcID)
-			}
-			if in.Model == ModelDaemon && !slices.ContainsFunc(active, func(a *inspect.Process) bool { return a.UID == p.UID }) {
-				return fmt.Sprintf("%v has another uid than the active", p.ProcID)
+			child := slices.ContainsFunc(idsOf(in, RoleMaster), func(m inspect.ProcID) bool { return m.PID == p.PPID })
+			its := in.Model == ModelDaemon && slices.ContainsFunc(active, func(a *inspect.Process) bool { return a.UID == p.UID })
+			if !child && !its && !w.tied(in, p) {
+				return fmt.Sprintf("nothing ties %v to the instance", p.ProcID)
 			}
 		}
 		return ""
@@ -167,6 +166,20 @@ var invariants = []invariant{
 		}
 		return ""
 	}},
+}
+
+// tied tells whether a younger process of an instance names p, whether the memory
+// has it as told, or whether a connection of its own is on an address of the active.
+func (w *world) tied(in Instance, p *inspect.Process) bool {
+	for i := range in.Processes {
+		for _, q := range w.of([]inspect.ProcID{in.Processes[i].ProcID}) {
+			named := slices.Contains(q.Command.Finish, p.NSPID) && q.StartTicks > p.StartTicks
+			if named || in.Processes[i].Role == RoleActive && isConnected(p, q) {
+				return true
+			}
+		}
+	}
+	return w.past().of(p).Told
 }
 
 // of are the facts of some processes.
