@@ -121,6 +121,41 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks) },
 	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks+1).Signals = masksStarting },
 	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks+1).UID = uidStranger },
+
+	// What has lost its parent, its file's name, or its handlers.
+	func(w *world, p, q *inspect.Process) { p.Forked, p.Session = true, q.PID; w.adopt(p, 1) },
+	func(_ *world, p, _ *inspect.Process) { p.Forked, p.HAProxy = true, false },
+	func(_ *world, p, _ *inspect.Process) { p.Signals = inspect.SignalMasks{Caught: 0x402205} }, // it binds
+	func(_ *world, p, _ *inspect.Process) { p.Signals = inspect.SignalMasks{} },                 // on its way out
+
+	// What an earlier pass saw, and whose state that is in.
+	func(w *world, p, q *inspect.Process) { w.remember(p, q) },
+	func(w *world, p, q *inspect.Process) { w.remember(p, q); w.owner = uidWorkers },
+	func(w *world, p, q *inspect.Process) { w.remember(p, q); w.owner = uidStranger },
+
+	// A second master, which replaces the first by its list, or may not.
+	func(w *world, p, q *inspect.Process) { w.second(p, q, 0) },
+	func(w *world, p, q *inspect.Process) { w.second(p, q, uidStranger) },
+}
+
+// remember has p told to stop while q was active.
+func (w *world) remember(p, q *inspect.Process) {
+	w.memory[p.ProcID] = Seen{Told: true, Heir: heirOf(q), Superseded: w.boottime - time.Hour}
+}
+
+// second starts a master beside that of a process, with a worker that listens.
+func (w *world) second(p, q *inspect.Process, uid uint32) {
+	i := slices.IndexFunc(w.procs, func(m *inspect.Process) bool { return m.PID == p.PPID })
+	if i < 0 {
+		return
+	}
+	m := w.double(w.procs[i], 1, max(p.StartTicks, q.StartTicks)+100)
+	m.UID, m.Command = uid, command(m.Command.Config[0], []int{p.PPID})
+	d := w.double(p, m.PID, m.StartTicks+1)
+	d.Command, d.Session = m.Command, m.PID
+	change(d, func(s *inspect.Sockets) {
+		s.Listening = []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443, Inode: 4430}}
+	})
 }
 
 // change changes the sockets of a process, if they were looked at.
