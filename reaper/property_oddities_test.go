@@ -133,6 +133,9 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(w *world, p, q *inspect.Process) { w.remember(p, q); w.owner = uidWorkers },
 	func(w *world, p, q *inspect.Process) { w.remember(p, q); w.owner = uidStranger },
 
+	func(w *world, p, q *inspect.Process) { w.loseLists(); w.remember(p, q) },
+	func(w *world, p, _ *inspect.Process) { w.loseLists(); p.CLI = &inspect.CLIAnswer{Stopping: true} },
+
 	// A second master, which replaces the first by its list, or may not.
 	func(w *world, p, q *inspect.Process) { w.second(p, q, 0) },
 	func(w *world, p, q *inspect.Process) { w.second(p, q, uidStranger) },
@@ -141,6 +144,15 @@ var oddities = []func(w *world, p, q *inspect.Process){
 // remember has p told to stop while q was active.
 func (w *world) remember(p, q *inspect.Process) {
 	w.memory[p.ProcID] = Seen{Told: true, Heir: heirOf(q), Superseded: w.boottime - time.Hour}
+}
+
+// loseLists takes all lists away, as when the processes that had them have left.
+func (w *world) loseLists() {
+	for _, p := range w.procs {
+		if len(p.Command.Config) > 0 {
+			p.Command = command(p.Command.Config[0], nil)
+		}
+	}
 }
 
 // second starts a master beside that of a process, with a worker that listens.
