@@ -34,33 +34,34 @@ func (o oracle) learn() *learned {
 	l := &learned{map[*inspect.Process]int{}, map[*inspect.Process]bool{}, map[*inspect.Process]bool{}, true}
 	for i, p := range o.procs {
 		l.service[p] = i
-		l.told[p] = o.believed(p).Told || stopping(p)
+		l.told[p] = o.believed(p).Told
 	}
-	for l.changed {
-		l.changed = false
-		for _, n := range o.byAge() {
-			for _, p := range o.byAge() {
-				o.replace(l, n, p)
-				o.joinNamed(l, n, p)
-				o.tell(l, n, p)
-			}
-		}
-	}
+	o.until(l, o.replace, o.joinNamed, o.tell)
 	for _, n := range o.byAge() {
 		for _, p := range o.byAge() {
 			o.joinAlike(l, n, p)
 		}
 	}
 	o.joinConnected(l)
-	for l.changed { // whoever is together now was told as well
+	for _, p := range o.procs { // the master CLI is asked last
+		l.told[p] = l.told[p] || stopping(p)
+	}
+	o.until(l, o.tell)
+	return l
+}
+
+// until does to each two processes what may be, until nothing changes.
+func (o oracle) until(l *learned, may ...func(l *learned, n, p *inspect.Process)) {
+	for l.changed = true; l.changed; {
 		l.changed = false
-		for _, n := range o.procs {
-			for _, p := range o.procs {
-				o.tell(l, n, p)
+		for _, n := range o.byAge() {
+			for _, p := range o.byAge() {
+				for _, does := range may {
+					does(l, n, p)
+				}
 			}
 		}
 	}
-	return l
 }
 
 func (o oracle) byAge() []*inspect.Process {
@@ -71,8 +72,13 @@ func (o oracle) byAge() []*inspect.Process {
 	return list
 }
 
-// counts: its list says something. It is a ready worker that listens, or was told
-// itself.
+// joins: its list says who is of its service. It is a ready worker that holds a
+// listener, paused or not, or may, or was told itself.
+func (o oracle) joins(l *learned, n *inspect.Process) bool {
+	return o.kind(n) == "worker" && ready(n) && (o.mayServe(n) || l.told[n])
+}
+
+// counts: its list tells. It is a ready worker that listens, or was told itself.
 func (o oracle) counts(l *learned, n *inspect.Process) bool {
 	return o.kind(n) == "worker" && ready(n) && (listens(n) || l.told[n])
 }
@@ -115,32 +121,62 @@ func (o oracle) masterIn(l *learned, service int) *inspect.Process {
 	return nil
 }
 
-// replace: n is a worker that counts, and its master stands in the place of m.
+// replace: n is a worker, and its master stands in the place of m.
 func (o oracle) replace(l *learned, n, m *inspect.Process) {
 	by := o.masterOf(n)
-	if by == nil || o.kind(m) != "master" || l.replaced[m] || by.StartTicks <= m.StartTicks || by.UID != m.UID || !here(by, m) {
+	if by == nil || o.kind(m) != "master" || l.replaced[m] || by.StartTicks <= m.StartTicks {
 		return
 	}
-	seen := o.believed(m)
+	seen := o.rememberedOfMaster(m)
 	heir := &inspect.Process{ProcID: seen.Heir.ProcID, NSPID: seen.Heir.NSPID, PIDNS: m.PIDNS}
-	remembered := seen.Told && seen.Heir.PID != 0 && (by.ProcID == heir.ProcID || o.counts(l, n) && (names(n, heir) || names(by, heir)))
-	if remembered || o.counts(l, n) && (names(n, m) || names(by, m)) {
+	remembered := seen.Told && seen.Heir.PID != 0
+	isHeir := remembered && (by.ProcID == heir.ProcID || n.ProcID == heir.ProcID)
+	mine := o.childrenOf(m)
+	mayTell := n.UID == 0 || !slices.ContainsFunc(mine, func(p *inspect.Process) bool { return p.UID != n.UID })
+	named := names(by, m) || names(n, m) && mayTell || remembered && !o.lives(heir) && (names(by, heir) || names(n, heir))
+	if isHeir || named && o.joins(l, n) && by.UID == m.UID && here(by, m) {
 		l.replaced[m] = true
 		o.join(l, m, by)
 		l.changed = true
 	}
 }
 
-// joinNamed: n names p, or what was active when p was last seen told, or is that.
+// lives tells whether the very process is among the world's.
+func (o oracle) lives(p *inspect.Process) bool {
+	return slices.ContainsFunc(o.procs, func(q *inspect.Process) bool { return q.ProcID == p.ProcID })
+}
+
+// childrenOf are the workers of a master.
+func (o oracle) childrenOf(m *inspect.Process) []*inspect.Process {
+	return slices.DeleteFunc(o.byAge(), func(p *inspect.Process) bool { return o.masterOf(p) != m })
+}
+
+// rememberedOfMaster is what is believed of a master, or of its youngest worker where
+// all of them were told and none listens.
+func (o oracle) rememberedOfMaster(m *inspect.Process) Seen {
+	seen := o.believed(m)
+	if seen.Told {
+		return seen
+	}
+	for _, p := range o.childrenOf(m) {
+		if seen = o.believed(p); !seen.Told || listens(p) {
+			return Seen{}
+		}
+	}
+	return seen
+}
+
+// joinNamed: n names p, or is what was active when p was last seen told, or names
+// that, which has left.
 func (o oracle) joinNamed(l *learned, n, p *inspect.Process) {
-	if !o.stands(p) || o.kind(n) != "worker" || o.head(n) != o.masterOf(n) || n.StartTicks <= p.StartTicks || !here(n, p) {
+	if !o.stands(p) || o.kind(n) != "worker" && o.kind(n) != "orphan" || o.masterOf(n) == nil && !o.stands(n) || n == p {
 		return
 	}
 	seen := o.believed(p)
 	heir := &inspect.Process{ProcID: seen.Heir.ProcID, NSPID: seen.Heir.NSPID, PIDNS: p.PIDNS}
 	remembered := seen.Told && seen.Heir.PID != 0
-	named := names(n, p) || remembered && names(n, heir)
-	if remembered && n.ProcID == heir.ProcID || named && o.counts(l, n) && (n.UID == 0 || n.UID == p.UID) {
+	named := names(n, p) || remembered && !o.lives(heir) && names(n, heir)
+	if remembered && n.ProcID == heir.ProcID || named && o.joins(l, n) && (n.UID == 0 || n.UID == p.UID) && here(n, p) {
 		o.join(l, p, o.home(n))
 	}
 }
@@ -157,14 +193,17 @@ func (o oracle) tells(l *learned, n, p *inspect.Process) bool {
 	return o.counts(l, n) && o.mayTell(l, n, p) && l.service[o.home(n)] == l.service[o.home(p)]
 }
 
-// mayTell: it has its pid, or its replaced master's, in its list. It runs as root
-// or as the same user; for two workers of one master it is enough that the master
-// does.
+// mayTell: it has its pid, or its replaced master's, in its list, and runs as root or
+// as the same user; for two workers of one master it is enough that the master does.
+// Or its master names the replaced one.
 func (o oracle) mayTell(l *learned, n, p *inspect.Process) bool {
 	m, by := o.masterOf(p), o.masterOf(n)
-	itsUser := n.UID == 0 || n.UID == p.UID || m != nil && m == by && (m.UID == 0 || m.UID == p.UID)
-	named := names(n, p) || m != nil && m != by && l.replaced[m] && names(n, m)
-	return o.kind(n) == "worker" && n.StartTicks > p.StartTicks && named && itsUser
+	its := n.UID == 0 || n.UID == p.UID
+	told := names(n, p) && (its || m != nil && m == by && (m.UID == 0 || m.UID == p.UID))
+	if m != nil && by != nil && m != by && l.service[m] == l.service[by] && m.UID == by.UID {
+		told = told || names(by, m) || names(n, m) && its
+	}
+	return o.kind(n) == "worker" && n.StartTicks > p.StartTicks && told
 }
 
 // joinAlike: siblings, what listens on one address or holds one listener, and what
@@ -173,9 +212,10 @@ func (o oracle) joinAlike(l *learned, p, q *inspect.Process) {
 	if p == q || !o.stands(p) || !alike(p, q) {
 		return
 	}
+	above := o.parent(q)
 	switch {
-	case o.masterOf(q) != nil && onePlace(p, q):
-		o.join(l, p, o.home(q))
+	case above != nil && o.kind(above) == "master" && arguments(above) == arguments(q) && onePlace(p, q): // be it starting
+		o.join(l, p, above)
 	case !o.stands(q):
 	case siblings(p, q), onePlace(p, q), p.Sockets == nil, q.Sockets == nil:
 		o.join(l, p, q)
@@ -183,7 +223,7 @@ func (o oracle) joinAlike(l *learned, p, q *inspect.Process) {
 }
 
 // joinConnected: what has no listener, and holds a connection on an address of the
-// active of a daemon's service.
+// active of a service.
 func (o oracle) joinConnected(l *learned) {
 	before := l.service
 	l.service = map[*inspect.Process]int{}
@@ -195,13 +235,13 @@ func (o oracle) joinConnected(l *learned) {
 			continue
 		}
 		for _, a := range o.byAge() {
-			number := before[a]
-			if number == before[p] || o.masterIn(&learned{service: before, replaced: l.replaced}, number) != nil || !o.serves(before, number) {
+			number := before[o.home(a)]
+			if number == before[p] || !o.serves(before, number) {
 				continue
 			}
 			young := generation(o.workersOf(before, number))
-			if slices.Contains(young, a) && alike(p, a) && isConnected(p, a) {
-				o.join(l, p, a)
+			if slices.Contains(young, a) && alike(p, a) && isConnected(p, allListeners(a)) {
+				o.join(l, p, o.home(a))
 				break
 			}
 		}
@@ -307,10 +347,10 @@ func (o oracle) instances() []*instance {
 // service's, names a worker or master of it, has its arguments, or shares the unit.
 // In a master's own cgroup it may be any user's: only root put it there.
 func (o oracle) mayStartFor(p *inspect.Process, in *instance) bool {
-	its := p.UID == 0 || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return p.UID == q.UID })
+	its := p.UID == 0 || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return o.kind(q) != "check" && p.UID == q.UID })
 	for _, q := range in.members {
 		k := o.kind(q)
-		together := ownUnit(p) != "" && p.Cgroup == q.Cgroup
+		together := k != "check" && ownUnit(p) != "" && p.Cgroup == q.Cgroup
 		near := (k == "worker" || k == "master") && here(p, q) && (names(p, q) || arguments(p) == arguments(q))
 		if its && (near || together) || together && q == in.master {
 			return true

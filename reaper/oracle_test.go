@@ -159,7 +159,7 @@ func (o oracle) byItsConnections(in *instance, p *inspect.Process) bool {
 	if in.master != nil || o.kind(p) == "orphan" || p.Sockets == nil || !p.Sockets.Proof || listens(p) {
 		return false
 	}
-	return slices.ContainsFunc(o.active(in), func(a *inspect.Process) bool { return alike(p, a) && isConnected(p, a) })
+	return slices.ContainsFunc(o.active(in), func(a *inspect.Process) bool { return alike(p, a) && isConnected(p, openListeners(a)) })
 }
 
 // holdsNoListener: rule 5.

@@ -79,6 +79,10 @@ func (o oracle) kind(p *inspect.Process) string {
 	case above == "master":
 		return "program"
 	case ready(p) && above == "" && p.Forked && p.Session != p.PID:
+		// Up to 3.0 a daemon binds before it begins its session.
+		if hasOption(p, "-D") && !hasOption(p, "-W") {
+			return "starting"
+		}
 		return "orphan"
 	case ready(p):
 		return "worker"
@@ -168,6 +172,11 @@ func arguments(p *inspect.Process) string {
 	return text
 }
 
+// hasOption tells whether one of the arguments is just that.
+func hasOption(p *inspect.Process, option string) bool {
+	return slices.Contains(p.Command.Args, option)
+}
+
 // list are the pids of a process's own -sf or -st list.
 func list(p *inspect.Process) []int { return p.Command.Finish }
 
@@ -228,21 +237,32 @@ func hasListener(p *inspect.Process) bool {
 	return s != nil && len(s.Listening)+len(s.Paused)+len(s.Bound) > 0
 }
 
-// isConnected: one of its connections is on an address that the other listens on.
+// isConnected: one of its connections is on the address of one of some listeners.
 // One that has ended, or that it made itself, says nothing.
-func isConnected(p, active *inspect.Process) bool {
-	if p.Sockets == nil || active.Sockets == nil {
+func isConnected(p *inspect.Process, to []inspect.Listener) bool {
+	if p.Sockets == nil {
 		return false
 	}
 	for end := range p.Sockets.Ends {
-		if end.Gone || end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource {
-			continue
-		}
-		for _, l := range slices.Concat(active.Sockets.Listening, active.Sockets.Bound) {
-			if takes(l, end) {
-				return true
-			}
+		made := end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource
+		if !end.Gone && !made && slices.ContainsFunc(to, func(l inspect.Listener) bool { return takes(l, end) }) {
+			return true
 		}
 	}
 	return false
+}
+
+// openListeners are those of a process that are not paused, allListeners are all.
+func openListeners(p *inspect.Process) []inspect.Listener {
+	if p.Sockets == nil {
+		return nil
+	}
+	return slices.Concat(p.Sockets.Listening, p.Sockets.Bound)
+}
+
+func allListeners(p *inspect.Process) []inspect.Listener {
+	if p.Sockets == nil {
+		return nil
+	}
+	return slices.Concat(openListeners(p), p.Sockets.Paused)
 }
