@@ -141,9 +141,12 @@ func (o oracle) replace(l *learned, n, m *inspect.Process) {
 	}
 }
 
-// lives tells whether the very process is among the world's.
+// lives tells whether the very process is among the world's masters, workers and
+// orphans.
 func (o oracle) lives(p *inspect.Process) bool {
-	return slices.ContainsFunc(o.procs, func(q *inspect.Process) bool { return q.ProcID == p.ProcID })
+	return slices.ContainsFunc(o.procs, func(q *inspect.Process) bool {
+		return q.ProcID == p.ProcID && (o.kind(q) == "master" || o.masterOf(q) != nil || o.stands(q))
+	})
 }
 
 // childrenOf are the workers of a master.
