@@ -53,7 +53,7 @@ func TestParseCommand(t *testing.T) {
 		{
 			"values that look like options",
 			"haproxy -p -D -n -W -m -c -N -v -C -sf -L -st -x -S -f -S",
-			Command{Config: []string{"-S"}},
+			Command{Config: []string{"-S"}, ChangeDir: "-sf"},
 		},
 		{
 			"options with something stuck on, which HAProxy passes over",

@@ -9,13 +9,13 @@
 //	/proc/PID/{cmdline,cgroup}    arguments (with the -sf list), systemd unit
 //	/proc/PID/ns/{pid,net}        namespaces
 //	/proc/PID/fd                  which sockets the active holds, lowest descriptors only
-//	sock_diag(7)                  which sockets of the host are in LISTEN
+//	sock_diag(7)                  which sockets of the host are in LISTEN, and may receive datagrams
 //	/proc/PID/net/{tcp,tcp6,...}  the same for another network namespace
 //	pidfd_getfd(2)                each descriptor of an old worker, one at a time;
 //	                              where it is refused, sock_diag(7) and /proc/PID/fd
 //	/proc/PID/smaps_rollup        the memory that ends with an old worker
-//	the master CLI                show proc, @!PID show info; by hand, @!PID show sess
-//	the files of -f               the ports of UDP listeners; by hand, what ends old workers
+//	the master CLI                show proc, @!PID show info, @!PID show cli sockets; by hand, @!PID show sess
+//	the files of -f               by hand, what ends old workers
 //	unit files of systemd         by hand, what a stop does to a service
 //
 // What a Snapshot guarantees: a Process was opened by pidfd before the first of

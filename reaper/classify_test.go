@@ -83,6 +83,9 @@ func TestRoles(t *testing.T) {
 			p := s.Worker(104, ticks(time.Second), nil, fakehost.Listen(9999))
 			p.Args = []string{"haproxy", "-f", "/etc/other.cfg"}
 		}, 104, reaper.RoleProgram, ""},
+		{"a program that is a HAProxy service itself has a master of its own", func(w *fakehost.World, s *fakehost.Service) {
+			w.Start(fakehost.Proc{PID: 104, PPID: 100, Ticks: ticks(time.Second), Masks: fakehost.MasterMasks, Args: []string{"haproxy", "-W", "-f", "/etc/inner.cfg"}, Cgroup: s.Cgroup})
+		}, 104, reaper.RoleMaster, ""},
 		{"haproxy -c in the unit is a stray", func(w *fakehost.World, s *fakehost.Service) {
 			w.Start(fakehost.Proc{PID: 104, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-c", "-f", s.Config}, Cgroup: s.Cgroup})
 		}, 104, reaper.RoleStray, reaper.ReasonStray},
@@ -267,9 +270,10 @@ func TestDaemonMode(t *testing.T) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0)).UID = 33
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
 		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
-		{"one that has not begun its session is starting", func(w *fakehost.World) {
+		{"one that has not begun its session serves all the same", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Session = 7
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
+		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleResidual, 203: reaper.RoleActive}},
 		{"one that is still binding is starting, though it catches SIGUSR1 and listens", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Masks = inspect.SignalMasks{Caught: 0x402205}
 		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
@@ -483,5 +487,24 @@ func TestAnInstanceKeepsItsQualifierWhenTheOtherHasGone(t *testing.T) {
 		}
 		p.Qualified = r.Qualified
 		w.Exit(401)
+	}
+}
+
+// Where nothing else tells two instances apart, their oldest processes do.
+func TestInstancesOfOnePathWithoutListenersHaveNamesOfTheirOwn(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	for _, pid := range []int{100, 200} {
+		s := fakehost.NewService(w, "haproxy", pid, ticks(50*time.Minute))
+		s.Cgroup = "/user.slice/user-0.slice/session-1.scope"
+		s.Master.Cgroup = s.Cgroup
+		s.Worker(pid+1, ticks(49*time.Minute), nil)
+	}
+	var got []string
+	for _, in := range look(t, w).Instances {
+		got = append(got, in.Name)
+	}
+	if diff := cmp.Diff([]string{"/etc/haproxy/haproxy.cfg@100@60000", "/etc/haproxy/haproxy.cfg@200@60000"}, got); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }

@@ -2,8 +2,12 @@
 // that are due. A pass goes through five stages, each in files of its own:
 //
 //	observe    observe.go                          what package inspect shows, at one moment
-//	classify   group.go tree.go near.go            instances, roles, and what stands against
-//	           classify.go refusal.go describe.go  acting on an instance
+//	classify   tree.go cluster.go lineage.go       what each process is, and which are one instance
+//	           generation.go group.go near.go
+//	           told.go                             what says that a process was told to stop
+//	           side.go                             whose each connection is
+//	           classify.go refusal.go name.go      roles, names, and what stands against acting
+//	           describe.go stranded.go             on an instance
 //	decide     decide.go policy.go judge.go        one verdict, with one reason, for every process;
 //	           rule_*.go                           each rule of a policy by itself
 //	act        execute.go agree.go confirm.go      two looks that agree, the active confirmed, signals
@@ -12,7 +16,8 @@
 //	           saved.go                            one that was saved, decided again
 //
 // Between passes memory.go remembers since when a process is known to be
-// residual, and state.go keeps that, and the counters of counters.go, on disk.
+// residual, and that it was told to stop; state.go keeps that, and the counters of
+// counters.go, on disk.
 //
 // Classify and Decide are functions of their arguments: no clock, no operating
 // system, no log. Dry run is another Terminator, chosen once. What is unclear is

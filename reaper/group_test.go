@@ -114,6 +114,7 @@ func serving(pid int, start uint64) *inspect.Process {
 // ties it to one.
 func TestADaemonWithoutAListenerIsOfNoInstance(t *testing.T) {
 	old := child(101, 2, handlersReady)
+	old.Sockets.Ends = map[inspect.End]inspect.Use{} // read, and none
 	other := serving(102, 500)
 	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{old, other}}, Past{})
 	if len(groups) != 2 || groups[0].has(old) || groups[1].model != "" || !groups[1].has(old) {

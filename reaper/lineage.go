@@ -242,7 +242,7 @@ func placesOf(p *inspect.Process, service string) (words []string) {
 
 // joinClients joins each process that holds no listener to the set of one service
 // with it whose active has a listener, paused or not, on the address of one of its
-// connections.
+// connections. Connections that were not read may be there.
 func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) {
 	workers := map[*inspect.Process][]*inspect.Process{} // of the sets with a head
 	for _, m := range t.candidates(c) {
@@ -261,11 +261,11 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 		homes[service] = append(homes[service], set)
 	}
 	for _, p := range c.roots {
-		if heads[u.find(p)] {
+		if heads[u.find(p)] || p.Sockets == nil {
 			continue
 		}
 		for _, set := range slices.Concat(homes[t.service(p)], homes[masterService(p, p.UID)]) {
-			if connectedTo(p, served(youngest(workers[set]))) {
+			if p.Sockets.Ends == nil || connectedTo(p, served(youngest(workers[set]))) {
 				u.join(set, p)
 				break
 			}

@@ -34,7 +34,9 @@ const maxQualified = 100
 func name(instances []Instance, groups []group, netNS uint64, earlier Qualified) Qualified {
 	byUnit := map[string]int{}
 	for _, g := range groups {
-		byUnit[g.unit()]++
+		if g.model != "" {
+			byUnit[g.unit()]++
+		}
 	}
 	bases := make([]string, len(groups))
 	for i := range groups {

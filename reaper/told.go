@@ -132,11 +132,12 @@ func (c *classifier) findEvidence() {
 	}
 }
 
-// holdsClients tells whether a daemon that is not the active has no listener,
+// holdsClients tells whether a daemon that is not the active, and that is no check,
+// has no listener,
 // proven descriptor by descriptor, and a connection on the address of an active
 // of the same service.
 func (c *classifier) holdsClients(p *inspect.Process) bool {
-	if len(c.active) == 0 || slices.Contains(c.active, p) || p.Sockets == nil || !p.Sockets.Proof || mayServe(p) {
+	if !standsAlone(p) || len(c.active) == 0 || slices.Contains(c.active, p) || p.Sockets == nil || !p.Sockets.Proof || mayServe(p) {
 		return false
 	}
 	a := c.active[0]

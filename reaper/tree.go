@@ -90,9 +90,6 @@ func (t *tree) findKind(p *inspect.Process) kind {
 		if alone == kindWorker && orphaned(p) {
 			return kindOrphan
 		}
-		if alone == kindWorker && beforeItsSession(p) {
-			return kindStarting
-		}
 		return alone
 	}
 	switch t.kind(parent) {
@@ -134,18 +131,17 @@ func (t *tree) renamed(p *inspect.Process) bool {
 }
 
 // orphaned tells a process that has lost the HAProxy that forked it: a worker
-// without its master, or a check without its daemon. A daemon leads a session of
-// its own (-D, 1.5 to 3.4), and one of -db has executed its program itself.
+// without its master, or a check without its daemon. A daemon stands for itself.
+// Up to 3.0 it serves for an instant before it begins its session, so that of -D
+// is told by its arguments. A check that it has left behind looks the same until it
+// runs its program.
 func orphaned(p *inspect.Process) bool {
-	return p.Forked && p.Session != p.PID && !beforeItsSession(p)
+	return !standsAlone(p) && !(p.Command.Daemon && !p.Command.MasterWorker)
 }
 
-// beforeItsSession tells a daemon that has not begun its session yet: up to 3.0 it
-// binds and takes its user first. A check that a daemon has left behind looks the
-// same until it runs its program.
-func beforeItsSession(p *inspect.Process) bool {
-	return p.Forked && p.Session != p.PID && p.Command.Daemon && !p.Command.MasterWorker
-}
+// standsAlone tells a process that is no part of another: a daemon leads a session
+// of its own (-D, 1.5 to 3.4), and one of -db has executed its program itself.
+func standsAlone(p *inspect.Process) bool { return !p.Forked || p.Session == p.PID }
 
 // owner is the process that a child belongs to the group of: its master, or the
 // worker that it is a check of. nil for a process that stands for itself.

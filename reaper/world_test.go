@@ -28,7 +28,6 @@ func reloaded() (*fakehost.World, *fakehost.Service) {
 
 // ordinary is what every host has.
 func ordinary(w *fakehost.World) {
-	w.Write("/proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n")
 	w.Write("/proc/sys/kernel/random/boot_id", "6f6a7e5c-1d3b-4c22-9a52-0e1f00000001\n")
 	w.Write("/proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 500 kB\n")
 }

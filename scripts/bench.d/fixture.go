@@ -11,8 +11,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +25,7 @@ import (
 const perFiller = 9000
 
 // fill makes connections to a listener of its own and keeps both ends until
-// standard input ends.
+// standard input ends. Then it resets them: no TIME_WAIT stays behind.
 func fill(count string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
@@ -38,6 +40,7 @@ func fill(count string) error {
 	if err != nil {
 		return err
 	}
+	var clients []int
 	for range n {
 		// Plain calls: Go's own network would keep a record of each.
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
@@ -50,8 +53,14 @@ func fill(count string) error {
 		if _, _, err := unix.Accept(int(file.Fd())); err != nil {
 			return err
 		}
+		clients = append(clients, fd)
 	}
-	return stay()
+	err = stay()
+	for _, fd := range clients {
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		unix.Close(fd)
+	}
+	return err
 }
 
 // hold opens connections to an address, one byte there and back on each.
@@ -106,25 +115,53 @@ func stay() error {
 	return err
 }
 
-// part starts another process of this program and waits until it says that it
-// is ready. It ends when its standard input is closed.
-func part(ctx context.Context, args ...string) (end func(), err error) {
+// network is a network namespace; the zero value is our own.
+type network struct {
+	enter []string // what a command begins with to run in it
+	end   func()
+}
+
+// newNetwork makes one in which nothing is.
+func newNetwork(ctx context.Context) (network, error) {
+	pid, end, err := start(ctx, "unshare", "--net", "sh", "-c", "ip link set lo up && echo ready && read -r line")
+	if err != nil {
+		return network{}, err
+	}
+	return network{[]string{"nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "--"}, end}, nil
+}
+
+// command is one that runs in it.
+func (n network) command(ctx context.Context, args ...string) *exec.Cmd {
+	args = slices.Concat(n.enter, args)
+	return exec.CommandContext(ctx, args[0], args[1:]...)
+}
+
+// part starts another process of this program in it and waits until it is ready.
+// It ends when its standard input is closed.
+func (n network) part(ctx context.Context, args ...string) (end func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, args...)
+	_, end, err = start(ctx, slices.Concat(n.enter, []string{self}, args)...)
+	return end, err
+}
+
+// start starts a command and waits until it says that it is ready. It ends when
+// its standard input is closed.
+func start(ctx context.Context, args ...string) (pid int, end func(), err error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	end = func() {
 		in.Close()
@@ -132,16 +169,12 @@ func part(ctx context.Context, args ...string) (end func(), err error) {
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		end()
-		return nil, fmt.Errorf("%s: %q, %w", strings.Join(args, " "), line, err)
+		return 0, nil, fmt.Errorf("%s: %q, %w", strings.Join(args, " "), line, err)
 	}
-	return end, nil
+	return cmd.Process.Pid, end, nil
 }
 
-const (
-	frontend = "127.0.0.1:8000"
-	backend  = "127.0.0.2:8001"
-)
-
+// configuration is that of a service: the port of its frontend, and of its server.
 const configuration = `
 global
     maxconn 9500
@@ -152,77 +185,103 @@ defaults
     timeout client 1h
     timeout server 1h
 frontend fe
-    bind ` + frontend + `
+    bind 127.0.0.1:%d
     default_backend be
 backend be
-    server s1 ` + backend + `
+    server s1 127.0.0.2:%d
 `
 
 // service is a HAProxy with one residual process.
 type service struct {
+	network  network
+	dir      string // for its files
+	port     int    // of its frontend
+	daemon   bool   // without a master
 	master   *exec.Cmd
 	residual string // its pid
+	clients  int    // that this one holds
 	end      []func()
 }
 
 // startService starts HAProxy, holds client connections and reloads it once.
-func startService(ctx context.Context, dir string, clients int) (*service, error) {
-	s := &service{}
-	if err := s.start(ctx, dir, clients); err != nil {
+func startService(ctx context.Context, s service) (*service, error) {
+	if err := s.start(ctx); err != nil {
 		s.stop()
 		return nil, err
 	}
-	return s, nil
+	return &s, nil
 }
 
-func (s *service) start(ctx context.Context, dir string, clients int) error {
-	endSink, err := part(ctx, "sink", backend)
+func (s *service) start(ctx context.Context) error {
+	endSink, err := s.network.part(ctx, "sink", fmt.Sprintf("127.0.0.2:%d", s.port+1))
 	if err != nil {
 		return err
 	}
 	s.end = append(s.end, endSink)
-	file := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	s.master = exec.CommandContext(ctx, "haproxy", "-W", "-S", filepath.Join(dir, "master.sock"), "-f", file)
-	if err := s.master.Start(); err != nil {
+	if err := os.WriteFile(s.file("haproxy.cfg"), fmt.Appendf(nil, configuration, s.port, s.port+1), 0o600); err != nil {
 		return err
 	}
-	first, err := s.worker("")
+	if err := s.load(ctx, ""); err != nil {
+		return err
+	}
+	first, err := s.worker(ctx, "")
 	if err != nil {
 		return err
 	}
-	endHold, err := part(ctx, "hold", strconv.Itoa(clients), frontend)
+	endHold, err := s.network.part(ctx, "hold", strconv.Itoa(s.clients), fmt.Sprintf("127.0.0.1:%d", s.port))
 	if err != nil {
 		return err
 	}
 	s.end = append([]func(){endHold}, s.end...)
-	if err := s.master.Process.Signal(unix.SIGUSR2); err != nil {
+	if err := s.load(ctx, first); err != nil {
 		return err
 	}
-	if _, err := s.worker(first); err != nil {
+	if _, err := s.worker(ctx, first); err != nil {
 		return err
 	}
 	s.residual = first
 	return nil
 }
 
+func (s *service) file(name string) string { return filepath.Join(s.dir, name) }
+
+// load starts HAProxy, or reloads it when there is a former worker.
+func (s *service) load(ctx context.Context, former string) error {
+	if s.daemon {
+		args := []string{"haproxy", "-D", "-p", s.file("pid"), "-f", s.file("haproxy.cfg")}
+		if former != "" {
+			args = append(args, "-sf", former)
+		}
+		return s.network.command(ctx, args...).Run()
+	}
+	if former != "" {
+		return s.master.Process.Signal(unix.SIGUSR2)
+	}
+	s.master = s.network.command(ctx, "haproxy", "-W", "-S", s.file("master.sock"), "-f", s.file("haproxy.cfg"))
+	return s.master.Start()
+}
+
 // worker waits until another worker than the former listens, and is alone in it.
-func (s *service) worker(former string) (string, error) {
+func (s *service) worker(ctx context.Context, former string) (string, error) {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		master := strconv.Itoa(s.master.Process.Pid)
-		children, err := os.ReadFile("/proc/" + master + "/task/" + master + "/children")
+		list := s.file("pid")
+		if !s.daemon {
+			list = fmt.Sprintf("/proc/%d/task/%[1]d/children", s.master.Process.Pid)
+		}
+		pids, err := os.ReadFile(list)
 		if err != nil {
 			return "", err
 		}
-		all := strings.Fields(string(children))
+		all := strings.Fields(string(pids))
 		if len(all) == 0 || all[len(all)-1] == former {
 			continue
 		}
 		// The old one has stopped to listen by the time that the new one is alone
 		// in the kernel's eyes: ready to be looked at.
-		out, err := exec.Command("ss", "-Hltnp", "sport", "=", ":8000").Output()
+		out, err := s.network.command(ctx, "ss", "-Hltnp", "sport", "=", fmt.Sprintf(":%d", s.port)).Output()
 		if err != nil {
 			return "", err
 		}
@@ -234,7 +293,8 @@ func (s *service) worker(former string) (string, error) {
 	return "", errors.New("HAProxy does not come up")
 }
 
-// stop ends the service and its clients.
+// stop ends the service and its clients. A daemon is no child of ours: it ends
+// with the namespace of pids that the bench runs in.
 func (s *service) stop() {
 	if s.master != nil && s.master.Process != nil {
 		// It ends all its workers and waits for them.
@@ -246,17 +306,19 @@ func (s *service) stop() {
 	}
 }
 
-// filler holds sockets, so that the namespace has so many in all.
+// filler holds sockets, so that there are so many in all, in turns in each of
+// some networks.
 type filler struct {
-	end     []func()
-	sockets int
+	networks []network
+	end      []func()
+	sockets  int
 }
 
 // grow adds sockets until there are so many, and says how far it is.
 func (f *filler) grow(ctx context.Context, sockets int, progress func(int)) error {
 	for f.sockets < sockets {
 		n := min(perFiller, (sockets-f.sockets+1)/2)
-		end, err := part(ctx, "fill", strconv.Itoa(n))
+		end, err := f.networks[len(f.end)%len(f.networks)].part(ctx, "fill", strconv.Itoa(n))
 		if err != nil {
 			return err
 		}
@@ -267,33 +329,18 @@ func (f *filler) grow(ctx context.Context, sockets int, progress func(int)) erro
 	return nil
 }
 
+// stop ends them, all at once.
 func (f *filler) stop() {
+	var wg sync.WaitGroup
 	for _, end := range f.end {
-		end()
+		wg.Go(end)
 	}
+	wg.Wait()
+	f.end, f.sockets = nil, 0
 }
 
 // sleepers starts processes that do nothing, a shell's children.
 func sleepers(ctx context.Context, n int) (end func(), err error) {
-	cmd := exec.CommandContext(ctx, "sh", "-c", fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 3600 & i=$((i+1)); done; echo ready; read -r line; kill $(cat /proc/$$/task/$$/children); wait", n))
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	end = func() {
-		in.Close()
-		_ = cmd.Wait()
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		end()
-		return nil, fmt.Errorf("start %d processes: %q, %w", n, line, err)
-	}
-	return end, nil
+	_, end, err = start(ctx, "sh", "-c", fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 3600 & i=$((i+1)); done; echo ready; read -r line; kill $(cat /proc/$$/task/$$/children); wait", n))
+	return end, err
 }

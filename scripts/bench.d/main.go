@@ -71,12 +71,13 @@ func gopsutil(text string) error {
 
 // settings are what the bench is run with.
 type settings struct {
-	agent, nothing string // the two programs, as built
-	dir            string // for the bench's files
-	scales         []int  // sockets of the host
-	clients        []int  // of a residual process
-	rounds         int
-	processes      int
+	agent, nothing, floor string // the programs, as built
+	dir                   string // for the bench's files
+	short                 bool   // only the growth, and less of it
+	scales                []int  // sockets of the host
+	clients               []int  // of a residual process
+	rounds                int
+	processes             int
 }
 
 func measureAll(args []string) error {
@@ -84,6 +85,8 @@ func measureAll(args []string) error {
 	var s settings
 	flags.StringVar(&s.agent, "agent", "", "the agent's binary")
 	flags.StringVar(&s.nothing, "nothing", "", "the binary of a program that does nothing")
+	flags.StringVar(&s.floor, "floor", "", "the binary of the C program that only scans")
+	flags.BoolVar(&s.short, "short", false, "only tell whether the cost grows with the sockets of the host, up to 100,000")
 	flags.StringVar(&s.dir, "dir", "", "folder for the bench's files")
 	scales := flags.String("sockets", "2000,20000,200000,1000000", "sockets on the host")
 	clients := flags.String("clients", "10,1000,9000", "client connections of a residual process")
@@ -101,6 +104,9 @@ func measureAll(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
+	if s.short {
+		return measureShort(ctx, s)
+	}
 	return measure(ctx, s)
 }
 

@@ -24,6 +24,8 @@ type contender struct {
 const (
 	agentName   = "`haproxy-reaper reap --dry-run`"
 	nothingName = "a Go program that does nothing"
+	emptyName   = "a C program that does nothing"
+	floorName   = "a C program that only makes the agent's two scans"
 	netstatName = "`netstat -ltpn`, and `netstat -atpn \\| grep` per residual"
 )
 
@@ -31,9 +33,14 @@ func shell(format string, args ...any) []string {
 	return []string{"sh", "-c", fmt.Sprintf(format, args...)}
 }
 
+// ours is how many of the first are measured everywhere.
+const ours = 4
+
 var contenders = []contender{
 	{nothingName, func(s settings, _ string) []string { return []string{s.nothing} }, 1 << 62},
 	{agentName, func(s settings, _ string) []string { return s.reap() }, 1 << 62},
+	{emptyName, func(s settings, _ string) []string { return []string{s.floor} }, 1 << 62},
+	{floorName, func(s settings, pid string) []string { return []string{s.floor, pid} }, 1 << 62},
 	{netstatName, func(_ settings, pid string) []string {
 		return shell("netstat -ltpn; netstat -atpn | grep -c -w %s/haproxy", pid)
 	}, 200_000},
@@ -111,7 +118,7 @@ type row struct {
 // compare measures the ways in turns, so that what else the machine does hits
 // them alike.
 func compare(ctx context.Context, s settings, sockets, clients int, ways []contender, say func(string)) (row, error) {
-	service, err := startService(ctx, s.dir, clients)
+	service, err := startService(ctx, s.service(clients))
 	if err != nil {
 		return row{}, err
 	}
@@ -130,7 +137,7 @@ func compare(ctx context.Context, s settings, sockets, clients int, ways []conte
 			say(fmt.Sprintf("%d sockets, %d clients: round %d of %d, %s", sockets, clients, round+1, s.rounds, way.name))
 			var check func([]byte) error
 			if way.name == agentName {
-				check = func(out []byte) error { return found(out, service.residual, clients) }
+				check = func(out []byte) error { return foundAll(out, []string{service.residual}, clients) }
 			}
 			c, err := once(ctx, way.args(s, service.residual), check)
 			if err != nil {
@@ -144,22 +151,34 @@ func compare(ctx context.Context, s settings, sockets, clients int, ways []conte
 	return r, err
 }
 
-// found says that a dry run did not come to the point: what finds nothing is
-// cheap.
-func found(report []byte, residual string, clients int) error {
-	text := string(report)
-	for _, want := range []string{`"outcome": "dry_run"`, `"pid": ` + residual + ",", `"cli"`, fmt.Sprintf(`"client": %d,`, clients)} {
-		if !strings.Contains(text, want) {
-			return fmt.Errorf("no %s in %s", want, text)
+// service is the one that the ways to look are compared at.
+func (s settings) service(clients int) service {
+	return service{dir: filepath.Join(s.dir, "service"), port: 8000, clients: clients}
+}
+
+// measureShort is the short bench. It measures once more before it fails: on a
+// busy machine one measurement may be off.
+func measureShort(ctx context.Context, s settings) error {
+	var g *growth
+	for range 2 {
+		g = &growth{few: 4_000, many: 100_000, limit: 1.3, clients: 100, cycles: 5, batches: 1}
+		if err := g.measure(ctx, s, sayer()); err != nil {
+			return err
+		}
+		if g.ratio() <= g.limit {
+			break
 		}
 	}
-	return nil
+	if a := g.aim(); a.got > a.limit {
+		return fmt.Errorf("growth: %s, is %.2f: at most %g (%s)", a.what, a.got, a.limit, a.note)
+	}
+	return judge(os.Stdout, []aim{g.aim()})
 }
 
 // measure is the whole bench.
 func measure(ctx context.Context, s settings) error {
 	say := sayer()
-	fillers := &filler{}
+	fillers := &filler{networks: []network{{}}}
 	defer fillers.stop()
 	var rows []row
 	for _, scale := range s.scales {
@@ -174,7 +193,7 @@ func measure(ctx context.Context, s settings) error {
 			var ways []contender
 			for i, way := range contenders {
 				// The others look at all that is there, whoever holds it.
-				if i < 2 || scale <= way.upTo && (clients == 1000 || scale < 4000) {
+				if i < ours || scale <= way.upTo && (clients == 1000 || scale < 4000) {
 					ways = append(ways, way)
 				}
 			}
@@ -186,13 +205,16 @@ func measure(ctx context.Context, s settings) error {
 		}
 	}
 	fillers.stop()
-	fillers.end = nil
 	list, err := listing(ctx, s, say)
 	if err != nil {
 		return err
 	}
-	say("")
-	return write(os.Stdout, s, rows, list)
+	g := &growth{few: 20_000, many: 1_000_000, limit: 1.2, clients: 1000, cycles: 3, batches: 3}
+	if err := g.measure(ctx, s, say); err != nil {
+		return err
+	}
+	write(os.Stdout, s, rows, list)
+	return judge(os.Stdout, append([]aim{g.aim()}, aims(rows)...))
 }
 
 // listed is what finding HAProxy among many processes costs.
@@ -200,7 +222,7 @@ type listed struct{ few, many costs }
 
 func listing(ctx context.Context, s settings, say func(string)) (l listed, err error) {
 	status := []string{s.agent, "status", "--config", "/dev/null", "--state-dir", filepath.Join(s.dir, "state"), "--output", "json"}
-	service, err := startService(ctx, s.dir, 10)
+	service, err := startService(ctx, s.service(10))
 	if err != nil {
 		return l, err
 	}
