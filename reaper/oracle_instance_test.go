@@ -243,7 +243,7 @@ func (o oracle) joinConnected(l *learned) {
 				continue
 			}
 			young := generation(o.workersOf(before, number))
-			if slices.Contains(young, a) && alike(p, a) && isConnected(p, allListeners(a)) {
+			if slices.Contains(young, a) && alike(p, a) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a))) { // what was not read may be there
 				o.join(l, p, o.home(a))
 				break
 			}
