@@ -108,13 +108,14 @@ func Group(s inspect.Snapshot, past Past) []group {
 	}
 	takeLeft(groups, none, past)
 	t.addUnready(groups, none)
-	for _, p := range s.Processes {
-		if t.kind(p) != kindCheck {
+	for _, p := range t.processes {
+		owner, k := t.owner(p), t.kind(p)
+		if owner == nil || k != kindCheck && (k != kindProgram || t.kind(owner) == kindMaster) {
 			continue
 		}
 		for _, g := range append(groups, none) {
-			if g.has(t.owner(p)) {
-				g.add(p, kindCheck, nil)
+			if g.has(owner) {
+				g.add(p, k, nil)
 				break
 			}
 		}

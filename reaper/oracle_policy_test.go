@@ -32,27 +32,22 @@ func listensAt(l inspect.Listener, local netip.AddrPort) bool {
 	return at.Addr().IsUnspecified() && (local.Addr().Is6() || !l.V6Only)
 }
 
+// takes tells whether a connection may have come in by a listener.
+func takes(l inspect.Listener, end inspect.End) bool {
+	switch {
+	case l.Network == "unix":
+		return end.Network == inspect.NetworkUnix && l.Address == end.Path
+	case end.Network == inspect.NetworkUnix, (l.Network == "udp") != (end.Network == inspect.NetworkDatagram):
+		return false
+	}
+	return listensAt(l, end.Local)
+}
+
 // comesIn tells whether the active has a place for a connection to come in by.
 func (o oracle) comesIn(in *instance, end inspect.End) bool {
-	for _, a := range o.active(in) {
-		if a.Sockets == nil {
-			continue
-		}
-		for _, group := range [][]inspect.Listener{a.Sockets.Listening, a.Sockets.Bound, a.Sockets.Paused} {
-			for _, l := range group {
-				switch {
-				case l.Network == "unix":
-					if end.Network == inspect.NetworkUnix && l.Address == end.Path {
-						return true
-					}
-				case end.Network == inspect.NetworkUnix, (l.Network == "udp") != (end.Network == inspect.NetworkDatagram):
-				case listensAt(l, end.Local):
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(o.active(in), func(a *inspect.Process) bool {
+		return a.Sockets != nil && slices.ContainsFunc(slices.Concat(a.Sockets.Listening, a.Sockets.Bound, a.Sockets.Paused), func(l inspect.Listener) bool { return takes(l, end) })
+	})
 }
 
 // isOwnCLI tells a session of the worker's own CLI, as far as the master's says.

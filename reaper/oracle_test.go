@@ -13,7 +13,15 @@ import (
 // the product agree on was thought of twice.
 type oracle struct {
 	*world
-	policy Policy
+	policy  Policy
+	learned *learned
+}
+
+// newOracle looks at a world.
+func newOracle(w *world, policy Policy) oracle {
+	o := oracle{world: w, policy: policy}
+	o.learned = o.learn()
+	return o
 }
 
 // targets are the processes that may be signalled now.
@@ -30,33 +38,34 @@ func (o oracle) targets() []inspect.ProcID {
 
 func (o oracle) mayBeSignalled(p *inspect.Process) bool {
 	in := o.instanceOf(p)
-	return in != nil && o.kind(p) == "worker" && // rules 1 and 2
+	return in != nil && o.mayStop(p) && // rules 1 and 2
 		o.settled(in) && o.confirmed(in) && // rules 6 and 7
 		o.older(in, p) && o.toldToLeave(in, p) && o.holdsNoListener(in, p) && // rules 3 to 5
 		o.noObjection(in) && o.isDue(in, p) // rules 8 and 9
 }
 
-// workers are the ready ones of an instance, oldest first.
-func (o oracle) workers(in *instance) []*inspect.Process {
-	var list []*inspect.Process
-	for _, p := range o.procs {
-		if slices.Contains(in.members, p) && o.kind(p) == "worker" {
-			list = append(list, p)
-		}
-	}
-	slices.SortStableFunc(list, compareStart)
-	return list
+// mayStop: it is a worker, or what is left of one whose master has gone.
+func (o oracle) mayStop(p *inspect.Process) bool {
+	k := o.kind(p)
+	return k == "orphan" && o.stands(p) || k == "worker" && (o.masterOf(p) != nil || o.stands(p))
 }
 
-// active is the youngest worker, with those that have its arguments and started
-// within a second of it.
-func (o oracle) active(in *instance) []*inspect.Process {
-	workers := o.workers(in)
-	return slices.DeleteFunc(slices.Clone(workers), func(p *inspect.Process) bool {
-		last := workers[len(workers)-1]
-		return !slices.Equal(p.Command.Args, last.Command.Args) || p.StartTicks+100 < last.StartTicks
+// workers are the ready ones of an instance, oldest first, but for orphans.
+func (o oracle) workers(in *instance) []*inspect.Process {
+	return slices.DeleteFunc(o.byAge(), func(p *inspect.Process) bool {
+		return !slices.Contains(in.members, p) || o.kind(p) != "worker" || !o.mayStop(p)
 	})
 }
+
+// candidates are those with the orphans.
+func (o oracle) candidates(in *instance) []*inspect.Process {
+	return slices.DeleteFunc(o.byAge(), func(p *inspect.Process) bool {
+		return !slices.Contains(in.members, p) || !o.mayStop(p)
+	})
+}
+
+// active is the youngest generation.
+func (o oracle) active(in *instance) []*inspect.Process { return generation(o.workers(in)) }
 
 func (o oracle) isActive(in *instance, p *inspect.Process) bool {
 	return slices.Contains(o.active(in), p)
@@ -91,7 +100,7 @@ func (o oracle) settled(in *instance) bool {
 		case p.Err != nil:
 			return false
 		}
-		if o.kind(p) == "worker" && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || len(p.Sockets.Unclassified) > 0 || o.isPaused(in, p)) {
+		if o.mayStop(p) && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || len(p.Sockets.Unclassified) > 0 || o.isPaused(in, p)) {
 			return false
 		}
 	}
@@ -103,10 +112,11 @@ func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
 	return !o.accepts(in, p) && len(p.Sockets.Paused) > 0
 }
 
-// confirmed: rule 6, in one PID and network namespace.
+// confirmed: rule 6, in one PID and network namespace. An active generation that
+// was told to stop itself is a whole service that drains.
 func (o oracle) confirmed(in *instance) bool {
 	active := o.active(in)
-	if !slices.ContainsFunc(active, listens) {
+	if !slices.ContainsFunc(active, listens) || !slices.ContainsFunc(active, func(p *inspect.Process) bool { return !o.learned.told[p] }) {
 		return false
 	}
 	for _, p := range active {
@@ -116,7 +126,7 @@ func (o oracle) confirmed(in *instance) bool {
 	}
 	for _, p := range in.members {
 		here := p.PIDNS == active[0].PIDNS && p.NetNS == active[0].NetNS
-		if k := o.kind(p); !here && (k == "worker" || k == "master") {
+		if k := o.kind(p); !here && (k == "worker" || k == "orphan" || k == "master") {
 			return false
 		}
 	}
@@ -131,21 +141,25 @@ func (o oracle) older(in *instance, p *inspect.Process) bool {
 				return false
 			}
 		}
+		if p.StartTicks >= a.StartTicks {
+			return false
+		}
 	}
 	return !o.isActive(in, p)
 }
 
 // toldToLeave: rule 4.
 func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
-	for _, n := range o.workers(in) {
-		couldTellIt := n.UID == 0 || n.UID == p.UID
-		if listens(n) && names(n, p) && couldTellIt {
-			return true
-		}
+	return o.learned.told[p] || o.byItsConnections(in, p)
+}
+
+// byItsConnections: in daemon mode, they are on an address that the active listens
+// on, and nothing else could be listening.
+func (o oracle) byItsConnections(in *instance, p *inspect.Process) bool {
+	if in.master != nil || o.kind(p) == "orphan" || p.Sockets == nil || !p.Sockets.Proof || listens(p) {
+		return false
 	}
-	a := o.active(in)[0]
-	leads := p.Session == p.PID // as a daemon does, and no check
-	return in.master == nil && leads && p.Sockets.Proof && p.UID == a.UID && alike(p, a) && ownUnit(p) == ownUnit(a)
+	return slices.ContainsFunc(o.active(in), func(a *inspect.Process) bool { return alike(p, a) && isConnected(p, openListeners(a)) })
 }
 
 // holdsNoListener: rule 5.
@@ -199,37 +213,43 @@ func (o oracle) noObjection(in *instance) bool {
 			continue
 		}
 		stopping, active := p.CLI.Stopping, o.isActive(in, p)
-		if active && stopping || !active && !stopping && o.passesForResidual(in, p) {
+		if active && stopping || !active && !stopping && !listens(p) && (o.toldToLeave(in, p) || o.named(in, p)) {
 			return false
 		}
 	}
 	return true
 }
 
-// passesForResidual: was told, by a list of whoever could, and no longer accepts
-// connections.
-func (o oracle) passesForResidual(in *instance, p *inspect.Process) bool {
-	named := slices.ContainsFunc(o.workers(in), func(n *inspect.Process) bool { return names(n, p) && (n.UID == 0 || n.UID == p.UID) })
-	return !listens(p) && (named || o.toldToLeave(in, p))
+// named: by a list of its service that could tell it, of a worker that need not
+// listen.
+func (o oracle) named(in *instance, p *inspect.Process) bool {
+	return slices.ContainsFunc(o.workers(in), func(n *inspect.Process) bool { return o.mayTell(o.learned, n, p) })
 }
 
-// residual is how long a process has been so. Supersession is when the next younger generation started, or
-// when it was first seen residual if that was earlier, and after that it was
-// seen stranded only since it was seen residual again.
+// residual is how long a process has been so: since the next younger generation
+// started, or since an earlier pass said. After it was seen stranded it is since
+// it was first seen residual again, and so where its connections alone say that it
+// was told.
 func (o oracle) residual(in *instance, p *inspect.Process) time.Duration {
 	at := o.boottime
 	for _, y := range o.workers(in) {
-		sibling := slices.Equal(y.Command.Args, p.Command.Args) && y.StartTicks <= p.StartTicks+100
-		if started := time.Duration(y.StartTicks) * 10 * time.Millisecond; y.StartTicks > p.StartTicks && !sibling && started < at {
+		its := slices.Contains(generationOf(o.workers(in), p), y)
+		if started := time.Duration(y.StartTicks) * 10 * time.Millisecond; y.StartTicks > p.StartTicks && !its && started < at {
 			at = started
 		}
 	}
-	if seen, known := o.memory[p.ProcID]; known {
-		switch {
-		case seen.Stranded && seen.Residual == 0:
-			at = o.boottime
-		case seen.Stranded, seen.Residual > 0 && seen.Residual < at:
+	seen := o.believed(p)
+	switch {
+	case o.memory[p.ProcID].Stranded, !o.learned.told[p]: // that it was stranded only delays, whatever the state's owner
+		at = o.boottime
+		if seen.Residual > 0 {
 			at = seen.Residual
+		}
+	default:
+		for _, earlier := range []time.Duration{seen.Residual, seen.Superseded} {
+			if earlier > 0 && earlier < at {
+				at = earlier
+			}
 		}
 	}
 	if born := time.Duration(p.StartTicks) * 10 * time.Millisecond; at < born {

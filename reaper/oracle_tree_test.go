@@ -1,14 +1,17 @@
 package reaper
 
 import (
+	"path"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
-// How the oracle tells what a process is, and which are of one service.
+// How the oracle tells what a process is, by its signals and its parent.
 
 func bit(mask uint64, signal unix.Signal) bool { return mask>>(uint(signal)-1)&1 != 0 }
 
@@ -22,12 +25,15 @@ func holdsSignalsBack(p *inspect.Process) bool {
 	return bit(b, unix.SIGHUP) || bit(b, unix.SIGUSR1) || hasMasterHandlers(p) && bit(b, unix.SIGUSR2)
 }
 
-func takesUSR1(p *inspect.Process) bool {
-	return bit(p.Signals.Caught, unix.SIGUSR1) && !bit(p.Signals.Blocked, unix.SIGUSR1)
+// hasStarted: it has the handlers of HAProxy's last step, be it to serve, to stop
+// or to be a master.
+func hasStarted(p *inspect.Process) bool {
+	c := p.Signals.Caught
+	return bit(c, unix.SIGUSR1) && bit(c, unix.SIGTTIN) && bit(c, unix.SIGTTOU) && !bit(p.Signals.Blocked, unix.SIGUSR1)
 }
 
-// ready: finished starting, be it to serve or to stop.
-func ready(p *inspect.Process) bool { return takesUSR1(p) && !hasMasterHandlers(p) }
+// ready: finished starting, and no master.
+func ready(p *inspect.Process) bool { return hasStarted(p) && !hasMasterHandlers(p) }
 
 // parent is the HAProxy that a process is a child of, nil when that is none. A
 // pid that started after its child is another process's by now.
@@ -43,7 +49,7 @@ func (o oracle) parent(p *inspect.Process) *inspect.Process {
 // looksLikeMaster: by its handlers; amid a reload it has none, but a child.
 func (o oracle) looksLikeMaster(p *inspect.Process) bool {
 	child := slices.ContainsFunc(o.procs, func(c *inspect.Process) bool { return c.HAProxy && o.parent(c) == p })
-	return p.HAProxy && (hasMasterHandlers(p) || holdsSignalsBack(p) && !takesUSR1(p) && child)
+	return p.HAProxy && (hasMasterHandlers(p) || holdsSignalsBack(p) && !hasStarted(p) && child)
 }
 
 // kind: a child of a worker is a check, a child of a master is its worker, or,
@@ -52,16 +58,15 @@ func (o oracle) kind(p *inspect.Process) string {
 	above := ""
 	if q := o.parent(p); q != nil {
 		above = o.kind(q)
-		if above == "master" && p.HAProxy && p.Command.Identity("") == q.Command.Identity("") {
-			told := slices.ContainsFunc(o.procs, func(n *inspect.Process) bool {
-				sibling := n.PPID == p.PPID && ready(n) && n.HAProxy && n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && n.Command.Identity("") == q.Command.Identity("")
-				return sibling && slices.Contains(n.Command.Finish, p.NSPID) && (n.UID == 0 || n.UID == p.UID)
-			})
-			bare := !bit(p.Signals.Caught, unix.SIGUSR1) && !hasMasterHandlers(p) && !holdsSignalsBack(p)
-			if ready(p) || told && bare {
-				return "worker" // told, and without handlers: amid its exit
+		if above == "master" && arguments(p) == arguments(q) {
+			switch {
+			case p.HAProxy && (ready(p) || o.leaves(p, q)):
+				return "worker"
+			case p.HAProxy:
+				return "starting"
+			case p.Forked && p.Comm == q.Comm && ready(p): // its file was renamed since
+				return "worker"
 			}
-			return "starting"
 		}
 	}
 	switch {
@@ -73,101 +78,26 @@ func (o oracle) kind(p *inspect.Process) string {
 		return "master"
 	case above == "master":
 		return "program"
+	case ready(p) && above == "" && p.Forked && p.Session != p.PID:
+		// Up to 3.0 a daemon binds before it begins its session.
+		if hasOption(p, "-D") && !hasOption(p, "-W") {
+			return "starting"
+		}
+		return "orphan"
 	case ready(p):
 		return "worker"
 	}
 	return "starting"
 }
 
-// instance is one service. disturbers are those that look like a part of it and
-// are none of its workers, its checks or its programs.
-type instance struct {
-	master     *inspect.Process // nil: daemon mode
-	members    []*inspect.Process
-	disturbers []*inspect.Process
-}
-
-// instanceOf is the service that a process is a part of, nil when of none.
-func (o oracle) instanceOf(p *inspect.Process) *instance {
-	for _, in := range o.instances() {
-		if slices.Contains(in.members, p) {
-			return in
-		}
-	}
-	return nil
-}
-
-func (o oracle) instances() []*instance {
-	var services, lineages []*instance
-	for _, p := range o.procs {
-		if o.kind(p) == "master" {
-			services = append(services, &instance{master: p, members: []*inspect.Process{p}})
-		}
-	}
-	var alone []*inspect.Process
-	for _, p := range o.procs {
-		if o.kind(p) == "master" {
-			continue
-		}
-		switch head := o.head(p); {
-		case head == nil && p.HAProxy:
-			alone = append(alone, p)
-		case head != nil && o.kind(head) == "master":
-			i := slices.IndexFunc(services, func(in *instance) bool { return in.master == head })
-			services[i].members = append(services[i].members, p)
-		}
-	}
-	// One without a master that looks like a part of masters' services. A ready one
-	// is then not of a lineage.
-	var free []*inspect.Process
-	for _, p := range alone {
-		stray := false
-		for _, in := range services {
-			if o.resembles(p, in) {
-				in.disturbers, stray = append(in.disturbers, p), true
-			}
-		}
-		if !stray || o.kind(p) != "worker" {
-			free = append(free, p)
-		}
-	}
-	// Lineages: what is alike, or named, is one; and so on, until nothing joins.
-	for _, p := range free {
-		if o.kind(p) != "worker" || slices.ContainsFunc(lineages, func(in *instance) bool { return slices.Contains(in.members, p) }) {
-			continue
-		}
-		in := &instance{members: []*inspect.Process{p}}
-		for i := 0; i < len(in.members); i++ {
-			for _, q := range free {
-				if o.kind(q) == "worker" && !slices.Contains(in.members, q) && related(in.members[i], q) {
-					in.members = append(in.members, q)
-				}
-			}
-		}
-		lineages = append(lineages, in)
-	}
-	for _, p := range free {
-		for _, in := range lineages {
-			if o.kind(p) != "worker" && mayBeOf(p, in) {
-				in.disturbers = append(in.disturbers, p)
-			}
-		}
-	}
-	for _, p := range o.procs { // a daemon's checks, and theirs
-		if head := o.head(p); head != nil && o.kind(head) == "worker" {
-			for _, in := range lineages {
-				if slices.Contains(in.members, head) {
-					in.members = append(in.members, p)
-				}
-			}
-			for _, in := range services {
-				if slices.Contains(in.disturbers, head) {
-					in.members = append(in.members, p)
-				}
-			}
-		}
-	}
-	return append(services, lineages...)
+// leaves: a worker that has given its handlers back is on its way out, if a ready
+// one of its master's told it to stop.
+func (o oracle) leaves(p, master *inspect.Process) bool {
+	bare := !bit(p.Signals.Caught, unix.SIGUSR1) && !hasMasterHandlers(p) && !holdsSignalsBack(p)
+	return bare && slices.ContainsFunc(o.procs, func(n *inspect.Process) bool {
+		itsUser := n.UID == 0 || n.UID == p.UID || master.UID == 0 || master.UID == p.UID
+		return n.HAProxy && o.parent(n) == master && ready(n) && arguments(n) == arguments(master) && names(n, p) && itsUser
+	})
 }
 
 // head is the master, or the daemon, that a child belongs to; nil for a process
@@ -178,7 +108,7 @@ func (o oracle) head(p *inspect.Process) *inspect.Process {
 		switch o.kind(q) {
 		case "master":
 			return q
-		case "worker":
+		case "worker", "orphan":
 			if above == nil || o.kind(above) != "master" {
 				return q
 			}
@@ -191,47 +121,148 @@ func (o oracle) head(p *inspect.Process) *inspect.Process {
 	return nil
 }
 
-func ownUnit(p *inspect.Process) string {
-	if inspect.IsSessionUnit(p.Unit) || p.Unit == "" {
-		return ""
+// masterOf is the master that a worker is a child of, nil for every other process.
+func (o oracle) masterOf(p *inspect.Process) *inspect.Process {
+	if q := o.parent(p); q != nil && o.kind(q) == "master" && o.kind(p) == "worker" {
+		return q
 	}
-	return p.Cgroup
+	return nil
 }
 
-func alike(p, q *inspect.Process) bool {
-	return p.Command.Identity("") == q.Command.Identity("") && p.PIDNS == q.PIDNS && p.NetNS == q.NetNS
+// arguments are those that are the same at every start of a service: its options
+// but for -sf, -st, -x and the pid file, in any order, and then its configuration
+// by resolved paths, in theirs.
+func arguments(p *inspect.Process) string {
+	valued := map[string]bool{"-f": true, "-p": true, "-n": true, "-m": true, "-N": true, "-C": true, "-L": true, "-S": true, "-x": true}
+	var options, files []string
+	dir := p.Dir
+	for args := p.Command.Args[min(1, len(p.Command.Args)):]; len(args) > 0; {
+		name, value := args[0], ""
+		args = args[1:]
+		if valued[name] && len(args) > 0 {
+			value, args = args[0], args[1:]
+		}
+		switch name {
+		case "-sf", "-st":
+			for len(args) > 0 {
+				if n, err := strconv.Atoi(args[0]); err != nil || n <= 0 {
+					break
+				}
+				args = args[1:]
+			}
+		case "-x", "-p":
+		case "-f":
+			files = append(files, value)
+		case "-C":
+			if path.IsAbs(value) {
+				dir = value
+			}
+		default:
+			options = append(options, name+" "+value)
+		}
+	}
+	slices.Sort(options)
+	text := strings.Join(slices.Compact(options), "\n")
+	for _, file := range files {
+		if !path.IsAbs(file) && dir != "" {
+			file = dir + "/" + file
+		}
+		text += "\n-f " + path.Clean(file)
+	}
+	return text
 }
 
-// resembles: a process without a master looks like a part of a master's service.
-func (o oracle) resembles(p *inspect.Process, in *instance) bool {
-	m := in.master
-	together := ownUnit(p) != "" && p.Cgroup == m.Cgroup
-	if o.kind(p) != "worker" {
-		return together
-	}
-	its := p.UID == m.UID || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return o.kind(q) == "worker" && q.UID == p.UID })
-	return alike(p, m) && ownUnit(p) == ownUnit(m) && (its || together && m.UID == 0)
+// hasOption tells whether one of the arguments is just that.
+func hasOption(p *inspect.Process, option string) bool {
+	return slices.Contains(p.Command.Args, option)
 }
+
+// list are the pids of a process's own -sf or -st list.
+func list(p *inspect.Process) []int { return p.Command.Finish }
+
+// here: in the same PID and network namespace.
+func here(p, q *inspect.Process) bool { return p.PIDNS == q.PIDNS && p.NetNS == q.NetNS }
 
 // names: the list of a strictly younger process has the other's pid, as it is in
 // the namespace of both.
 func names(n, p *inspect.Process) bool {
-	return n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && slices.Contains(n.Command.Finish, p.NSPID)
+	return n.StartTicks > p.StartTicks && n.PIDNS == p.PIDNS && slices.Contains(list(n), p.NSPID)
 }
 
-// related: two daemons of one lineage.
-func related(p, q *inspect.Process) bool {
-	if p.UID != q.UID || p.NetNS != q.NetNS {
+// alike: one user, equal arguments, the same namespaces.
+func alike(p, q *inspect.Process) bool {
+	return p.UID == q.UID && arguments(p) == arguments(q) && here(p, q)
+}
+
+// siblings are of one generation.
+func siblings(p, q *inspect.Process) bool {
+	if p == q {
+		return true
+	}
+	apart := max(p.StartTicks, q.StartTicks) - min(p.StartTicks, q.StartTicks)
+	same := slices.Equal(p.Command.Args, q.Command.Args) && p.Dir == q.Dir && p.UID == q.UID && p.PIDNS == q.PIDNS && p.Cgroup == q.Cgroup
+	return same && (apart <= 100 || shareSocket(p, q))
+}
+
+func shareSocket(p, q *inspect.Process) bool {
+	if p.Sockets == nil || q.Sockets == nil {
 		return false
 	}
-	return alike(p, q) && ownUnit(p) == ownUnit(q) || names(p, q) || names(q, p)
+	for inode := range p.Sockets.Inodes {
+		if q.Sockets.Inodes[inode] {
+			return true
+		}
+	}
+	return false
 }
 
-// mayBeOf: a process that is not ready names one of a lineage, or is alike, or
-// shares its unit; and is root's or that lineage's own user's.
-func mayBeOf(p *inspect.Process, in *instance) bool {
-	near := func(q *inspect.Process) bool {
-		return names(p, q) || alike(p, q) && ownUnit(p) == ownUnit(q) || ownUnit(p) != "" && p.Cgroup == q.Cgroup
+// onePlace: both listen, on one address or by one socket.
+func onePlace(p, q *inspect.Process) bool {
+	if p.Sockets == nil || q.Sockets == nil {
+		return false
 	}
-	return (p.UID == 0 || p.UID == in.members[0].UID) && slices.ContainsFunc(in.members, near)
+	for _, a := range p.Sockets.Listening {
+		for _, b := range q.Sockets.Listening {
+			if a.Network == b.Network && a.Address == b.Address || a.Inode == b.Inode {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hasListener: of any family, and be it a paused one.
+func hasListener(p *inspect.Process) bool {
+	s := p.Sockets
+	return s != nil && len(s.Listening)+len(s.Paused)+len(s.Bound) > 0
+}
+
+// isConnected: one of its connections is on the address of one of some listeners.
+// One that has ended, or that it made itself, says nothing.
+func isConnected(p *inspect.Process, to []inspect.Listener) bool {
+	if p.Sockets == nil {
+		return false
+	}
+	for end := range p.Sockets.Ends {
+		made := end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource
+		if !end.Gone && !made && slices.ContainsFunc(to, func(l inspect.Listener) bool { return takes(l, end) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// openListeners are those of a process that are not paused, allListeners are all.
+func openListeners(p *inspect.Process) []inspect.Listener {
+	if p.Sockets == nil {
+		return nil
+	}
+	return slices.Concat(p.Sockets.Listening, p.Sockets.Bound)
+}
+
+func allListeners(p *inspect.Process) []inspect.Listener {
+	if p.Sockets == nil {
+		return nil
+	}
+	return slices.Concat(openListeners(p), p.Sockets.Paused)
 }

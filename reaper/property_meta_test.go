@@ -109,7 +109,9 @@ var unread = []func(w *world, p *inspect.Process){
 	func(_ *world, p *inspect.Process) { p.Sockets, p.Err = nil, errRead },
 	func(_ *world, p *inspect.Process) { p.Sockets = nil },
 	func(_ *world, p *inspect.Process) { p.CLI, p.Err = nil, errRead },
-	func(_ *world, p *inspect.Process) { change(p, func(s *inspect.Sockets) { s.Ends = nil }) },
+	func(_ *world, p *inspect.Process) {
+		change(p, func(s *inspect.Sockets) { s.Ends, p.Err = nil, errRead })
+	},
 	func(_ *world, p *inspect.Process) { p.PrivateBytes = nil },
 	func(w *world, _ *inspect.Process) { w.share = nil },
 	func(w *world, _ *inspect.Process) { w.available = nil },
@@ -123,6 +125,9 @@ var unread = []func(w *world, p *inspect.Process){
 // kernel's tables stand in. An end that had another one's address then has its
 // connections too.
 func withoutOptions(s *inspect.Sockets) {
+	if s.Ends == nil {
+		return
+	}
 	ends := map[inspect.End]inspect.Use{}
 	for end, use := range s.Ends {
 		end.Origin = inspect.OriginUnread
@@ -160,6 +165,7 @@ func TestNumbersMeanNothing(t *testing.T) {
 		}
 		memory := Memory{}
 		for id, seen := range w.memory {
+			seen.Heir.PID, seen.Heir.NSPID = renumber(seen.Heir.PID), renumber(seen.Heir.NSPID)
 			memory[inspect.ProcID{PID: renumber(id.PID), StartTicks: id.StartTicks}] = seen
 		}
 		w.memory = memory
@@ -205,6 +211,10 @@ func TestTimeShiftedByAConstantChangesNothing(t *testing.T) {
 			if seen.Residual > 0 {
 				seen.Residual += day
 			}
+			if seen.Told {
+				seen.Superseded += day
+				seen.Heir.StartTicks += by
+			}
 			memory[inspect.ProcID{PID: id.PID, StartTicks: id.StartTicks + by}] = seen
 		}
 		w.memory, w.boottime = memory, w.boottime+day
@@ -236,14 +246,25 @@ func TestAClockThatWentBackAddsNoTarget(t *testing.T) {
 func TestMemoryMakesNobodyATarget(t *testing.T) {
 	checkPair(t, asDrawn, func(t *rapid.T, w *world) *world {
 		for range rapid.IntRange(1, 3).Draw(t, "memories") {
-			w.memory[pick(t, w).ProcID] = Seen{
-				Residual: time.Duration(rapid.Int64Range(-1, int64(4*time.Hour)).Draw(t, "residual")),
-				Stranded: rapid.Bool().Draw(t, "stranded"),
-			}
+			id := pick(t, w).ProcID
+			seen := w.memory[id] // that it was told stays
+			seen.Residual = time.Duration(rapid.Int64Range(-1, int64(4*time.Hour)).Draw(t, "residual"))
+			seen.Stranded = rapid.Bool().Draw(t, "stranded")
+			w.memory[id] = seen
 		}
 		return w
 	}, func(t *rapid.T, before, after Report) bool {
 		// A deadline of nothing makes every residual process a target.
 		return subset(targets(after), targets(Decide(before, Policy{})))
 	})
+}
+
+// What a state says of being told is believed only of its owner's processes.
+func TestAStateOfAStrangersAddsNoTarget(t *testing.T) {
+	checkPair(t, func(w *world) { w.memory, w.owner = Memory{}, uidStranger; withoutStrangers(w) }, func(t *rapid.T, w *world) *world {
+		for range rapid.IntRange(1, 4).Draw(t, "memories") {
+			w.remember(pick(t, w), pick(t, w))
+		}
+		return w
+	}, fewer)
 }

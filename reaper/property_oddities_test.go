@@ -58,7 +58,7 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(_ *world, p, q *inspect.Process) { p.UID = q.UID },
 	func(_ *world, p, _ *inspect.Process) { p.NetNS = 77 },
 	func(_ *world, p, _ *inspect.Process) { p.PIDNS = 78 },
-	func(_ *world, p, q *inspect.Process) { p.NSPID = q.NSPID },
+	func(w *world, p, q *inspect.Process) { w.moveInto(p, q.NSPID) },
 	func(_ *world, p, q *inspect.Process) { p.Session = q.PID },
 	func(_ *world, p, q *inspect.Process) { p.Cgroup, p.Unit = q.Cgroup, q.Unit },
 	func(_ *world, p, _ *inspect.Process) { p.Cgroup, p.Unit = "/system.slice/else.service", "else.service" },
@@ -121,6 +121,53 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks) },
 	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks+1).Signals = masksStarting },
 	func(w *world, p, q *inspect.Process) { w.double(p, 1, q.StartTicks+1).UID = uidStranger },
+
+	// What has lost its parent, its file's name, or its handlers.
+	func(w *world, p, q *inspect.Process) { p.Forked, p.Session = true, q.PID; w.adopt(p, 1) },
+	func(_ *world, p, _ *inspect.Process) { p.Forked, p.HAProxy = true, false },
+	func(_ *world, p, _ *inspect.Process) { p.Signals = inspect.SignalMasks{Caught: 0x402205} }, // it binds
+	func(_ *world, p, _ *inspect.Process) { p.Signals = inspect.SignalMasks{} },                 // on its way out
+
+	// What an earlier pass saw, and whose state that is in.
+	func(w *world, p, q *inspect.Process) { w.remember(p, q) },
+	func(w *world, p, q *inspect.Process) { w.remember(p, q); w.owner = uidWorkers },
+	func(w *world, p, q *inspect.Process) { w.remember(p, q); w.owner = uidStranger },
+
+	func(w *world, p, q *inspect.Process) { w.loseLists(); w.remember(p, q) },
+	func(w *world, p, _ *inspect.Process) { w.loseLists(); p.CLI = &inspect.CLIAnswer{Stopping: true} },
+
+	// A second master, which replaces the first by its list, or may not.
+	func(w *world, p, q *inspect.Process) { w.second(p, q, 0) },
+	func(w *world, p, q *inspect.Process) { w.second(p, q, uidStranger) },
+}
+
+// remember has p told to stop while q was active.
+func (w *world) remember(p, q *inspect.Process) {
+	w.memory[p.ProcID] = Seen{Told: true, Heir: heirOf(q), Superseded: w.boottime - time.Hour}
+}
+
+// loseLists takes all lists away, as when the processes that had them have left.
+func (w *world) loseLists() {
+	for _, p := range w.procs {
+		if len(p.Command.Config) > 0 {
+			p.Command = command(p.Command.Config[0], nil)
+		}
+	}
+}
+
+// second starts a master beside that of a process, with a worker that listens.
+func (w *world) second(p, q *inspect.Process, uid uint32) {
+	i := slices.IndexFunc(w.procs, func(m *inspect.Process) bool { return m.PID == p.PPID })
+	if i < 0 {
+		return
+	}
+	m := w.double(w.procs[i], 1, max(p.StartTicks, q.StartTicks)+100)
+	m.UID, m.Command = uid, command(m.Command.Config[0], []int{p.PPID})
+	d := w.double(p, m.PID, m.StartTicks+1)
+	d.Command, d.Session = m.Command, m.PID
+	change(d, func(s *inspect.Sockets) {
+		s.Listening = []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443, Inode: 4430}}
+	})
 }
 
 // change changes the sockets of a process, if they were looked at.
@@ -144,6 +191,14 @@ func bind(p *inspect.Process, port uint16, inode uint64) {
 		s.Inodes[inode] = true
 		s.Bound = append(s.Bound, inspect.Listener{Network: "udp", Address: "0.0.0.0:" + strconv.Itoa(int(port)), Port: port, Inode: inode})
 	})
+}
+
+// moveInto puts a process into another PID namespace, under a pid that no other
+// process has there.
+func (w *world) moveInto(p *inspect.Process, pid int) {
+	if !slices.ContainsFunc(w.procs, func(q *inspect.Process) bool { return q.PIDNS == 78 && q.NSPID == pid }) {
+		p.PIDNS, p.NSPID = 78, pid
+	}
 }
 
 // adopt gives a process another parent. No kernel shows two that are each

@@ -1,12 +1,14 @@
 package reaper
 
 import (
+	"slices"
+
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
 // tree is the family tree of a look's processes.
 type tree struct {
-	processes []*inspect.Process
+	processes []*inspect.Process // in order of start
 	byPID     map[int]*inspect.Process
 	children  map[*inspect.Process][]*inspect.Process
 	kinds     map[*inspect.Process]kind
@@ -16,6 +18,7 @@ type tree struct {
 }
 
 func newTree(processes []*inspect.Process) *tree {
+	processes = slices.SortedFunc(slices.Values(processes), compareStart)
 	t := &tree{
 		processes: processes, byPID: map[int]*inspect.Process{}, children: map[*inspect.Process][]*inspect.Process{},
 		kinds: map[*inspect.Process]kind{}, services: map[*inspect.Process]string{},
