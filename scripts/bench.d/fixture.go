@@ -307,9 +307,18 @@ func listens(pid, listed string) bool {
 	return false
 }
 
-// stop ends the service and its clients. A daemon is no child of ours: it ends
-// with the namespace of pids that the bench runs in.
+// stop ends the service and its clients. The processes of a daemon are children
+// of the bench, which is the init of its namespace of pids.
 func (s *service) stop() {
+	if s.daemon {
+		young, _ := os.ReadFile(s.file("pid"))
+		for _, text := range append(strings.Fields(string(young)), s.residual) {
+			if pid, err := strconv.Atoi(text); err == nil {
+				_ = unix.Kill(pid, unix.SIGKILL)
+				_, _ = unix.Wait4(pid, nil, 0, nil)
+			}
+		}
+	}
 	if s.master != nil && s.master.Process != nil {
 		// It ends all its workers and waits for them.
 		_ = s.master.Process.Signal(unix.SIGTERM)
