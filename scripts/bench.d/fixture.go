@@ -281,21 +281,44 @@ func (s *service) worker(ctx context.Context, former string) (string, error) {
 		}
 		// The old one has stopped to listen by the time that the new one is alone
 		// in the kernel's eyes: ready to be looked at.
-		out, err := s.network.command(ctx, "ss", "-Hltnp", "sport", "=", fmt.Sprintf(":%d", s.port)).Output()
+		out, err := s.network.command(ctx, "ss", "-Hltne", "sport", "=", fmt.Sprintf(":%d", s.port)).Output()
 		if err != nil {
 			return "", err
 		}
 		young := all[len(all)-1]
-		if text := string(out); strings.Contains(text, "pid="+young+",") && (former == "" || !strings.Contains(text, "pid="+former+",")) {
+		if listens(young, string(out)) && (former == "" || !listens(former, string(out))) {
 			return young, nil
 		}
 	}
 	return "", errors.New("HAProxy does not come up")
 }
 
-// stop ends the service and its clients. A daemon is no child of ours: it ends
-// with the namespace of pids that the bench runs in.
+// listens tells whether a process holds one of the sockets that ss lists. To ask
+// ss for the processes would read all descriptors of the host.
+func listens(pid, listed string) bool {
+	links, _ := filepath.Glob("/proc/" + pid + "/fd/*")
+	for _, link := range links {
+		target, _ := os.Readlink(link)
+		inode, isSocket := strings.CutPrefix(strings.TrimSuffix(target, "]"), "socket:[")
+		if isSocket && strings.Contains(listed, " ino:"+inode+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// stop ends the service and its clients. The processes of a daemon are children
+// of the bench, which is the init of its namespace of pids.
 func (s *service) stop() {
+	if s.daemon {
+		young, _ := os.ReadFile(s.file("pid"))
+		for _, text := range append(strings.Fields(string(young)), s.residual) {
+			if pid, err := strconv.Atoi(text); err == nil {
+				_ = unix.Kill(pid, unix.SIGKILL)
+				_, _ = unix.Wait4(pid, nil, 0, nil)
+			}
+		}
+	}
 	if s.master != nil && s.master.Process != nil {
 		// It ends all its workers and waits for them.
 		_ = s.master.Process.Signal(unix.SIGTERM)

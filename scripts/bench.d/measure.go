@@ -209,11 +209,11 @@ func measure(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
+	write(os.Stdout, s, rows, list)
 	g := &growth{few: 20_000, many: 1_000_000, limit: 1.2, clients: 1000, cycles: 3, batches: 3}
 	if err := g.measure(ctx, s, say); err != nil {
 		return err
 	}
-	write(os.Stdout, s, rows, list)
 	return judge(os.Stdout, append([]aim{g.aim()}, aims(rows)...))
 }
 
