@@ -32,6 +32,9 @@ type member struct {
 // mayBeResidual tells a member that may be residual.
 func (m member) mayBeResidual() bool { return m.kind == kindWorker || m.kind == kindOrphan }
 
+// ready tells a ready worker. One on its way out may never have been.
+func (m member) ready() bool { return m.kind == kindWorker && isReady(m.Process) }
+
 // group is the processes of one instance: those of one master and of the masters
 // that it replaced, or one lineage of processes without a master.
 type group struct {

@@ -27,7 +27,7 @@ func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Proces
 	}
 	namers := map[nsPID]member{} // by the pids in their lists, the youngest of each
 	for _, n := range all {
-		if n.kind != kindWorker || !counts(n) {
+		if !n.ready() || !counts(n) {
 			continue
 		}
 		for _, pid := range n.listed() {
@@ -100,6 +100,12 @@ func (t *tree) joins(n, p member) bool {
 	return Names(m, p.Process) || Names(n.Process, p.Process) && t.couldTellWorkersOf(p.Process, n.UID)
 }
 
+// together tells whether two workers are of one instance by what names p if n does:
+// p has no master, or that of n, or one that this replaces.
+func (t *tree) together(n, p member) bool {
+	return p.master == nil || p.master == n.master || t.joins(n, member{p.master, kindMaster, nil})
+}
+
 // couldTellWorkersOf tells whether a user could signal every worker of a master. A
 // worker may write its own arguments, though its master wrote them first: a list in
 // them replaces no master whose workers are another user's.
@@ -110,15 +116,16 @@ func (t *tree) couldTellWorkersOf(master *inspect.Process, uid uint32) bool {
 }
 
 // sameSide tells whether the owner of n could tell p, and both mean the same by a
-// pid and an address.
+// pid and an address. A master is told by another master.
 func (n member) sameSide(p member) bool {
-	if n.PIDNS != p.PIDNS || n.NetNS != p.NetNS {
+	by := n.Process
+	if p.kind == kindMaster {
+		by = n.master
+	}
+	if by == nil || by.PIDNS != p.PIDNS || by.NetNS != p.NetNS {
 		return false
 	}
-	if p.kind == kindMaster {
-		return n.master != nil && n.master.UID == p.UID
-	}
-	return n.UID == p.UID || n.UID == 0
+	return by.UID == p.UID || by.UID == 0 && p.kind != kindMaster
 }
 
 // lineages sorts a cluster into instances, now that its sockets were looked at.
@@ -127,7 +134,7 @@ func (n member) sameSide(p member) bool {
 func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspect.Process) {
 	u := union{}
 	all := t.candidates(c)
-	by := tellers(all, func(p *inspect.Process) bool { return past.of(p).Told })
+	by := tellers(all, func(p *inspect.Process) bool { return past.of(p).Told }, t.together)
 	// Only a list, or the memory of one, makes two masters one instance. So what
 	// belongs to a master already belongs to no other.
 	ofMaster := func(p *inspect.Process) bool {
@@ -205,12 +212,13 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 	words := numbers{}
 	first := map[meeting]*inspect.Process{}
 	for _, m := range c.masters {
-		for _, service := range t.servicesOf(m) {
-			for _, p := range t.children[m] {
-				for _, at := range meetings(p, words.of(service)) {
-					if first[at] == nil {
-						first[at] = m
-					}
+		for _, p := range t.children[m] {
+			if t.kind(p) == kindProgram {
+				continue // its arguments are others
+			}
+			for _, at := range meetings(p, words.of(t.masterService(m, p.UID))) {
+				if first[at] == nil {
+					first[at] = m
 				}
 			}
 		}
@@ -266,20 +274,25 @@ func (n numbers) of(text string) int {
 // with it whose active has a listener, paused or not, on the address of one of its
 // connections. Connections that were not read may be there.
 func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) {
-	workers := map[*inspect.Process][]*inspect.Process{} // of the sets with a head
+	var sets []*inspect.Process // those with a head
+	workers := map[*inspect.Process][]*inspect.Process{}
+	masters := map[*inspect.Process]*inspect.Process{} // of the workers
 	for _, m := range t.candidates(c) {
 		if set := u.find(m.home()); heads[set] && m.kind == kindWorker {
+			if workers[set] == nil {
+				sets = append(sets, set)
+			}
 			workers[set] = append(workers[set], m.Process)
+			masters[m.Process] = m.master
 		}
 	}
-	homes := map[string][]*inspect.Process{}
-	for _, m := range c.masters {
-		for _, service := range t.servicesOf(m) {
-			homes[service] = append(homes[service], u.find(m))
+	homes := map[string][]*inspect.Process{} // by the services of their actives
+	for _, set := range sets {
+		active := workers[set][len(workers[set])-1]
+		service := t.service(active)
+		if m := masters[active]; m != nil {
+			service = t.masterService(m, active.UID)
 		}
-	}
-	for set, list := range workers {
-		service := t.service(list[len(list)-1])
 		homes[service] = append(homes[service], set)
 	}
 	for _, p := range c.roots {

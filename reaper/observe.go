@@ -105,7 +105,7 @@ func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *in
 // lookAtSockets looks at the sockets of ready workers, oldest first. A worker that
 // no younger one names may be the active: it is touched as little as can be.
 func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []member) {
-	named := tellers(workers, func(*inspect.Process) bool { return true })
+	named := tellers(workers, func(*inspect.Process) bool { return true }, anyTwo)
 	for _, w := range workers {
 		if w.Err != nil {
 			continue

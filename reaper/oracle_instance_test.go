@@ -134,7 +134,7 @@ func (o oracle) replace(l *learned, n, m *inspect.Process) {
 	mine := o.childrenOf(m)
 	mayTell := n.UID == 0 || !slices.ContainsFunc(mine, func(p *inspect.Process) bool { return p.UID != n.UID })
 	named := names(by, m) || names(n, m) && mayTell || remembered && !o.lives(heir) && (names(by, heir) || names(n, heir))
-	if isHeir || named && o.joins(l, n) && by.UID == m.UID && here(by, m) {
+	if (isHeir || named && o.joins(l, n)) && by.UID == m.UID && here(by, m) {
 		l.replaced[m] = true
 		o.join(l, m, by)
 		l.changed = true
@@ -179,7 +179,7 @@ func (o oracle) joinNamed(l *learned, n, p *inspect.Process) {
 	heir := &inspect.Process{ProcID: seen.Heir.ProcID, NSPID: seen.Heir.NSPID, PIDNS: p.PIDNS}
 	remembered := seen.Told && seen.Heir.PID != 0
 	named := names(n, p) || remembered && !o.lives(heir) && names(n, heir)
-	if remembered && n.ProcID == heir.ProcID || named && o.joins(l, n) && (n.UID == 0 || n.UID == p.UID) && here(n, p) {
+	if (remembered && n.ProcID == heir.ProcID || named && o.joins(l, n)) && (n.UID == 0 || n.UID == p.UID) && here(n, p) {
 		o.join(l, p, o.home(n))
 	}
 }
@@ -217,7 +217,7 @@ func (o oracle) joinAlike(l *learned, p, q *inspect.Process) {
 	}
 	above := o.parent(q)
 	switch {
-	case above != nil && o.kind(above) == "master" && arguments(above) == arguments(q) && onePlace(p, q): // be it starting
+	case above != nil && o.kind(above) == "master" && here(p, above) && (o.kind(q) == "worker" || o.kind(q) == "starting") && onePlace(p, q):
 		o.join(l, p, above)
 	case !o.stands(q):
 	case siblings(p, q), onePlace(p, q), p.Sockets == nil, q.Sockets == nil:
@@ -243,7 +243,8 @@ func (o oracle) joinConnected(l *learned) {
 				continue
 			}
 			young := generation(o.workersOf(before, number))
-			if slices.Contains(young, a) && alike(p, a) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a))) { // what was not read may be there
+			// What was not read may be there.
+			if slices.Contains(young, a) && alike(p, a) && here(p, o.home(a)) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a))) {
 				o.join(l, p, o.home(a))
 				break
 			}

@@ -35,9 +35,9 @@ func tells(n, p member) bool {
 }
 
 // tellers finds which of some workers, oldest first, were told to stop, and by
-// which worker. That worker is ready, and listens or was told itself: by the same
-// rule, or as known says.
-func tellers(workers []member, known func(*inspect.Process) bool) map[*inspect.Process]*inspect.Process {
+// which worker. That worker is of one instance with it, as together says. It is
+// ready, and listens or was told itself: by the same rule, or as known says.
+func tellers(workers []member, known func(*inspect.Process) bool, together func(n, p member) bool) map[*inspect.Process]*inspect.Process {
 	named := map[nsPID][]member{} // by its own pid, and by its master's
 	for _, p := range workers {
 		named[idOf(p.Process)] = append(named[idOf(p.Process)], p)
@@ -47,12 +47,12 @@ func tellers(workers []member, known func(*inspect.Process) bool) map[*inspect.P
 	}
 	by := map[*inspect.Process]*inspect.Process{}
 	for _, n := range slices.Backward(workers) {
-		if n.kind != kindWorker || !listens(n.Process) && by[n.Process] == nil && !known(n.Process) {
+		if !n.ready() || !listens(n.Process) && by[n.Process] == nil && !known(n.Process) {
 			continue
 		}
 		for _, pid := range n.listed() {
 			for _, p := range named[nsPID{n.PIDNS, pid}] {
-				if by[p.Process] == nil && tells(n, p) {
+				if by[p.Process] == nil && tells(n, p) && together(n, p) {
 					by[p.Process] = n.Process
 				}
 			}
@@ -60,6 +60,9 @@ func tellers(workers []member, known func(*inspect.Process) bool) map[*inspect.P
 	}
 	return by
 }
+
+// anyTwo takes any two workers for ones of one instance.
+func anyTwo(member, member) bool { return true }
 
 // listed are the pids in the lists of a worker and of its master.
 func (m member) listed() []int {
@@ -126,8 +129,8 @@ func (c *classifier) findEvidence() {
 		e.connections = m.kind == kindWorker && c.group.model == ModelDaemon && c.holdsClients(m.Process)
 		c.evidence[m.Process] = e
 	}
-	c.namers = tellers(candidates, func(*inspect.Process) bool { return true })
-	by := tellers(candidates, func(p *inspect.Process) bool { return c.evidence[p].stopping || c.evidence[p].remembered })
+	c.namers = tellers(candidates, func(*inspect.Process) bool { return true }, anyTwo)
+	by := tellers(candidates, func(p *inspect.Process) bool { return c.evidence[p].stopping || c.evidence[p].remembered }, anyTwo)
 	for _, m := range candidates {
 		e := c.evidence[m.Process]
 		e.by = by[m.Process]
