@@ -51,7 +51,7 @@ func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Proces
 			n, known = namers[nsPID{p.PIDNS, seen.Heir.NSPID}]
 			known = known && n.StartTicks > seen.Heir.StartTicks
 		}
-		if !known || !n.sameSide(p) {
+		if !known || !n.sameSide(p) || n.kind == kindMaster && p.kind != kindMaster {
 			continue
 		}
 		if heir := n.home(); heir != p.Process && (p.kind != kindMaster || t.kind(heir) == kindMaster && heir.StartTicks > p.StartTicks) {

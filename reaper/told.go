@@ -26,6 +26,8 @@ func Names(n, p *inspect.Process) bool {
 // p through it.
 func tells(n, p member) bool {
 	switch {
+	case n.StartTicks <= p.StartTicks:
+		return false
 	case Names(n.Process, p.Process):
 		return n.UID == p.UID || n.UID == 0 || n.master != nil && n.master == p.master && (p.master.UID == 0 || p.master.UID == p.UID)
 	case n.master == nil || p.master == nil || n.master == p.master:
