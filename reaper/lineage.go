@@ -213,8 +213,8 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 	first := map[meeting]*inspect.Process{}
 	for _, m := range c.masters {
 		for _, p := range t.children[m] {
-			if t.kind(p) == kindProgram {
-				continue // its arguments are others
+			if t.kind(p) != kindWorker {
+				continue
 			}
 			for _, at := range meetings(p, words.of(t.masterService(m, p.UID))) {
 				if first[at] == nil {

@@ -217,7 +217,7 @@ func (o oracle) joinAlike(l *learned, p, q *inspect.Process) {
 	}
 	above := o.parent(q)
 	switch {
-	case above != nil && o.kind(above) == "master" && here(p, above) && (o.kind(q) == "worker" || o.kind(q) == "starting") && onePlace(p, q):
+	case above != nil && o.kind(above) == "master" && o.kind(q) == "worker" && here(p, above) && onePlace(p, q):
 		o.join(l, p, above)
 	case !o.stands(q):
 	case siblings(p, q), onePlace(p, q), p.Sockets == nil, q.Sockets == nil:
