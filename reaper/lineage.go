@@ -296,7 +296,7 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 		homes[service] = append(homes[service], set)
 	}
 	for _, p := range c.roots {
-		if heads[u.find(p)] || p.Sockets == nil {
+		if heads[u.find(p)] || mayServe(p) {
 			continue
 		}
 		for _, set := range slices.Concat(homes[t.service(p)], homes[t.masterService(p, p.UID)]) {

@@ -233,8 +233,9 @@ func (o oracle) joinConnected(l *learned) {
 	for p, number := range before {
 		l.service[p] = number
 	}
+	tied := map[int]bool{} // what is tied to one service is tied to no other
 	for _, p := range o.byAge() {
-		if !o.stands(p) || o.mayServe(p) || o.serves(before, before[p]) {
+		if !o.stands(p) || o.mayServe(p) || o.serves(before, before[p]) || tied[before[p]] {
 			continue
 		}
 		for _, a := range o.byAge() {
@@ -246,6 +247,7 @@ func (o oracle) joinConnected(l *learned) {
 			// What was not read may be there.
 			if slices.Contains(young, a) && alike(p, a) && here(p, o.home(a)) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a))) {
 				o.join(l, p, o.home(a))
+				tied[before[p]] = true
 				break
 			}
 		}

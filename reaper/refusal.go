@@ -140,11 +140,16 @@ func (c *classifier) silent() (Reason, string) {
 	return "", ""
 }
 
+// others are the members that may be residual, less the active.
+func (c *classifier) others() []member {
+	return slices.DeleteFunc(c.group.candidates(), func(m member) bool { return slices.Contains(c.active, m.Process) })
+}
+
 // unproven refuses where not every descriptor of an old worker was examined:
 // then it holds no listener only as far as anybody looked.
 func (c *classifier) unproven() (Reason, string) {
-	for _, m := range c.group.candidates() {
-		if !slices.Contains(c.active, m.Process) && (m.Sockets == nil || !m.Sockets.Proof) {
+	for _, m := range c.others() {
+		if m.Sockets == nil || !m.Sockets.Proof {
 			return ReasonUnreadable, fmt.Sprintf("process %d: not all of its descriptors were examined", m.PID)
 		}
 	}
@@ -163,8 +168,8 @@ func (c *classifier) paused() (Reason, string) {
 
 // unclassified refuses on a socket of an old worker that fits no known kind.
 func (c *classifier) unclassified() (Reason, string) {
-	for _, m := range c.group.candidates() {
-		if !slices.Contains(c.active, m.Process) && m.Sockets != nil && len(m.Sockets.Unclassified) > 0 {
+	for _, m := range c.others() {
+		if m.Sockets != nil && len(m.Sockets.Unclassified) > 0 {
 			return ReasonUnclassified, fmt.Sprintf("process %d has a %s", m.PID, m.Sockets.Unclassified[0])
 		}
 	}
