@@ -60,7 +60,9 @@ func (t *tree) joining(p *inspect.Process, groups []*group) ([]*group, kind) {
 	var starting, stray []*group
 	for _, g := range groups {
 		owner := p.UID == 0 || g.hasUser(p.UID)
-		together := ownCgroup(p) != "" && slices.ContainsFunc(g.members, func(m member) bool { return p.Cgroup == m.Cgroup })
+		together := ownCgroup(p) != "" && slices.ContainsFunc(g.members, func(m member) bool {
+			return (m.kind == kindWorker || m.kind == kindMaster) && p.Cgroup == m.Cgroup
+		})
 		switch {
 		case owner && slices.ContainsFunc(g.members, func(m member) bool { return t.startsFor(p, m) }):
 			starting = append(starting, g)
