@@ -25,16 +25,6 @@ func TestTheDecisionIsTheOracles(t *testing.T) {
 		r := w.decide(policy)
 		got, want := targets(r), newOracle(w, policy).targets()
 		if !slices.Equal(got, want) {
-			for _, p := range w.procs {
-				o := newOracle(w, policy)
-				if in := o.instanceOf(p); in != nil && slices.Contains(got, p.ProcID) != slices.Contains(want, p.ProcID) {
-					var d []inspect.ProcID
-					for _, x := range in.disturbers {
-						d = append(d, x.ProcID)
-					}
-					t.Logf("DEBUG %v kind %s settled %v confirmed %v disturbers %v", p.ProcID, o.kind(p), o.settled(in), o.confirmed(in), d)
-				}
-			}
 			t.Fatalf("would signal %v, the oracle %v\n%s", got, want, describe(w, r))
 		}
 		worlds++
