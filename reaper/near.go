@@ -61,7 +61,7 @@ func (t *tree) joining(p *inspect.Process, groups []*group) ([]*group, kind) {
 	for _, g := range groups {
 		owner := p.UID == 0 || g.hasUser(p.UID)
 		together := ownCgroup(p) != "" && slices.ContainsFunc(g.members, func(m member) bool {
-			return (m.kind == kindWorker || m.kind == kindMaster) && p.Cgroup == m.Cgroup
+			return m.kind != kindOrphan && m.kind != kindLeft && p.Cgroup == m.Cgroup
 		})
 		switch {
 		case owner && slices.ContainsFunc(g.members, func(m member) bool { return t.startsFor(p, m) }):
