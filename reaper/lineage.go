@@ -211,22 +211,11 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 	}
 	words := numbers{}
 	first := map[meeting]*inspect.Process{}
-	for _, m := range c.masters {
-		for _, p := range t.children[m] {
-			if t.kind(p) != kindWorker {
-				continue
-			}
-			for _, at := range meetings(p, words.of(t.masterService(m, p.UID))) {
-				if first[at] == nil {
-					first[at] = m
-				}
-			}
-		}
-	}
+	beside := map[meeting][]*inspect.Process{} // a master's worker
 	of := generations(c.roots)
 	for _, p := range c.roots {
 		service := t.service(p)
-		places := slices.Concat(meetings(p, words.of(service)), meetings(p, words.of(t.masterService(p, p.UID))))
+		places := meetings(p, words.of(service))
 		if unread[service] {
 			places = append(places, meeting{service: words.of(service)})
 		}
@@ -236,6 +225,19 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 				first[at] = p
 			}
 			join(first[at], p)
+		}
+		for _, at := range meetings(p, words.of(t.masterService(p, p.UID))) {
+			beside[at] = append(beside[at], p)
+		}
+	}
+	for _, m := range t.candidates(c) {
+		if m.master == nil {
+			continue
+		}
+		for _, at := range meetings(m.Process, words.of(t.masterService(m.master, m.UID))) {
+			for _, p := range beside[at] {
+				join(m.master, p)
+			}
 		}
 	}
 }
