@@ -11,7 +11,7 @@ func TestStatusSaysWhichRuleDecidesAndWhen(t *testing.T) {
 	old := func(since time.Duration, clients int, idle time.Duration) reaper.Process {
 		p := oldWorker(6034, since, clients)
 		p.Connections.Former, p.Connections.Unknown = ptr(0), ptr(0)
-		p.Ports, p.IdleSeconds = []reaper.PortUse{{Port: 22, Clients: clients}}, ptr(idle.Seconds())
+		p.Ports, p.IdleSeconds = []reaper.PortUse{{Port: 22, Clients: clients, MinIdleSeconds: ptr(idle.Seconds()), MaxIdleSeconds: ptr(idle.Seconds())}}, ptr(idle.Seconds())
 		if clients == 0 {
 			p.Ports, p.IdleSeconds = nil, nil
 		}
