@@ -128,10 +128,10 @@ func (g *group) youngest() *inspect.Process {
 // not, in order of address and port, and "" without one.
 func (g *group) lowestAddress() string {
 	p := g.youngest()
-	if p.Sockets == nil {
-		return ""
+	var all []inspect.Listener
+	if p.Sockets != nil {
+		all = slices.Concat(p.Sockets.Listening, p.Sockets.Paused, p.Sockets.Bound)
 	}
-	all := slices.Concat(p.Sockets.Listening, p.Sockets.Paused, p.Sockets.Bound)
 	if len(all) == 0 {
 		return ""
 	}
