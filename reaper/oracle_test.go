@@ -57,13 +57,6 @@ func (o oracle) workers(in *instance) []*inspect.Process {
 	})
 }
 
-// candidates are those with the orphans.
-func (o oracle) candidates(in *instance) []*inspect.Process {
-	return slices.DeleteFunc(o.byAge(), func(p *inspect.Process) bool {
-		return !slices.Contains(in.members, p) || !o.mayStop(p)
-	})
-}
-
 // active is the youngest generation.
 func (o oracle) active(in *instance) []*inspect.Process { return generation(o.workers(in)) }
 

@@ -75,8 +75,7 @@ func (c costs) median(of func(cost) time.Duration) time.Duration {
 	return list[len(list)/2]
 }
 
-func (c costs) cpu() time.Duration  { return c.median(func(o cost) time.Duration { return o.cpu }) }
-func (c costs) wall() time.Duration { return c.median(func(o cost) time.Duration { return o.wall }) }
+func (c costs) cpu() time.Duration { return c.median(func(o cost) time.Duration { return o.cpu }) }
 
 func (c costs) rss() (most int64) {
 	for _, one := range c {
