@@ -104,7 +104,8 @@ func (d *drain) find(ctx context.Context, in Instance) {
 	}
 	for i := range in.Processes {
 		p := &in.Processes[i]
-		if !isTarget(*p) || d.barred[p.ProcID] {
+		// Closing the connections that alone say that it was told would take that away.
+		if !isTarget(*p) || d.barred[p.ProcID] || slices.Equal(p.Evidence, []string{evidenceConnections}) {
 			continue
 		}
 		sockets, err := d.clients(ctx, p.ProcID)
