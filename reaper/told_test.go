@@ -146,3 +146,17 @@ func TestAMasterIsReplacedWhereThatIsRememberedOfItsWorkers(t *testing.T) {
 		})
 	}
 }
+
+// A drain would close the connections that alone say that a daemon was told.
+func TestADrainTakesNoEvidenceAway(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	fakehost.Daemon(w, "/etc/d.cfg", 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, time.Minute))
+	fakehost.Daemon(w, "/etc/d.cfg", 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
+	p := pass(t, w)
+	p.Timing.DrainRate, p.Timing.DrainTimeout = 10, time.Minute
+	run(t, p)
+	if got := signalled(w); !equal(got, []string{"200 terminated"}) {
+		t.Errorf("signalled %v, want 200 terminated", got)
+	}
+}
