@@ -64,7 +64,7 @@ func TestDumpListeningOfThisHost(t *testing.T) {
 		want[entry.Inode] = entry
 	}
 
-	found, err := dumpListening(Linux{})
+	found, err := dumpListening(Linux{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestDumpListeningOfThisHost(t *testing.T) {
 
 	inode := inodeOf(t, some.(syscall.Conn))
 	some.Close()
-	if found, err = dumpListening(Linux{}); err != nil {
+	if found, err = dumpListening(Linux{}, true); err != nil {
 		t.Fatal(err)
 	}
 	if l, ok := found[inode]; ok {
@@ -275,8 +275,8 @@ func TestEachConnectedDatagramSocketOfThisHost(t *testing.T) {
 	}
 }
 
-// A path of MPTCP stands in the table of TCP under an inode that no descriptor has;
-// the listener itself stands in a table of its own.
+// A listener of MPTCP stands in a table of its own, and with the same inode in that
+// of TCP (mptcp_subflow_create_socket in net/mptcp/subflow.c).
 func TestDumpListeningKnowsMPTCP(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
 	if err != nil {
@@ -290,8 +290,12 @@ func TestDumpListeningKnowsMPTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := dumpListening(Linux{})
+	found, err := dumpListening(Linux{}, true)
 	if got := found[inode]; err != nil || got.Network != "mptcp" || got.Port == 0 || !got.V6Only {
 		t.Errorf("%+v, %v, want one of mptcp and of IPv6 alone", got, err)
+	}
+	found, err = dumpListening(Linux{}, false)
+	if got := found[inode]; err != nil || got.Network != "tcp" || got.Port == 0 || !got.V6Only {
+		t.Errorf("without the table of MPTCP: %+v, %v, want one of tcp", got, err)
 	}
 }

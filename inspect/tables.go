@@ -18,6 +18,10 @@ type Tables struct {
 	// of theirs only what is no connection is of interest, which saves a call
 	// for each.
 	Counted map[ProcID]bool
+	// Brief leaves out which listeners are those of MPTCP, which stand in the table of
+	// TCP as well. The kernel walks all of its hash of MPTCP for them, two times some
+	// 1 ms of CPU, and its size is that of the memory (net/mptcp/token.c).
+	Brief bool
 
 	host  *Host
 	netNS uint64 // our own
@@ -54,7 +58,7 @@ func (t *Tables) of(p *Process) (*table, error) {
 	t.mu.Unlock()
 	tab.once.Do(func() {
 		if p.NetNS != 0 && p.NetNS == t.netNS {
-			tab.readOwn(t.host.kernel)
+			tab.readOwn(t.host.kernel, !t.Brief)
 		} else {
 			tab.readProc(t.host.kernel, p.PID)
 		}
@@ -80,7 +84,7 @@ func (t *Tables) mayBeMPTCP(p *Process, d detail) func(port uint16) bool {
 		return func(uint16) bool { return false }
 	}
 	tab, err := t.of(p)
-	if err != nil {
+	if err != nil || t.Brief {
 		return func(uint16) bool { return true }
 	}
 	ports := map[uint16]bool{}
@@ -92,9 +96,9 @@ func (t *Tables) mayBeMPTCP(p *Process, d detail) func(port uint16) bool {
 	return func(port uint16) bool { return ports[port] }
 }
 
-func (t *table) readOwn(k Kernel) {
+func (t *table) readOwn(k Kernel, mptcp bool) {
 	var err error
-	if t.listening, err = dumpListening(k); err != nil {
+	if t.listening, err = dumpListening(k, mptcp); err != nil {
 		t.err = readError("listening sockets", "sock_diag", err)
 		return
 	}

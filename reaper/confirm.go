@@ -34,6 +34,7 @@ func (x *execution) confirmSettled(ctx context.Context, in Instance) error {
 // through their pidfds: ready, listening, no reload begun.
 func (x *execution) confirmActive(ctx context.Context, in Instance) error {
 	tables := x.Host.Tables()
+	tables.Brief = true
 	listening := false
 	for i := range in.Processes {
 		p := &in.Processes[i]

@@ -14,16 +14,20 @@ import (
 )
 
 // dumps notices how often the TCP sockets of a world are asked for that do not
-// listen: a kernel walks all of a host's sockets for that.
+// listen: a kernel walks all of a host's sockets for that. For those of MPTCP it
+// walks a table whose size is that of the memory.
 type dumps struct {
 	*fakehost.World
-	walks int
+	walks, mptcp int
 }
 
 func (d *dumps) NetlinkSend(fd int, request []byte) error {
 	protocol, states := request[17], binary.NativeEndian.Uint32(request[20:])
 	if protocol == unix.IPPROTO_TCP && states != 1<<unix.BPF_TCP_LISTEN {
 		d.walks++
+	}
+	if family := request[16]; protocol == 0 && family != unix.AF_UNIX {
+		d.mptcp++
 	}
 	return d.World.NetlinkSend(fd, request)
 }
@@ -44,6 +48,7 @@ func TestAPassDoesNotWalkTheSocketsOfTheHost(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k := &dumps{World: tt.world()}
+			k.Write("/proc/sys/net/mptcp/enabled", "1\n")
 			host := inspect.NewHost(k, []string{"haproxy"})
 			defer host.Close()
 			p := &reaper.Pass{Host: host, Terminator: reaper.DryRun{}, Timing: reaper.Timing{Settle: 5 * time.Second, PassTimeout: time.Minute}}
@@ -53,6 +58,9 @@ func TestAPassDoesNotWalkTheSocketsOfTheHost(t *testing.T) {
 			}
 			if n := process(t, r, 103).Connections.Client; k.walks != 0 || n != nil {
 				t.Errorf("%d walks, and %v clients of the active", k.walks, n)
+			}
+			if k.mptcp != 2 {
+				t.Errorf("%d times MPTCP is asked for, want one look of each family", k.mptcp)
 			}
 
 			p.ActiveClients = true

@@ -36,7 +36,7 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	tables := p.Host.Tables()
 	tables.Peers = l.Clients
 	if before != nil {
-		tables.Counted = counted(*before)
+		tables.Counted, tables.Brief = counted(*before), true
 	}
 	p.lookAtClusters(ctx, tables, &l.Snapshot, before)
 	l.Groups = Group(l.Snapshot, p.past())
