@@ -223,16 +223,13 @@ func (c *classifier) superseded(p *inspect.Process) time.Duration {
 			}
 		}
 	}
-	seen := c.past.Memory[p.ProcID]
-	if known := c.past.of(p).Superseded; known > 0 && !seen.Stranded {
-		since = min(since, known)
+	seen := c.past.of(p)
+	if c.past.Memory[p.ProcID].Stranded {
+		since = now // that only delays, whoever says so
+	} else if seen.Superseded > 0 {
+		since = min(since, seen.Superseded)
 	}
-	switch {
-	case seen.Stranded && seen.Residual > 0:
-		since = seen.Residual
-	case seen.Stranded:
-		since = now
-	case seen.Residual > 0:
+	if seen.Residual > 0 {
 		since = min(since, seen.Residual)
 	}
 	return min(max(since, inspect.TicksToBoottime(p.StartTicks)), now)

@@ -424,7 +424,7 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 
 	t.Run("an earlier sight of it counts when the next younger has left meanwhile", func(t *testing.T) {
 		p := pass(t, w)
-		p.Memory = reaper.Memory{process(t, r, 101).ProcID: {Residual: 20 * time.Minute}}
+		p.Memory, p.MemoryOwner = reaper.Memory{process(t, r, 101).ProcID: {Residual: 20 * time.Minute}}, new(uint32)
 		again, err := p.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -433,10 +433,37 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 			t.Errorf("residual for %v s, want 2400", got)
 		}
 	})
+	t.Run("an earlier sight of it in a state of another user's, or of nobody knows whose, brings nothing forward", func(t *testing.T) {
+		other := uint32(5001)
+		for _, owner := range []*uint32{&other, nil} {
+			p := pass(t, w)
+			p.Memory = reaper.Memory{process(t, r, 101).ProcID: {Residual: 20 * time.Minute, Superseded: 20 * time.Minute, Signals: []string{"SIGTERM"}}}
+			p.MemoryOwner = owner
+			again, err := p.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := process(t, again, 101); *got.ResidualSeconds != 1800 || got.SignalledBefore {
+				t.Errorf("residual for %v s, want 1800; signalled before: %v", *got.ResidualSeconds, got.SignalledBefore)
+			}
+		}
+	})
+	t.Run("but that it was stranded delays, whoever says so", func(t *testing.T) {
+		other := uint32(5001)
+		p := pass(t, w)
+		p.Memory, p.MemoryOwner = reaper.Memory{process(t, r, 101).ProcID: {Stranded: true}}, &other
+		again, err := p.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := *process(t, again, 101).ResidualSeconds; got != 0 {
+			t.Errorf("residual for %v s, want 0", got)
+		}
+	})
 	t.Run("one that was stranded counts from when it was first seen residual", func(t *testing.T) {
 		p := pass(t, w)
 		id := process(t, r, 101).ProcID
-		p.Memory = reaper.Memory{id: {Stranded: true}}
+		p.Memory, p.MemoryOwner = reaper.Memory{id: {Stranded: true}}, new(uint32)
 		first, err := p.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -455,7 +482,7 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 	})
 	t.Run("a memory from the future makes nobody due", func(t *testing.T) {
 		p := pass(t, w)
-		p.Memory = reaper.Memory{process(t, r, 101).ProcID: {Stranded: true, Residual: 100 * time.Hour}}
+		p.Memory, p.MemoryOwner = reaper.Memory{process(t, r, 101).ProcID: {Stranded: true, Residual: 100 * time.Hour}}, new(uint32)
 		again, err := p.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ func (c *classifier) process(m member, role Role) Process {
 		p.Clients = c.clients(m, role)
 	}
 	p.StrandedReason = strandedReason(role, p.Listeners, c.untold(m))
-	p.SignalledBefore = len(c.past.Memory[m.ProcID].Signals) > 0
+	p.SignalledBefore = len(c.past.of(m.Process).Signals) > 0
 	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
 		p.Connections.Client = &clients
 	}

@@ -264,7 +264,7 @@ func TestAStuckProcessIsSignalledAfterTheOthersAndOutsideTheCap(t *testing.T) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).State = 'T'
 		}},
 		{"signalled by an earlier pass", func(s *fakehost.Service, p *reaper.Pass) {
-			p.Memory = reaper.Memory{inspect.ProcID{PID: 101, StartTicks: ticks(49 * time.Minute)}: {Signals: []string{"SIGTERM"}}}
+			p.Memory, p.MemoryOwner = reaper.Memory{inspect.ProcID{PID: 101, StartTicks: ticks(49 * time.Minute)}: {Signals: []string{"SIGTERM"}}}, new(uint32)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
