@@ -65,8 +65,7 @@ func (t *tree) service(p *inspect.Process) string {
 }
 
 // servicesOf are the services that a process without a master may be of by the
-// arguments of a master: that master's, for each user of its workers. Paths are
-// compared as they are written, as in ofMaster.
+// arguments of a master: that master's, for each user of its workers.
 func (t *tree) servicesOf(master *inspect.Process) []string {
 	users := map[uint32]bool{master.UID: true}
 	for _, p := range t.children[master] {
@@ -76,13 +75,29 @@ func (t *tree) servicesOf(master *inspect.Process) []string {
 	}
 	var list []string
 	for uid := range users {
-		list = append(list, t.masterService(master, uid))
+		list = append(list, t.servicesFor(master, uid)...)
 	}
 	return list
 }
 
-func (t *tree) masterService(p *inspect.Process, uid uint32) string {
-	return fmt.Sprintf("master pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, uid, t.writtenIdentity(p))
+// servicesFor are those for one user: with paths from the master's directory, and for
+// a process that has changed its root, and no longer knows the directory that it was
+// started in, as they are written.
+func (t *tree) servicesFor(master *inspect.Process, uid uint32) []string {
+	list := []string{besideMaster(master, uid, t.identity(master))}
+	if master.Dir != "" {
+		list = append(list, besideMaster(master, uid, t.writtenIdentity(master)))
+	}
+	return list
+}
+
+// besideMasters is the service of a process without a master among those of masters.
+func (t *tree) besideMasters(p *inspect.Process) string {
+	return besideMaster(p, p.UID, t.identity(p))
+}
+
+func besideMaster(p *inspect.Process, uid uint32, args string) string {
+	return fmt.Sprintf("master pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, uid, args)
 }
 
 // clusters sorts masters and ready processes without a master by what may join
@@ -109,7 +124,7 @@ func (t *tree) clusters(past Past) []cluster {
 		}
 	}
 	for _, p := range roots {
-		if m := byMaster[t.masterService(p, p.UID)]; m != nil {
+		if m := byMaster[t.besideMasters(p)]; m != nil {
 			u.join(m, p)
 		}
 	}

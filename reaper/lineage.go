@@ -10,35 +10,52 @@ import (
 // process that names it: the master of a worker, or a daemon itself. The process
 // that names counts if counts says so. What an earlier pass remembers as told
 // joins the home of the process that was active then, or of a process that names
-// that one.
+// that one. Where a worker of a master could not be read, that master may have
+// replaced what it names.
 func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Process), counts func(member) bool) {
 	all := t.candidates(c)
 	living := map[inspect.ProcID]member{}
-	named := map[nsPID]member{}
+	var older []member // what may be named: the masters, and what has none
 	for _, m := range c.masters {
 		living[m.ProcID] = member{m, kindMaster, m}
-		named[idOf(m)] = member{m, kindMaster, nil}
+		older = append(older, member{m, kindMaster, nil})
 	}
 	for _, m := range all {
 		living[m.ProcID] = m
 		if m.master == nil {
-			named[idOf(m.Process)] = m
+			older = append(older, m)
 		}
 	}
-	namers := map[nsPID]member{} // by the pids in their lists, the youngest of each
+	named := map[nsPID]member{}
+	for _, p := range older {
+		named[idOf(p.Process)] = p
+	}
+	for _, n := range t.unread(c) {
+		for _, pid := range n.listed() {
+			if p, known := named[nsPID{n.master.PIDNS, pid}]; known && p.kind == kindMaster && t.joins(n, p) {
+				join(n.master, p.Process)
+			}
+		}
+	}
+	namers := map[sidePID]member{} // by the pids in their lists, the youngest of each side
 	for _, n := range all {
 		if !n.ready() || !counts(n) {
 			continue
 		}
+		for _, pid := range n.Command.Finish {
+			namers[sidePID{nsPID{n.PIDNS, pid}, sideOf(n.Process, false)}] = n
+		}
 		for _, pid := range n.listed() {
 			id := nsPID{n.PIDNS, pid}
-			namers[id] = n
+			if n.master != nil {
+				namers[sidePID{id, sideOf(n.master, true)}] = n
+			}
 			if p, known := named[id]; known && t.joins(n, p) {
 				join(n.home(), p.Process)
 			}
 		}
 	}
-	for _, p := range named {
+	for _, p := range older {
 		seen := past.of(p.Process)
 		if p.kind == kindMaster && !seen.Told {
 			seen = t.rememberedOfWorkers(p.Process, past)
@@ -47,17 +64,57 @@ func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Proces
 			continue
 		}
 		n, known := living[seen.Heir.ProcID]
-		if !known {
-			n, known = namers[nsPID{p.PIDNS, seen.Heir.NSPID}]
-			known = known && n.StartTicks > seen.Heir.StartTicks
+		if !known || !n.sameSide(p) {
+			n, known = namerOf(namers, seen.Heir, p)
 		}
-		if !known || !n.sameSide(p) || n.kind == kindMaster && p.kind != kindMaster {
+		if !known || n.kind == kindMaster && p.kind != kindMaster {
 			continue
 		}
 		if heir := n.home(); heir != p.Process && (p.kind != kindMaster || t.kind(heir) == kindMaster && heir.StartTicks > p.StartTicks) {
 			join(heir, p.Process)
 		}
 	}
+}
+
+// unread is a worker of each master that has one which could not be read.
+func (t *tree) unread(c cluster) (list []member) {
+	for _, m := range c.masters {
+		i := slices.IndexFunc(t.children[m], func(p *inspect.Process) bool { return p.Err != nil && p.HAProxy })
+		if i >= 0 {
+			list = append(list, member{t.children[m][i], t.kind(t.children[m][i]), m})
+		}
+	}
+	return list
+}
+
+// sideOwner is what the processes of one side have in common: see sameSide.
+type sideOwner struct {
+	netNS  uint64
+	uid    uint32
+	master bool
+}
+
+func sideOf(p *inspect.Process, master bool) sideOwner { return sideOwner{p.NetNS, p.UID, master} }
+
+// sidePID is a pid in the list of a process of a side.
+type sidePID struct {
+	nsPID
+	sideOwner
+}
+
+// namerOf finds the youngest process of p's side, or of root's, that names the heir of
+// p, which has left. Any user may name it, so each side is looked up by itself.
+func namerOf(namers map[sidePID]member, heir Heir, p member) (n member, known bool) {
+	side := sideOf(p.Process, p.kind == kindMaster)
+	root := side
+	root.uid = 0
+	for _, of := range []sideOwner{side, root} {
+		by, named := namers[sidePID{nsPID{p.PIDNS, heir.NSPID}, of}]
+		if named && by.StartTicks > max(heir.StartTicks, p.StartTicks) && by.sameSide(p) && (!known || by.StartTicks > n.StartTicks) {
+			n, known = by, true
+		}
+	}
+	return n, known
 }
 
 // rememberedOfWorkers is what is remembered of the youngest worker of a master, if
@@ -135,15 +192,17 @@ func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspe
 	u := union{}
 	all := t.candidates(c)
 	by := tellers(all, func(p *inspect.Process) bool { return past.of(p).Told }, t.together)
-	// Only a list, or the memory of one, makes two masters one instance. So what
-	// belongs to a master already belongs to no other.
+	// Only a list, or the memory of one, makes two masters one instance, and a master
+	// is replaced once. So what belongs to a master already belongs to no other.
 	ofMaster := func(p *inspect.Process) bool {
 		return slices.ContainsFunc(c.masters, func(m *inspect.Process) bool { return u.find(m) == u.find(p) })
 	}
+	replaced := map[*inspect.Process]bool{}
 	join := func(home, p *inspect.Process) {
-		if t.kind(p) == kindMaster || !ofMaster(home) || !ofMaster(p) {
+		if t.kind(p) == kindMaster && !replaced[p] || !ofMaster(home) || !ofMaster(p) {
 			u.join(home, p)
 		}
+		replaced[p] = replaced[p] || t.kind(p) == kindMaster
 	}
 	t.joinNamed(c, past, join, func(n member) bool {
 		return mayServe(n.Process) || by[n.Process] != nil || past.of(n.Process).Told
@@ -226,7 +285,12 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 			}
 			join(first[at], p)
 		}
-		for _, at := range meetings(p, words.of(t.masterService(p, p.UID))) {
+		service = t.besideMasters(p)
+		if p.Sockets == nil {
+			at := meeting{service: words.of(service)}
+			beside[at] = append(beside[at], p)
+		}
+		for _, at := range meetings(p, words.of(service)) {
 			beside[at] = append(beside[at], p)
 		}
 	}
@@ -234,9 +298,12 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 		if m.master == nil {
 			continue
 		}
-		for _, at := range meetings(m.Process, words.of(t.masterService(m.master, m.UID))) {
-			for _, p := range beside[at] {
-				join(m.master, p)
+		for _, service := range t.servicesFor(m.master, m.UID) {
+			number := words.of(service)
+			for _, at := range append(meetings(m.Process, number), meeting{service: number}) {
+				for _, p := range beside[at] {
+					join(m.master, p)
+				}
 			}
 		}
 	}
@@ -291,18 +358,20 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 	homes := map[string][]*inspect.Process{} // by the services of their actives
 	for _, set := range sets {
 		active := workers[set][len(workers[set])-1]
-		service := t.service(active)
+		services := []string{t.service(active)}
 		if m := masters[active]; m != nil {
-			service = t.masterService(m, active.UID)
+			services = t.servicesFor(m, active.UID)
 		}
-		homes[service] = append(homes[service], set)
+		for _, service := range services {
+			homes[service] = append(homes[service], set)
+		}
 	}
 	for _, p := range c.roots {
 		if heads[u.find(p)] || mayServe(p) {
 			continue
 		}
-		for _, set := range slices.Concat(homes[t.service(p)], homes[t.masterService(p, p.UID)]) {
-			if p.Sockets.Ends == nil || connectedTo(p, served(youngest(workers[set]))) {
+		for _, set := range slices.Concat(homes[t.service(p)], homes[t.besideMasters(p)]) {
+			if p.Sockets.Ends == nil || connectedTo(p, served(youngest(workers[set])), true) {
 				u.join(set, p)
 				break
 			}

@@ -20,12 +20,11 @@ func disturb(groups []*group, p *inspect.Process, k kind) {
 }
 
 // standNear puts a process that could not be read in the way of every group that
-// it may be of by its owner or its children. What could not be read of it may be
-// what tells. In the group of its own master it is as it is.
+// it may be of by its owner, its parent or its children. What could not be read of it
+// may be what tells. In the group of its own master it is as it is.
 func standNear(groups []*group, p *inspect.Process, t *tree) {
 	for _, g := range groups {
-		if p.UID == 0 || slices.ContainsFunc(t.children[p], g.has) ||
-			g.hasUser(p.UID) {
+		if p.UID == 0 || g.hasUser(p.UID) || slices.ContainsFunc(t.children[p], g.has) || g.master != nil && g.master == t.parent(p) {
 			g.near = append(g.near, member{p, t.kind(p), nil})
 		}
 	}
@@ -83,5 +82,5 @@ func (t *tree) startsFor(p *inspect.Process, m member) bool {
 	if p.PIDNS != m.PIDNS || p.NetNS != m.NetNS || m.kind != kindWorker && m.kind != kindMaster {
 		return false
 	}
-	return Names(p, m.Process) || t.identity(p) == t.identity(m.Process) || m.kind == kindMaster && t.ofMaster(p, m.Process)
+	return Names(p, m.Process) || t.identity(p) == t.identity(m.Process) || m.kind == kindMaster && p.Dir == "" && t.ofMaster(p, m.Process)
 }

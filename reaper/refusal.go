@@ -31,13 +31,14 @@ func (c *classifier) tooMany() (Reason, string) {
 
 // unreadable refuses on any fact that could not be read: of the members, and of
 // the host where it may hide a member. A check, or a program that is not HAProxy,
-// counts for nothing, so nothing it hides does.
+// counts for nothing, so nothing it hides does. A program is executed: a master's child
+// that runs on from a fork may be a worker whose file was renamed.
 func (c *classifier) unreadable() (Reason, string) {
 	for _, err := range c.look.Snapshot.Incomplete {
 		return ReasonUnreadable, err.Error()
 	}
 	for _, m := range slices.Concat(c.group.members, c.group.near) {
-		if m.Err != nil && m.kind != kindCheck && m.kind != kindLeft && (m.kind != kindProgram || m.HAProxy) {
+		if m.Err != nil && m.kind != kindCheck && m.kind != kindLeft && (m.kind != kindProgram || m.HAProxy || m.Forked && m.master != nil) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: %v", m.PID, m.Err)
 		}
 	}

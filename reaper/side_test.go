@@ -168,17 +168,22 @@ func TestWhoseConnectionTiesAProcessToAnActive(t *testing.T) {
 		{"accepted where it has paused", client(81), false},
 		{"made", server(80), false},
 		{"made with source", at("10.0.0.1:80", inspect.OriginSource), false},
+		{"one whose options could not be read", at("10.0.0.1:80", inspect.OriginUnread), false},
 		{"one that has gone", gone(client(80)), false},
 		{"QUIC", datagram(client(443)), true},
 		{"a resolver on that port", datagram(server(443)), false},
 		{"by its unix socket", byPath("/run/f.sock"), true},
 	} {
 		p := &inspect.Process{Sockets: &inspect.Sockets{Ends: ends{c.end: use(1, 0, 0)}}}
-		if got := connectedTo(p, open([]*inspect.Process{{}, active})); got != c.want {
+		if got := connectedTo(p, open([]*inspect.Process{{}, active}), false); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
-	if connectedTo(&inspect.Process{}, open([]*inspect.Process{active})) {
+	unread := &inspect.Process{Sockets: &inspect.Sockets{Ends: ends{at("10.0.0.1:80", inspect.OriginUnread): use(1, 0, 0)}}}
+	if !connectedTo(unread, open([]*inspect.Process{active}), true) {
+		t.Error("one whose options could not be read may be tied, and is not")
+	}
+	if connectedTo(&inspect.Process{}, open([]*inspect.Process{active}), false) {
 		t.Error("one that was not looked at is tied")
 	}
 }

@@ -25,15 +25,16 @@ func Names(n, p *inspect.Process) bool {
 // so there its user counts. A list of n, or of its master, that names p's master tells
 // p through it.
 func tells(n, p member) bool {
+	its := n.UID == p.UID || n.UID == 0
 	switch {
 	case n.StartTicks <= p.StartTicks:
 		return false
-	case Names(n.Process, p.Process):
-		return n.UID == p.UID || n.UID == 0 || n.master != nil && n.master == p.master && (p.master.UID == 0 || p.master.UID == p.UID)
-	case n.master == nil || p.master == nil || n.master == p.master:
-		return false
+	case n.master == nil || p.master == nil:
+		return its && Names(n.Process, p.Process)
+	case n.master == p.master:
+		return (its || p.master.UID == p.UID || p.master.UID == 0) && Names(n.Process, p.Process)
 	}
-	return n.master.UID == p.master.UID && (Names(n.master, p.master) || Names(n.Process, p.master) && (n.UID == p.UID || n.UID == 0))
+	return its && (Names(n.Process, p.Process) || Names(n.Process, p.master)) || n.master.UID == p.master.UID && Names(n.master, p.master)
 }
 
 // tellers finds which of some workers, oldest first, were told to stop, and by
@@ -152,7 +153,7 @@ func (c *classifier) holdsClients(p *inspect.Process) bool {
 		return false
 	}
 	a := c.active[0]
-	return p.UID == a.UID && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == a.Identity() && connectedTo(p, open(c.active))
+	return p.UID == a.UID && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == a.Identity() && connectedTo(p, open(c.active), false)
 }
 
 // listed tells whether the list of a younger worker, listening or not, names a
@@ -160,15 +161,17 @@ func (c *classifier) holdsClients(p *inspect.Process) bool {
 func (c *classifier) listed(p *inspect.Process) bool { return c.namers[p] != nil }
 
 // connectedTo tells whether a process has a connection at one of some places, which
-// it may have accepted there.
-func connectedTo(p *inspect.Process, at *places) bool {
+// it accepted there. With may, it may have: its options were not read. That keeps a
+// process in an instance, where it stands in the way. It is no evidence.
+func connectedTo(p *inspect.Process, at *places, may bool) bool {
 	if p.Sockets == nil {
 		return false
 	}
 	for end := range p.Sockets.Ends {
 		// HAProxy closes an abstract listener when it pauses it (SIGTTOU), and opens it
 		// anew when it resumes. So a connection there does not tell a stop.
-		if !end.Gone && !end.Origin.Made() && !strings.HasPrefix(end.Path, "@") && at.holds(end) {
+		read := may || end.Network == inspect.NetworkUnix || end.Origin != inspect.OriginUnread
+		if read && !end.Gone && !end.Origin.Made() && !strings.HasPrefix(end.Path, "@") && at.holds(end) {
 			return true
 		}
 	}
