@@ -10,8 +10,8 @@ import (
 // How the oracle tells which processes are of one service.
 //
 // Who belongs together says who was told, and who was told says who belongs
-// together. So the oracle begins with what is certain and adds what follows from
-// it, one tie at a time, until nothing is added.
+// together. So the oracle first tells by what would be together if the lists are
+// right, then joins one by one, and then tells again.
 
 // instance is one service. disturbers are those that look like a part of it and
 // fit no role in it.
@@ -36,29 +36,33 @@ func (o oracle) learn() *learned {
 		l.service[p] = i
 		l.told[p] = o.believed(p).Told
 	}
-	o.until(l, o.replace, o.joinNamed, o.tell)
-	for _, n := range o.byAge() {
-		for _, p := range o.byAge() {
-			o.joinAlike(l, n, p)
-		}
-	}
+	o.until(l, o.tellBefore)
+	o.eachTwo(l, o.replace, o.joinNamed)
+	o.eachTwo(l, o.replaceRemembered, o.joinRemembered)
+	o.eachTwo(l, o.joinAlike)
+	o.eachTwo(l, o.joinBeside)
 	o.joinConnected(l)
 	for _, p := range o.procs { // the master CLI is asked last
-		l.told[p] = l.told[p] || stopping(p)
+		l.told[p] = o.believed(p).Told || stopping(p)
 	}
 	o.until(l, o.tell)
 	return l
 }
 
 // until does to each two processes what may be, until nothing changes.
-func (o oracle) until(l *learned, may ...func(l *learned, n, p *inspect.Process)) {
+func (o oracle) until(l *learned, may func(l *learned, n, p *inspect.Process)) {
 	for l.changed = true; l.changed; {
 		l.changed = false
-		for _, n := range o.byAge() {
-			for _, p := range o.byAge() {
-				for _, does := range may {
-					does(l, n, p)
-				}
+		o.eachTwo(l, may)
+	}
+}
+
+// eachTwo does it once, the oldest first.
+func (o oracle) eachTwo(l *learned, may ...func(l *learned, n, p *inspect.Process)) {
+	for _, n := range o.byAge() {
+		for _, p := range o.byAge() {
+			for _, does := range may {
+				does(l, n, p)
 			}
 		}
 	}
@@ -121,31 +125,63 @@ func (o oracle) masterIn(l *learned, service int) *inspect.Process {
 	return nil
 }
 
-// replace: n is a worker, and its master stands in the place of m.
+// replace: n is a worker that names m, or whose master does. That stands in the place
+// of m.
 func (o oracle) replace(l *learned, n, m *inspect.Process) {
+	if o.masterOf(n) != nil && o.joins(l, n) && o.namesMaster(n, m) {
+		o.standsFor(l, o.masterOf(n), m)
+	}
+}
+
+// namesMaster: a worker or its younger master names another master, of their side. The
+// worker's list counts if it could tell all workers of that.
+func (o oracle) namesMaster(n, m *inspect.Process) bool {
 	by := o.masterOf(n)
-	if by == nil || o.kind(m) != "master" || l.replaced[m] || by.StartTicks <= m.StartTicks {
-		return
+	mayTell := n.UID == 0 || !slices.ContainsFunc(o.childrenOf(m), func(p *inspect.Process) bool { return p.UID != n.UID })
+	return n.PIDNS == by.PIDNS && o.mayStandFor(by, m) && (names(by, m) || names(n, m) && mayTell)
+}
+
+func (o oracle) mayStandFor(by, m *inspect.Process) bool {
+	return o.kind(m) == "master" && by.StartTicks > m.StartTicks && by.UID == m.UID && here(by, m)
+}
+
+// replaceRemembered: n is the master that stood in the place of m, or a worker of it,
+// or names what did and has left.
+func (o oracle) replaceRemembered(l *learned, n, m *inspect.Process) {
+	by := o.masterOf(n)
+	if o.kind(n) == "master" {
+		by = n
 	}
 	seen := o.rememberedOfMaster(m)
+	if by == nil || !seen.Told || seen.Heir.PID == 0 || n.PIDNS != by.PIDNS {
+		return
+	}
 	heir := &inspect.Process{ProcID: seen.Heir.ProcID, NSPID: seen.Heir.NSPID, PIDNS: m.PIDNS}
-	remembered := seen.Told && seen.Heir.PID != 0
-	isHeir := remembered && (by.ProcID == heir.ProcID || n.ProcID == heir.ProcID)
-	mine := o.childrenOf(m)
-	mayTell := n.UID == 0 || !slices.ContainsFunc(mine, func(p *inspect.Process) bool { return p.UID != n.UID })
-	named := names(by, m) || names(n, m) && mayTell || remembered && !o.lives(heir) && (names(by, heir) || names(n, heir))
-	if (isHeir || named && o.joins(l, n)) && by.UID == m.UID && here(by, m) {
+	if n.ProcID == heir.ProcID || !o.lives(heir, m) && o.joins(l, n) && (names(by, heir) || names(n, heir)) {
+		o.standsFor(l, by, m)
+	}
+}
+
+// standsFor puts a younger master into the place of m, if both are of one side and
+// no other is there.
+func (o oracle) standsFor(l *learned, by, m *inspect.Process) {
+	if !l.replaced[m] && o.mayStandFor(by, m) {
 		l.replaced[m] = true
 		o.join(l, m, by)
 		l.changed = true
 	}
 }
 
-// lives tells whether the very process is among the world's masters, workers and
-// orphans.
-func (o oracle) lives(p *inspect.Process) bool {
+// lives tells whether the very heir of p is there, is of p's side, and may be one: a
+// master or its worker of a master, a worker or an orphan of what has none.
+func (o oracle) lives(heir, p *inspect.Process) bool {
 	return slices.ContainsFunc(o.procs, func(q *inspect.Process) bool {
-		return q.ProcID == p.ProcID && (o.kind(q) == "master" || o.masterOf(q) != nil || o.stands(q))
+		by, may := q, o.masterOf(q) != nil || o.stands(q) || o.kind(q) == "master"
+		if o.kind(p) == "master" {
+			by = o.home(q)
+			may = o.kind(by) == "master"
+		}
+		return q.ProcID == heir.ProcID && may && here(p, by) && (by.UID == p.UID || by.UID == 0 && o.kind(p) != "master")
 	})
 }
 
@@ -169,19 +205,30 @@ func (o oracle) rememberedOfMaster(m *inspect.Process) Seen {
 	return seen
 }
 
-// joinNamed: n names p, or is what was active when p was last seen told, or names
-// that, which has left.
+// joinNamed: n names p.
 func (o oracle) joinNamed(l *learned, n, p *inspect.Process) {
-	if !o.stands(p) || o.kind(n) != "worker" && o.kind(n) != "orphan" || o.masterOf(n) == nil && !o.stands(n) || n == p {
-		return
-	}
-	seen := o.believed(p)
-	heir := &inspect.Process{ProcID: seen.Heir.ProcID, NSPID: seen.Heir.NSPID, PIDNS: p.PIDNS}
-	remembered := seen.Told && seen.Heir.PID != 0
-	named := names(n, p) || remembered && !o.lives(heir) && names(n, heir)
-	if (remembered && n.ProcID == heir.ProcID || named && o.joins(l, n)) && (n.UID == 0 || n.UID == p.UID) && here(n, p) {
+	if o.mayJoin(n, p) && names(n, p) && o.joins(l, n) {
 		o.join(l, p, o.home(n))
 	}
+}
+
+// joinRemembered: n is what was active when p was last seen told, or names that, which
+// has left.
+func (o oracle) joinRemembered(l *learned, n, p *inspect.Process) {
+	seen := o.believed(p)
+	if !seen.Told || seen.Heir.PID == 0 || !o.mayJoin(n, p) {
+		return
+	}
+	heir := &inspect.Process{ProcID: seen.Heir.ProcID, NSPID: seen.Heir.NSPID, PIDNS: p.PIDNS}
+	if n.ProcID == heir.ProcID || !o.lives(heir, p) && names(n, heir) && n.StartTicks > p.StartTicks && o.joins(l, n) {
+		o.join(l, p, o.home(n))
+	}
+}
+
+// mayJoin: p has no master, and n could have told it.
+func (o oracle) mayJoin(n, p *inspect.Process) bool {
+	worker := o.masterOf(n) != nil || o.stands(n)
+	return o.stands(p) && worker && n != p && (n.UID == 0 || n.UID == p.UID) && here(n, p)
 }
 
 // tell: a ready, strictly younger worker of its service has its pid, or its
@@ -192,37 +239,61 @@ func (o oracle) tell(l *learned, n, p *inspect.Process) {
 	}
 }
 
+// tellBefore is tell before it is known what is of one service. It is if p has no
+// master, or the same, or one that n's master stands for.
+func (o oracle) tellBefore(l *learned, n, p *inspect.Process) {
+	m, by := o.masterOf(p), o.masterOf(n)
+	together := m == nil && here(n, p) || m != nil && m == by || m != nil && by != nil && o.namesMaster(n, m)
+	if together && !l.told[p] && o.counts(l, n) && o.mayTell(n, p) {
+		l.told[p], l.changed = true, true
+	}
+}
+
 func (o oracle) tells(l *learned, n, p *inspect.Process) bool {
-	return o.counts(l, n) && o.mayTell(l, n, p) && l.service[o.home(n)] == l.service[o.home(p)]
+	return o.counts(l, n) && o.mayTell(n, p) && l.service[o.home(n)] == l.service[o.home(p)]
 }
 
 // mayTell: it has its pid, or its replaced master's, in its list, and runs as root or
 // as the same user; for two workers of one master it is enough that the master does.
 // Or its master names the replaced one.
-func (o oracle) mayTell(l *learned, n, p *inspect.Process) bool {
+func (o oracle) mayTell(n, p *inspect.Process) bool {
 	m, by := o.masterOf(p), o.masterOf(n)
 	its := n.UID == 0 || n.UID == p.UID
 	told := names(n, p) && (its || m != nil && m == by && (m.UID == 0 || m.UID == p.UID))
-	if m != nil && by != nil && m != by && l.service[m] == l.service[by] && m.UID == by.UID {
-		told = told || names(by, m) || names(n, m) && its
+	if m != nil && by != nil && m != by {
+		told = told || names(n, m) && its || names(by, m) && m.UID == by.UID
 	}
 	return o.kind(n) == "worker" && n.StartTicks > p.StartTicks && told
 }
 
 // joinAlike: siblings, what listens on one address or holds one listener, and what
-// could not be looked at. What listens beside a master's worker is of its service.
+// could not be looked at.
 func (o oracle) joinAlike(l *learned, p, q *inspect.Process) {
-	if p == q || !o.stands(p) || !alike(p, q) {
+	if p == q || !o.stands(p) || !o.stands(q) || !alike(p, q) {
 		return
 	}
-	above := o.parent(q)
-	switch {
-	case above != nil && o.kind(above) == "master" && o.kind(q) == "worker" && here(p, above) && onePlace(p, q):
-		o.join(l, p, above)
-	case !o.stands(q):
-	case siblings(p, q), onePlace(p, q), p.Sockets == nil, q.Sockets == nil:
+	if siblings(p, q) || onePlace(p, q) || p.Sockets == nil || q.Sockets == nil {
 		o.join(l, p, q)
 	}
+}
+
+// joinBeside: what listens beside a master's worker n, or may, is of its service.
+func (o oracle) joinBeside(l *learned, n, p *inspect.Process) {
+	if m := o.masterOf(n); m != nil && o.stands(p) && o.alikeMasters(p, n) && (p.Sockets == nil || onePlace(p, n)) {
+		o.join(l, p, m)
+	}
+}
+
+// alikeMasters: alike a worker of a master, which is where its master is.
+func (o oracle) alikeMasters(p, q *inspect.Process) bool {
+	m := o.masterOf(q)
+	return p.UID == q.UID && ofOneMaster(p, m) && here(p, m)
+}
+
+// ofOneMaster: a process without a master has the arguments of one. A process that has
+// changed its root has no working directory to tell.
+func ofOneMaster(p, m *inspect.Process) bool {
+	return arguments(p) == arguments(m) || p.Dir == "" && written(p) == written(m)
 }
 
 // joinConnected: what has no listener, and holds a connection on an address of the
@@ -233,26 +304,37 @@ func (o oracle) joinConnected(l *learned) {
 	for p, number := range before {
 		l.service[p] = number
 	}
-	tied := map[int]bool{} // what is tied to one service is tied to no other
+	// Of several services it is of a daemon's rather than of a master's, and of the one
+	// that began first.
+	daemonsFirst := slices.Concat(
+		slices.DeleteFunc(o.byAge(), func(q *inspect.Process) bool { return o.activeHasMaster(before, before[o.home(q)]) }),
+		slices.DeleteFunc(o.byAge(), func(q *inspect.Process) bool { return !o.activeHasMaster(before, before[o.home(q)]) }))
 	for _, p := range o.byAge() {
-		if !o.stands(p) || o.mayServe(p) || o.serves(before, before[p]) || tied[before[p]] {
+		if !o.stands(p) || o.mayServe(p) || o.serves(l.service, l.service[p]) {
 			continue
 		}
-		for _, a := range o.byAge() {
-			number := before[o.home(a)]
-			if number == before[p] || !o.serves(before, number) {
+		for _, first := range daemonsFirst {
+			number := before[o.home(first)]
+			workers := o.workersOf(before, number)
+			if number == before[p] || !slices.Contains(workers, first) || !o.serves(before, number) {
 				continue
 			}
-			young := generation(o.workersOf(before, number))
 			// What was not read may be there.
-			if slices.Contains(young, a) && alike(p, a) && here(p, o.home(a)) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a))) {
-				o.join(l, p, o.home(a))
-				tied[before[p]] = true
+			i := slices.IndexFunc(generation(workers), func(a *inspect.Process) bool {
+				return (o.masterOf(a) != nil && o.alikeMasters(p, a) || o.masterOf(a) == nil && alike(p, a)) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a), true))
+			})
+			if i >= 0 {
+				o.join(l, p, o.home(first))
 				break
 			}
 		}
 	}
 	l.changed = true
+}
+
+// activeHasMaster tells whether the active of a service is a master's worker.
+func (o oracle) activeHasMaster(service map[*inspect.Process]int, number int) bool {
+	return slices.ContainsFunc(generation(o.workersOf(service, number)), func(a *inspect.Process) bool { return o.masterOf(a) != nil })
 }
 
 // mayServe: it listens, or it is not known that it does not.
@@ -356,8 +438,9 @@ func (o oracle) mayStartFor(p *inspect.Process, in *instance) bool {
 	its := p.UID == 0 || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return o.kind(q) != "check" && p.UID == q.UID })
 	for _, q := range in.members {
 		k := o.kind(q)
-		together := k != "check" && ownUnit(p) != "" && p.Cgroup == q.Cgroup
-		near := (k == "worker" || k == "master") && here(p, q) && (names(p, q) || arguments(p) == arguments(q))
+		server := k == "worker" || k == "master"
+		together := k != "check" && k != "orphan" && ownUnit(p) != "" && p.Cgroup == q.Cgroup
+		near := server && here(p, q) && (names(p, q) || arguments(p) == arguments(q) || k == "master" && ofOneMaster(p, q))
 		if its && (near || together) || together && q == in.master {
 			return true
 		}

@@ -198,7 +198,7 @@ func (o oracle) isIdle(in *instance, p *inspect.Process) bool {
 // against.
 func (o oracle) residuals(in *instance) []*inspect.Process {
 	var list []*inspect.Process
-	for _, p := range o.workers(in) {
+	for _, p := range o.candidates(in) {
 		if o.older(in, p) && o.toldToLeave(in, p) && o.holdsNoListener(in, p) {
 			list = append(list, p)
 		}
@@ -236,7 +236,7 @@ func (o oracle) isDearest(in *instance, p *inspect.Process) bool {
 
 // isStuck: frozen, in a debugger, or deaf to an earlier pass.
 func (o oracle) isStuck(p *inspect.Process) bool {
-	return p.State == 'T' || p.State == 't' || len(o.memory[p.ProcID].Signals) > 0
+	return p.State == 'T' || p.State == 't' || len(o.believed(p).Signals) > 0
 }
 
 // goesBefore: more bytes for each client, then more bytes, then the one that

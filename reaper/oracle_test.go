@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,17 +10,17 @@ import (
 
 // oracle is a second decision, written from the rules of "How it decides" in the
 // README and from nothing in classify.go: one process at a time, one rule a
-// method, everything looked up again each time, as slow as that is. What it and
-// the product agree on was thought of twice.
+// method, as slow as that is. What it and the product agree on was thought of twice.
 type oracle struct {
 	*world
 	policy  Policy
+	kinds   map[*inspect.Process]string
 	learned *learned
 }
 
 // newOracle looks at a world.
 func newOracle(w *world, policy Policy) oracle {
-	o := oracle{world: w, policy: policy}
+	o := oracle{world: w, policy: policy, kinds: map[*inspect.Process]string{}}
 	o.learned = o.learn()
 	return o
 }
@@ -44,6 +45,33 @@ func (o oracle) mayBeSignalled(p *inspect.Process) bool {
 		o.noObjection(in) && o.isDue(in, p) // rules 8 and 9
 }
 
+// explain says which rules hold of each process, for a person.
+func (o oracle) explain() string {
+	text := ""
+	for _, p := range o.procs {
+		text += fmt.Sprintf("the oracle: %v is %s", p.ProcID, o.kind(p))
+		if in := o.instanceOf(p); in != nil {
+			text += fmt.Sprintf(" with %v; settled %v, confirmed %v, no objection %v", idsOfProcesses(in.members), o.settled(in), o.confirmed(in), o.noObjection(in))
+			if o.mayStop(p) {
+				text += fmt.Sprintf("; older %v, told %v, no listener %v, residual for %v, due %v", o.older(in, p), o.toldToLeave(in, p), o.holdsNoListener(in, p), o.residual(in, p), o.isDue(in, p))
+			}
+			if len(in.disturbers) > 0 {
+				text += fmt.Sprintf("; disturbed by %v", idsOfProcesses(in.disturbers))
+			}
+		}
+		text += "\n"
+	}
+	return text
+}
+
+func idsOfProcesses(list []*inspect.Process) []inspect.ProcID {
+	var ids []inspect.ProcID
+	for _, p := range list {
+		ids = append(ids, p.ProcID)
+	}
+	return ids
+}
+
 // mayStop: it is a worker, or what is left of one whose master has gone.
 func (o oracle) mayStop(p *inspect.Process) bool {
 	k := o.kind(p)
@@ -54,6 +82,13 @@ func (o oracle) mayStop(p *inspect.Process) bool {
 func (o oracle) workers(in *instance) []*inspect.Process {
 	return slices.DeleteFunc(o.byAge(), func(p *inspect.Process) bool {
 		return !slices.Contains(in.members, p) || o.kind(p) != "worker" || !o.mayStop(p)
+	})
+}
+
+// candidates are those with the orphans.
+func (o oracle) candidates(in *instance) []*inspect.Process {
+	return slices.DeleteFunc(o.byAge(), func(p *inspect.Process) bool {
+		return !slices.Contains(in.members, p) || !o.mayStop(p)
 	})
 }
 
@@ -88,12 +123,15 @@ func (o oracle) settled(in *instance) bool {
 		switch k := o.kind(p); {
 		case k == "starting":
 			return false
-		case k == "check", k == "program" && !p.HAProxy:
+		case k == "check", k == "program" && !p.HAProxy && !p.Forked:
 			continue
 		case p.Err != nil:
 			return false
 		}
-		if o.mayStop(p) && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || len(p.Sockets.Unclassified) > 0 || o.isPaused(in, p)) {
+		if o.mayStop(p) && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || len(p.Sockets.Unclassified) > 0) {
+			return false
+		}
+		if younger := o.kind(p) == "orphan" && !o.older(in, p); o.mayStop(p) && !o.isActive(in, p) && !younger && o.isPaused(in, p) {
 			return false
 		}
 	}
@@ -149,10 +187,11 @@ func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
 // byItsConnections: in daemon mode, they are on an address that the active listens
 // on, and nothing else could be listening.
 func (o oracle) byItsConnections(in *instance, p *inspect.Process) bool {
-	if in.master != nil || o.kind(p) == "orphan" || p.Sockets == nil || !p.Sockets.Proof || listens(p) {
+	alone := !p.Forked || p.Session == p.PID // else it may be a check, of -D too
+	if in.master != nil || !alone || p.Sockets == nil || !p.Sockets.Proof || listens(p) {
 		return false
 	}
-	return slices.ContainsFunc(o.active(in), func(a *inspect.Process) bool { return alike(p, a) && isConnected(p, openListeners(a)) })
+	return slices.ContainsFunc(o.active(in), func(a *inspect.Process) bool { return alike(p, a) && isConnected(p, openListeners(a), false) })
 }
 
 // holdsNoListener: rule 5.
@@ -216,7 +255,7 @@ func (o oracle) noObjection(in *instance) bool {
 // named: by a list of its service that could tell it, of a worker that need not
 // listen.
 func (o oracle) named(in *instance, p *inspect.Process) bool {
-	return slices.ContainsFunc(o.workers(in), func(n *inspect.Process) bool { return o.mayTell(o.learned, n, p) })
+	return slices.ContainsFunc(o.workers(in), func(n *inspect.Process) bool { return ready(n) && o.mayTell(n, p) })
 }
 
 // residual is how long a process has been so: since the next younger generation
@@ -226,7 +265,7 @@ func (o oracle) named(in *instance, p *inspect.Process) bool {
 func (o oracle) residual(in *instance, p *inspect.Process) time.Duration {
 	at := o.boottime
 	for _, y := range o.workers(in) {
-		its := slices.Contains(generationOf(o.workers(in), p), y)
+		its := o.kind(p) == "worker" && slices.Contains(generationOf(o.workers(in), p), y)
 		if started := time.Duration(y.StartTicks) * 10 * time.Millisecond; y.StartTicks > p.StartTicks && !its && started < at {
 			at = started
 		}

@@ -52,13 +52,23 @@ func (o oracle) looksLikeMaster(p *inspect.Process) bool {
 	return p.HAProxy && (hasMasterHandlers(p) || holdsSignalsBack(p) && !hasStarted(p) && child)
 }
 
-// kind: a child of a worker is a check, a child of a master is its worker, or,
-// with other arguments than its own, a program.
+// kind is what a process is. It does not change, and is found out once.
 func (o oracle) kind(p *inspect.Process) string {
+	k, known := o.kinds[p]
+	if !known {
+		k = o.findKind(p)
+		o.kinds[p] = k
+	}
+	return k
+}
+
+// findKind: a child of a worker is a check, a child of a master is its worker, or,
+// with other arguments than its own, a program.
+func (o oracle) findKind(p *inspect.Process) string {
 	above := ""
 	if q := o.parent(p); q != nil {
 		above = o.kind(q)
-		if above == "master" && arguments(p) == arguments(q) {
+		if above == "master" && written(p) == written(q) {
 			switch {
 			case p.HAProxy && (ready(p) || o.leaves(p, q)):
 				return "worker"
@@ -72,16 +82,16 @@ func (o oracle) kind(p *inspect.Process) string {
 	switch {
 	case !p.HAProxy:
 		return "program"
-	case above == "worker" || above == "check":
+	case above == "worker" || above == "orphan" || above == "check":
 		return "check"
 	case o.looksLikeMaster(p):
 		return "master"
 	case above == "master":
 		return "program"
 	case ready(p) && above == "" && p.Forked && p.Session != p.PID:
-		// Up to 3.0 a daemon binds before it begins its session.
+		// Up to 3.0 a daemon serves before it begins its session.
 		if hasOption(p, "-D") && !hasOption(p, "-W") {
-			return "starting"
+			return "worker"
 		}
 		return "orphan"
 	case ready(p):
@@ -96,7 +106,7 @@ func (o oracle) leaves(p, master *inspect.Process) bool {
 	bare := !bit(p.Signals.Caught, unix.SIGUSR1) && !hasMasterHandlers(p) && !holdsSignalsBack(p)
 	return bare && slices.ContainsFunc(o.procs, func(n *inspect.Process) bool {
 		itsUser := n.UID == 0 || n.UID == p.UID || master.UID == 0 || master.UID == p.UID
-		return n.HAProxy && o.parent(n) == master && ready(n) && arguments(n) == arguments(master) && names(n, p) && itsUser
+		return n.HAProxy && o.parent(n) == master && ready(n) && written(n) == written(master) && names(n, p) && itsUser
 	})
 }
 
@@ -132,14 +142,18 @@ func (o oracle) masterOf(p *inspect.Process) *inspect.Process {
 // arguments are those that are the same at every start of a service: its options
 // but for -sf, -st, -x and the pid file, in any order, and then its configuration
 // by resolved paths, in theirs.
-func arguments(p *inspect.Process) string {
-	valued := map[string]bool{"-f": true, "-p": true, "-n": true, "-m": true, "-N": true, "-C": true, "-L": true, "-S": true, "-x": true}
+func arguments(p *inspect.Process) string { return argumentsFrom(p, p.Dir) }
+
+// written are the same with paths as they are written. A worker's are compared so with
+// its master's: one that has changed its root has no working directory to tell.
+func written(p *inspect.Process) string { return argumentsFrom(p, "") }
+
+func argumentsFrom(p *inspect.Process, dir string) string {
 	var options, files []string
-	dir := p.Dir
 	for args := p.Command.Args[min(1, len(p.Command.Args)):]; len(args) > 0; {
 		name, value := args[0], ""
 		args = args[1:]
-		if valued[name] && len(args) > 0 {
+		if strings.Contains(" -f -p -n -m -N -C -L -S -x ", " "+name+" ") && len(args) > 0 {
 			value, args = args[0], args[1:]
 		}
 		switch name {
@@ -238,13 +252,14 @@ func hasListener(p *inspect.Process) bool {
 }
 
 // isConnected: one of its connections is on the address of one of some listeners.
-// One that has ended, or that it made itself, says nothing.
-func isConnected(p *inspect.Process, to []inspect.Listener) bool {
+// One that has ended, or that it made itself, says nothing. One that it may have made,
+// since its options were not read, counts with may.
+func isConnected(p *inspect.Process, to []inspect.Listener, may bool) bool {
 	if p.Sockets == nil {
 		return false
 	}
 	for end := range p.Sockets.Ends {
-		made := end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource
+		made := end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource || !may && end.Origin == inspect.OriginUnread && end.Network != inspect.NetworkUnix
 		if !end.Gone && !made && slices.ContainsFunc(to, func(l inspect.Listener) bool { return takes(l, end) }) {
 			return true
 		}

@@ -57,7 +57,7 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(_ *world, p, _ *inspect.Process) { p.UID = uidStranger },
 	func(_ *world, p, q *inspect.Process) { p.UID = q.UID },
 	func(_ *world, p, _ *inspect.Process) { p.NetNS = 77 },
-	func(_ *world, p, _ *inspect.Process) { p.PIDNS = 78 },
+	func(w *world, p, _ *inspect.Process) { w.moveInto(p, p.NSPID) },
 	func(w *world, p, q *inspect.Process) { w.moveInto(p, q.NSPID) },
 	func(_ *world, p, q *inspect.Process) { p.Session = q.PID },
 	func(_ *world, p, q *inspect.Process) { p.Cgroup, p.Unit = q.Cgroup, q.Unit },
@@ -68,15 +68,15 @@ var oddities = []func(w *world, p, q *inspect.Process){
 
 	// What its arguments say.
 	func(_ *world, p, q *inspect.Process) { p.Command = q.Command },
-	func(_ *world, p, q *inspect.Process) { p.Command = command(p.Command.Config[0], []int{q.PID}) },
-	func(_ *world, p, q *inspect.Process) { p.Command = command(q.Command.Config[0], p.Command.Finish) },
-	func(_ *world, p, _ *inspect.Process) { p.Command = command(p.Command.Config[0], nil) },
+	func(_ *world, p, q *inspect.Process) { p.Command = withList(p.Command, []int{q.PID}) },
+	func(_ *world, p, q *inspect.Process) { p.Command = withList(q.Command, p.Command.Finish) },
+	func(_ *world, p, _ *inspect.Process) { p.Command = withList(p.Command, nil) },
 	func(w *world, p, _ *inspect.Process) {
 		var all []int
 		for _, q := range w.procs {
 			all = append(all, q.PID)
 		}
-		p.Command = command(p.Command.Config[0], all)
+		p.Command = withList(p.Command, all)
 	},
 	func(_ *world, p, _ *inspect.Process) {
 		p.Command = inspect.ParseCommand([]byte("haproxy\x00-c\x00-f\x00" + p.Command.Config[0]))
@@ -141,18 +141,28 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(w *world, p, q *inspect.Process) { w.second(p, q, uidStranger) },
 }
 
-// remember has p told to stop while q was active.
+// remember has p told to stop while q was active, or a master while q replaced it.
 func (w *world) remember(p, q *inspect.Process) {
+	if hasMasterHandlers(p) != hasMasterHandlers(q) {
+		return
+	}
 	w.memory[p.ProcID] = Seen{Told: true, Heir: heirOf(q), Superseded: w.boottime - time.Hour}
 }
 
 // loseLists takes all lists away, as when the processes that had them have left.
 func (w *world) loseLists() {
 	for _, p := range w.procs {
-		if len(p.Command.Config) > 0 {
-			p.Command = command(p.Command.Config[0], nil)
-		}
+		p.Command = withList(p.Command, nil)
 	}
+}
+
+// withList is a command with other pids in its list.
+func withList(c inspect.Command, finish []int) inspect.Command {
+	if len(c.Config) == 0 {
+		return c
+	}
+	options := c.Args[:slices.Index(c.Args, "-f")]
+	return commandWith(c.Config[0], finish, options...)
 }
 
 // second starts a master beside that of a process, with a worker that listens.
@@ -162,7 +172,7 @@ func (w *world) second(p, q *inspect.Process, uid uint32) {
 		return
 	}
 	m := w.double(w.procs[i], 1, max(p.StartTicks, q.StartTicks)+100)
-	m.UID, m.Command = uid, command(m.Command.Config[0], []int{p.PPID})
+	m.UID, m.Command = uid, withList(m.Command, []int{p.PPID})
 	d := w.double(p, m.PID, m.StartTicks+1)
 	d.Command, d.Session = m.Command, m.PID
 	change(d, func(s *inspect.Sockets) {

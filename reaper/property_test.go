@@ -23,9 +23,10 @@ func TestTheDecisionIsTheOracles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, policy := drawWorld(t), drawPolicy(t)
 		r := w.decide(policy)
-		got, want := targets(r), newOracle(w, policy).targets()
+		o := newOracle(w, policy)
+		got, want := targets(r), o.targets()
 		if !slices.Equal(got, want) {
-			t.Fatalf("would signal %v, the oracle %v\n%s", got, want, describe(w, r))
+			t.Fatalf("would signal %v, the oracle %v, by %+v\n%s%s", got, want, policy, describe(w, r), o.explain())
 		}
 		worlds++
 		signals += len(got)
@@ -41,10 +42,10 @@ func TestTheDecisionIsTheOracles(t *testing.T) {
 
 // describe is a world and its report, for a person.
 func describe(w *world, r Report) string {
-	text := fmt.Sprintf("boottime %v, incomplete %v, memory %v\n", w.boottime, w.incomplete, w.memory)
+	text := fmt.Sprintf("boottime %v, incomplete %v, memory %v of %d\n", w.boottime, w.incomplete, w.memory, w.owner)
 	for _, p := range w.procs {
-		text += fmt.Sprintf("%v child of %d, uid %d, caught %x, blocked %x, state %c, haproxy %v, pidns %d as %d, netns %d, %s, %q, CLI %+v, err %v\n    %+v\n",
-			p.ProcID, p.PPID, p.UID, p.Signals.Caught, p.Signals.Blocked, p.State, p.HAProxy, p.PIDNS, p.NSPID, p.NetNS, p.Cgroup, p.Command.Args, p.CLI, p.Err, p.Sockets)
+		text += fmt.Sprintf("%v child of %d, uid %d, caught %x, blocked %x, state %c, haproxy %v, forked %v, session %d, pidns %d as %d, netns %d, %s, %q, CLI %+v, err %v\n    %+v\n",
+			p.ProcID, p.PPID, p.UID, p.Signals.Caught, p.Signals.Blocked, p.State, p.HAProxy, p.Forked, p.Session, p.PIDNS, p.NSPID, p.NetNS, p.Cgroup, p.Command.Args, p.CLI, p.Err, p.Sockets)
 	}
 	for _, in := range r.Instances {
 		text += fmt.Sprintf("%q %s: %s %s\n", in.Name, in.Model, in.Refusal, in.RefusalDetail)
@@ -77,15 +78,14 @@ var invariants = []invariant{
 		}
 		return ""
 	}},
-	{"I2: a target is a child of its master or of one that this replaced, or is tied to the instance by a list, the memory or a connection, or has the user of the active daemon", func(w *world, in Instance, targets []*inspect.Process) string {
+	{"I2: a target is a child of its master or of one that this replaced, or is tied to the instance by a list, the memory or a connection; equal arguments tie nothing", func(w *world, in Instance, targets []*inspect.Process) string {
 		active := w.of(idsOf(in, RoleActive))
 		for _, p := range targets {
 			if p.PIDNS != active[0].PIDNS || p.NetNS != active[0].NetNS {
 				return fmt.Sprintf("%v is in another namespace", p.ProcID)
 			}
 			child := slices.ContainsFunc(idsOf(in, RoleMaster), func(m inspect.ProcID) bool { return m.PID == p.PPID })
-			its := in.Model == ModelDaemon && slices.ContainsFunc(active, func(a *inspect.Process) bool { return a.UID == p.UID })
-			if !child && !its && !w.tied(in, p) {
+			if !child && !w.tied(in, p) {
 				return fmt.Sprintf("nothing ties %v to the instance", p.ProcID)
 			}
 		}
@@ -125,7 +125,7 @@ var invariants = []invariant{
 		}
 		return ""
 	}},
-	{"I8: nothing of an instance with a target was unreadable", func(w *world, in Instance, targets []*inspect.Process) string {
+	{"I8: nothing of an instance with a target was unreadable, but for what another user has left there", func(w *world, in Instance, targets []*inspect.Process) string {
 		if len(targets) == 0 {
 			return ""
 		}
@@ -133,20 +133,25 @@ var invariants = []invariant{
 			return "the listing of the host was incomplete"
 		}
 		for _, p := range in.Processes {
-			if q := w.of([]inspect.ProcID{p.ProcID})[0]; q.Err != nil && p.Role != RoleCheck && (p.Role != RoleProgram || q.HAProxy) {
+			left := p.UID != uidOf(in) && p.Role == RoleStranded && in.Model == ModelDaemon // only shown there
+			if q := w.of([]inspect.ProcID{p.ProcID})[0]; q.Err != nil && !left && p.Role != RoleCheck && (p.Role != RoleProgram || q.HAProxy) {
 				return fmt.Sprintf("%v could not be read", q.ProcID)
 			}
 		}
 		return ""
 	}},
-	{"I9, I14: nothing of an instance with a target is starting, paused or stray, and its master is idle", func(w *world, in Instance, targets []*inspect.Process) string {
+	{"I9, I14: nothing of an instance with a target is starting, paused or stray, and its master is idle; one that it replaced may be reloading", func(w *world, in Instance, targets []*inspect.Process) string {
 		for _, p := range in.Processes {
 			if len(targets) > 0 && slices.Contains([]Role{RoleStarting, RolePaused, RoleStray}, p.Role) {
 				return fmt.Sprintf("%v is %s", p.ProcID, p.Role)
 			}
 		}
-		for _, m := range w.of(idsOf(in, RoleMaster)) {
-			if len(targets) > 0 && (m.Signals.Reloading() || !m.Signals.Master()) {
+		for i := range in.Processes {
+			p := &in.Processes[i]
+			if len(targets) == 0 || p.Role != RoleMaster || !p.InCharge() {
+				continue
+			}
+			if m := w.of([]inspect.ProcID{p.ProcID})[0]; m.Signals.Reloading() || !m.Signals.Master() {
 				return "the master is reloading"
 			}
 		}
@@ -170,18 +175,29 @@ var invariants = []invariant{
 	}},
 }
 
+// uidOf is the user of the active of an instance.
+func uidOf(in Instance) uint32 {
+	for _, p := range in.Processes {
+		if p.Role == RoleActive {
+			return p.UID
+		}
+	}
+	return 0
+}
+
 // tied tells whether a younger process of an instance names p, whether the memory
-// has it as told, or whether a connection of its own is on an address of the active.
+// has it as told, whether a master CLI says that it stops, or whether a connection of
+// its own is on an address of the active.
 func (w *world) tied(in Instance, p *inspect.Process) bool {
 	for i := range in.Processes {
 		for _, q := range w.of([]inspect.ProcID{in.Processes[i].ProcID}) {
 			named := slices.Contains(q.Command.Finish, p.NSPID) && q.StartTicks > p.StartTicks
-			if named || in.Processes[i].Role == RoleActive && isConnected(p, allListeners(q)) {
+			if named || in.Processes[i].Role == RoleActive && isConnected(p, allListeners(q), true) {
 				return true
 			}
 		}
 	}
-	return w.past().of(p).Told
+	return w.past().of(p).Told || stopping(p)
 }
 
 // of are the facts of some processes.
