@@ -32,7 +32,7 @@ type Tables struct {
 
 // table is one network namespace's sockets by inode.
 type table struct {
-	once      sync.Once
+	read      chan struct{} // closed once it is
 	listening map[uint64]Listener
 	udp       map[uint64]Listener // datagram listeners, and what may be one
 	err       error
@@ -50,19 +50,22 @@ func (h *Host) Tables() *Tables {
 // "no sockets" without an error.
 func (t *Tables) of(p *Process) (*table, error) {
 	t.mu.Lock()
-	tab := t.byNet[p.NetNS]
-	if tab == nil {
-		tab = &table{}
+	tab, known := t.byNet[p.NetNS]
+	if !known {
+		tab = &table{read: make(chan struct{})}
 		t.byNet[p.NetNS] = tab
 	}
 	t.mu.Unlock()
-	tab.once.Do(func() {
-		if p.NetNS != 0 && p.NetNS == t.netNS {
-			tab.readOwn(t.host.kernel, !t.Brief)
-		} else {
-			tab.readProc(t.host.kernel, p.PID)
-		}
-	})
+	if known {
+		<-tab.read
+		return tab, tab.err
+	}
+	defer close(tab.read)
+	if p.NetNS != 0 && p.NetNS == t.netNS {
+		tab.readOwn(t.host.kernel, !t.Brief)
+	} else {
+		tab.readProc(t.host.kernel, p.PID)
+	}
 	return tab, tab.err
 }
 
