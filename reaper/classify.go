@@ -208,22 +208,22 @@ func (c *classifier) cliError() string {
 }
 
 // superseded is the point of CLOCK_BOOTTIME that a residual process's deadline
-// counts from: the start of the next younger generation, or what an earlier pass
-// remembers if that is earlier. One that was stranded before was still serving
-// then, so only what was seen since counts. Where its connections alone say that
-// it is residual, no younger process need have to do with it: there it counts from
-// when it was first seen so.
-func (c *classifier) superseded(p *inspect.Process) time.Duration {
+// counts from: the start of the next generation, or what an earlier pass remembers
+// if that is earlier. The next generation of a master's worker is the next one under
+// a master of the instance. Elsewhere it is the oldest whose list names the process:
+// what listens beside it may be a service of its own. Where nothing living tells, it
+// is when the process was first seen residual. A process that was stranded before was
+// still serving then, so only what was seen since counts.
+func (c *classifier) superseded(p member) time.Duration {
 	now := c.look.Snapshot.Boottime
 	since := now
-	if !c.evidence[p].onlyConnections() {
-		for _, y := range c.group.workers() {
-			if y.StartTicks > p.StartTicks && c.generations.find(y) != c.generations.find(p) {
-				since = min(since, inspect.TicksToBoottime(y.StartTicks))
-			}
+	for _, y := range c.group.candidates() {
+		underMasters := p.master != nil && y.master != nil
+		if y.kind == kindWorker && y.StartTicks > p.StartTicks && c.generations.find(y.Process) != c.generations.find(p.Process) && (underMasters || tells(y, p)) {
+			since = min(since, inspect.TicksToBoottime(y.StartTicks))
 		}
 	}
-	seen := c.past.of(p)
+	seen := c.past.of(p.Process)
 	if c.past.Memory[p.ProcID].Stranded {
 		since = now // that only delays, whoever says so
 	} else if seen.Superseded > 0 {

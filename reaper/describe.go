@@ -17,7 +17,7 @@ func (c *classifier) process(m member, role Role) Process {
 		State: string([]byte{cmp.Or(m.State, '?')}), Wedge: wedgeOf(role, m.State), PrivateBytes: m.PrivateBytes, Ports: []PortUse{}, Signals: []string{},
 	}
 	e := c.evidence[m.Process]
-	p.Evidence, p.Lasting = e.words(), e.lasting()
+	p.Evidence = e.words()
 	if m.kind == kindMaster {
 		p.Heir = heirOf(c.group.master)
 	} else if n := len(c.active); n > 0 {
@@ -31,7 +31,7 @@ func (c *classifier) process(m member, role Role) Process {
 		p.AgeSeconds = m.Age(now.Boottime).Seconds()
 	}
 	if role == RoleResidual {
-		since := c.superseded(m.Process)
+		since := c.superseded(m)
 		p.Superseded = wall(now, since)
 		seconds := (now.Boottime - since).Seconds()
 		p.ResidualSeconds = &seconds

@@ -83,8 +83,8 @@ func Remember(old Memory, r Report) Memory {
 			case p.Role == RoleResidual && r.boottime > 0:
 				seen, known = seen.residual(in.Name, p, r.boottime), true
 			}
-			if in.Refusal == "" && (p.Lasting || p.StrandedReason == StrandedOtherUser) {
-				seen.Told, seen.Heir, known = p.Lasting, p.Heir, true
+			if in.Refusal == "" && (len(p.Evidence) > 0 || p.StrandedReason == StrandedOtherUser) {
+				seen.Told, seen.Heir, known = len(p.Evidence) > 0, p.Heir, true
 			}
 			if known {
 				kept[p.ProcID] = seen

@@ -259,23 +259,24 @@ func (o oracle) named(in *instance, p *inspect.Process) bool {
 }
 
 // residual is how long a process has been so: since the next younger generation
-// started, or since an earlier pass said. After it was seen stranded it is since
-// it was first seen residual again, and so where its connections alone say that it
-// was told.
+// started, or since an earlier pass said. Of what has no master, or is beside one,
+// the next is the first that names it. After it was seen stranded it is since it was
+// first seen residual again.
 func (o oracle) residual(in *instance, p *inspect.Process) time.Duration {
 	at := o.boottime
 	for _, y := range o.workers(in) {
 		its := o.kind(p) == "worker" && slices.Contains(generationOf(o.workers(in), p), y)
-		if started := time.Duration(y.StartTicks) * 10 * time.Millisecond; y.StartTicks > p.StartTicks && !its && started < at {
+		next := o.masterOf(p) != nil && o.masterOf(y) != nil || o.mayTell(y, p)
+		if started := time.Duration(y.StartTicks) * 10 * time.Millisecond; y.StartTicks > p.StartTicks && !its && next && started < at {
 			at = started
 		}
 	}
 	seen := o.believed(p)
 	switch {
-	case o.memory[p.ProcID].Stranded, !o.learned.told[p]: // that it was stranded only delays, whatever the state's owner
+	case o.memory[p.ProcID].Stranded: // that only delays, whatever the state's owner
 		at = o.boottime
 		if seen.Residual > 0 {
-			at = seen.Residual
+			at = min(at, seen.Residual)
 		}
 	default:
 		for _, earlier := range []time.Duration{seen.Residual, seen.Superseded} {

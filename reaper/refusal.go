@@ -119,7 +119,7 @@ func (c *classifier) draining() (Reason, string) {
 
 // finishes tells whether all of the youngest generation was told to stop.
 func (c *classifier) finishes() bool {
-	return !slices.ContainsFunc(c.active, func(p *inspect.Process) bool { return !c.evidence[p].lasting() })
+	return !slices.ContainsFunc(c.active, func(p *inspect.Process) bool { return !c.evidence[p].any() })
 }
 
 // silent refuses when the youngest generation is not seen to serve.

@@ -136,10 +136,9 @@ type Process struct {
 	DrainedConnections int    `json:"drained_connections"`
 	Error              string `json:"error"`
 
-	// Lasting is set when some of the evidence may be remembered. Heir is the active
-	// of the instance, or the master that replaced this one. Both are for Remember.
-	Lasting bool `json:"-"`
-	Heir    Heir `json:"-"`
+	// Heir is the active of the instance, or the master that replaced this one. It is
+	// for Remember.
+	Heir Heir `json:"-"`
 }
 
 // InCharge tells whether the instance stands on this process: it is of the active

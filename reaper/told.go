@@ -94,12 +94,9 @@ type evidence struct {
 	connections bool             // daemon mode: it has no listener, and clients of the active's address
 }
 
-func (e evidence) any() bool { return e.lasting() || e.connections }
-
-// lasting is what an earlier pass may remember: a soft stop cannot be undone.
-func (e evidence) lasting() bool { return e.by != nil || e.stopping || e.remembered }
-
-func (e evidence) onlyConnections() bool { return e.connections && !e.lasting() }
+// any tells whether something says so. A later pass may remember it, whatever it
+// was: a soft stop cannot be undone.
+func (e evidence) any() bool { return e.by != nil || e.stopping || e.remembered || e.connections }
 
 const evidenceConnections = "connections"
 

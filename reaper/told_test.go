@@ -84,8 +84,9 @@ func TestWhatWasToldIsRemembered(t *testing.T) {
 	}
 }
 
-// A pass leaves to the next what it saw told, and by which process. Where only its
-// connections say so, nothing is left: the next pass has to see them again.
+// A pass leaves to the next what it saw told, and which process was active then. A
+// daemon of which only its connections say so is remembered as well: its clients may
+// leave before it does.
 func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {
 	w, s := reloaded()
 	replaced(w, s, 0)
@@ -96,14 +97,63 @@ func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pid, heir := range map[int]int{100: 200, 101: 201, 103: 201, 300: 0} {
+	for pid, heir := range map[int]int{100: 200, 101: 201, 103: 201, 300: 301} {
 		seen := p.Memory[process(t, r, pid).ProcID]
-		if seen.Told != (heir != 0) || heir != 0 && seen.Heir.PID != heir {
+		if !seen.Told || seen.Heir.PID != heir {
 			t.Errorf("%d is remembered as %+v, want told with heir %d", pid, seen, heir)
 		}
 	}
 	if got := process(t, r, 300); got.Role != reaper.RoleResidual || *got.ResidualSeconds != 0 {
 		t.Errorf("300 is %s since %v s, want residual since it was first seen so", got.Role, got.ResidualSeconds)
+	}
+}
+
+// A wedged daemon stays after its clients. Nothing but the memory says then that it
+// was told to stop.
+func TestADaemonWhoseClientsHaveGoneIsStillReaped(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	old := fakehost.Daemon(w, "/etc/d.cfg", 300, ticks(50*time.Minute), nil, fakehost.Client(8081, 1, 0))
+	fakehost.Daemon(w, "/etc/d.cfg", 301, ticks(40*time.Minute), nil, fakehost.Listen(8081))
+	root := uint32(0)
+	p := pass(t, w)
+	p.Policy.Deadline = time.Hour
+	p.MemoryOwner = &root
+	run(t, p)
+	old.Sockets = nil
+	if err := w.Sleep(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	run(t, p)
+	if got := signalled(w); !equal(got, []string{"300 terminated"}) {
+		t.Errorf("signalled %v, want 300 terminated", got)
+	}
+}
+
+// A shard of another service that listens on the same address (SO_REUSEPORT) supersedes
+// nothing. The deadline of 201 counts from the start of 203, which names it.
+func TestAServiceBesideSupersedesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		list []int // of the one between
+		want float64
+	}{
+		{"what names nothing", nil, 60},
+		{"what names it as well", []int{201}, 45 * 60},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := fakehost.New()
+			ordinary(w)
+			beside := fakehost.Listen(443)
+			beside.Inode++
+			fakehost.Daemon(w, attackConfig, 201, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0))
+			fakehost.Daemon(w, attackConfig, 202, ticks(45*time.Minute), tt.list, beside)
+			fakehost.Daemon(w, attackConfig, 203, ticks(time.Minute), []int{201}, fakehost.Listen(443))
+			got := process(t, look(t, w), 201)
+			if got.Role != reaper.RoleResidual || *got.ResidualSeconds != tt.want {
+				t.Errorf("%s for %v s, want residual for %v s", got.Role, *got.ResidualSeconds, tt.want)
+			}
+		})
 	}
 }
 
