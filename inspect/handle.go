@@ -82,6 +82,17 @@ func (h *Handle) Signal(signal syscall.Signal) error {
 	return err
 }
 
+// MaySignal asks the kernel whether this program may signal the process, and sends
+// nothing. The kernel knows more than the user ids tell: user namespaces, a security
+// module, a seccomp filter. ErrGone when the process has exited.
+func (h *Handle) MaySignal() error {
+	err := h.with(h.kernel.MaySignal)
+	if errors.Is(err, unix.ESRCH) {
+		return ErrGone
+	}
+	return err
+}
+
 func (h *Handle) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

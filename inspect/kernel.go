@@ -52,6 +52,9 @@ type Kernel interface {
 	PidfdInfo(pidfd int) error
 	// PidfdSendSignal is pidfd_send_signal(2), Linux 5.1.
 	PidfdSendSignal(pidfd int, signal syscall.Signal) error
+	// MaySignal is pidfd_send_signal(2) of signal 0, which sends nothing: the kernel
+	// checks whether this program may signal the process (kill(2)). EPERM is no.
+	MaySignal(pidfd int) error
 	// Poll waits until one of the descriptors is readable (for a pidfd: the
 	// process has exited, all its threads included) or the timeout has passed,
 	// and tells which are.

@@ -202,6 +202,8 @@ func (Linux) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 	return unix.PidfdSendSignal(pidfd, signal, nil, 0)
 }
 
+func (l Linux) MaySignal(pidfd int) error { return l.PidfdSendSignal(pidfd, 0) }
+
 func (Linux) Poll(fds []int, timeout time.Duration) ([]bool, error) {
 	list := make([]unix.PollFd, len(fds))
 	for i, fd := range fds {

@@ -167,9 +167,9 @@ func (x *execution) signal(in Instance, p *Process, signal syscall.Signal) {
 	}
 }
 
-func (x *execution) logRefusal(in Instance) {
+func (p *Pass) logRefusal(in Instance) {
 	if in.Refusal != "" {
-		x.Log.Warn("refused", "instance", in.Name, "reason", in.Refusal, "detail", in.RefusalDetail)
+		p.Log.Warn("refused", "instance", in.Name, "reason", in.Refusal, "detail", in.RefusalDetail)
 	}
 }
 

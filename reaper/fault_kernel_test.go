@@ -221,6 +221,10 @@ func (f *faulty) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 	return f.errorOf(kind{name: "PidfdSendSignal", about: signal.String()}, func() error { return f.kernel.PidfdSendSignal(pidfd, signal) })
 }
 
+func (f *faulty) MaySignal(pidfd int) error {
+	return f.errorOf(kind{name: "MaySignal"}, func() error { return f.kernel.MaySignal(pidfd) })
+}
+
 func (f *faulty) errorOf(k kind, call func() error) error {
 	_, err := through(f, k, func() (struct{}, error) { return struct{}{}, call() }, nil)
 	return err

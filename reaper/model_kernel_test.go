@@ -295,6 +295,19 @@ func (k *kernel) Sleep(ctx context.Context, d time.Duration) error {
 	return k.World.Sleep(ctx, d)
 }
 
+func (k *kernel) MaySignal(pidfd int) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.boundary([]int{k.behind[pidfd]})
+	target, done, err := k.current(pidfd)
+	if err == nil {
+		err = k.World.MaySignal(target)
+		done()
+	}
+	k.saw("may", fmt.Sprint(k.behind[pidfd]), nil, err)
+	return err
+}
+
 // PidfdSendSignal is where right and wrong are told apart: by the truth, at the
 // instant of the signal.
 func (k *kernel) PidfdSendSignal(pidfd int, signal syscall.Signal) error {

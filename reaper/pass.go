@@ -2,6 +2,8 @@ package reaper
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -84,6 +86,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	if budget > 0 {
 		budget = max(time.Millisecond, budget-(p.Host.Kernel().Boottime()-began))
 	}
+	p.refuseForbidden(&r)
 	approved, err := p.approve(r)
 	if err != nil || approved == nil {
 		return decline(r), err
@@ -91,7 +94,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	var wg sync.WaitGroup
 	for i := range r.Instances {
 		in := &r.Instances[i]
-		if !hasDue(*in, r.Time) {
+		if !hasDue(*in, r.Time) || in.Refusal == ReasonPrivilege {
 			continue
 		}
 		x := p.newExecution(r, *in, approved, budget)
@@ -102,13 +105,46 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 	return r, nil
 }
 
+// refuseForbidden refuses each instance with a due process that this program may not
+// signal, whatever else stands against it: nothing in this pass gives the privilege.
+// Privilege is a matter of each instance, or any account could keep the others'
+// residual processes alive with one of its own.
+func (p *Pass) refuseForbidden(r *Report) {
+	for i := range r.Instances {
+		in := &r.Instances[i]
+		for j := range in.Processes {
+			q := &in.Processes[j]
+			if !q.IsDue(r.Time) {
+				continue
+			}
+			if err := p.Terminator.MaySignal(q.ProcID); err != nil && !errors.Is(err, inspect.ErrGone) {
+				*in = forbid(*in, fmt.Sprintf("process %d of user %s may not be signalled: %v", q.PID, q.User, err), r.Time)
+				p.logRefusal(*in)
+				break
+			}
+		}
+	}
+	r.Summary = Summarize(*r)
+}
+
+// forbid refuses an instance for want of a privilege.
+func forbid(in Instance, detail string, at time.Time) Instance {
+	in = refuse(in, ReasonPrivilege, detail)
+	for i := range in.Processes {
+		if q := &in.Processes[i]; q.Verdict == VerdictRefuse && q.IsDue(at) {
+			q.Reason = ReasonPrivilege
+		}
+	}
+	return in
+}
+
 // approve asks, if there is somebody to ask and something to ask about, and
 // returns the processes that may be signalled; nil when the answer is no.
 func (p *Pass) approve(r Report) (map[inspect.ProcID]bool, error) {
 	due := map[inspect.ProcID]bool{}
 	for i := range r.Instances {
 		for j := range r.Instances[i].Processes {
-			if q := &r.Instances[i].Processes[j]; q.IsDue(r.Time) {
+			if q := &r.Instances[i].Processes[j]; q.IsDue(r.Time) && r.Instances[i].Refusal != ReasonPrivilege {
 				due[q.ProcID] = true
 			}
 		}

@@ -92,6 +92,7 @@ const (
 	ReasonWitness          Reason = "witness_disagreement" // the master CLI says otherwise
 	ReasonTooMany          Reason = "too_many"             // more processes than one pass looks at
 	ReasonChanged          Reason = "changed"              // two looks did not agree in time
+	ReasonPrivilege        Reason = "privilege"            // this program may not signal a process that is due
 )
 
 // Refusals is every reason that an instance can be refused for, in the order
@@ -99,7 +100,7 @@ const (
 var Refusals = []Reason{
 	ReasonNoActive, ReasonNotListening, ReasonNoStreamListener, ReasonActiveStopped,
 	ReasonStarting, ReasonReloading, ReasonPaused, ReasonDraining, ReasonStray, ReasonTie,
-	ReasonUnreadable, ReasonUnclassified, ReasonNamespace, ReasonWitness, ReasonTooMany, ReasonChanged,
+	ReasonUnreadable, ReasonUnclassified, ReasonNamespace, ReasonWitness, ReasonTooMany, ReasonChanged, ReasonPrivilege,
 }
 
 // StrandedReason says which fact keeps a superseded process from being residual.

@@ -21,10 +21,9 @@ var errUnanswered = errors.New("a run by hand needs an answer or --yes: standard
 
 // approval stands between a live pass's decision and its first signal.
 type approval struct {
-	program    *program
-	privileges privileges
-	ask        bool // a person started this, and has not said --yes
-	config     *config
+	program *program
+	ask     bool // a person started this, and has not said --yes
+	config  *config
 
 	// err says why the pass may not act, beyond an answer of no.
 	err error
@@ -45,13 +44,8 @@ func (p *program) terminal() *os.File {
 }
 
 // approve is asked once by the pass, with what it decided and may yet signal.
-// It withholds everything when one of those processes could not be signalled
-// for want of a privilege.
 func (a *approval) approve(ctx context.Context, r reaper.Report) (bool, error) {
 	plan, refused := planned(r)
-	if a.err = a.privileges.maySignal(append(plan, refused...)); a.err != nil {
-		return false, a.err
-	}
 	if !a.ask || len(plan)+len(refused) == 0 {
 		return true, nil
 	}
@@ -70,14 +64,15 @@ func (a *approval) approve(ctx context.Context, r reaper.Report) (bool, error) {
 }
 
 // planned are the processes to be terminated, and those that are due and
-// refused: a refusal may clear before the pass ends, and then they go too.
+// refused: a refusal may clear before the pass ends, and then they go too. One for
+// want of a privilege does not.
 func planned(r reaper.Report) (plan, refused []reaper.Process) {
 	for _, instance := range r.Instances {
 		for _, p := range instance.Processes {
 			switch {
 			case p.Verdict == reaper.VerdictTerminate:
 				plan = append(plan, p)
-			case p.Verdict == reaper.VerdictRefuse && p.IsDue(r.Time):
+			case p.Verdict == reaper.VerdictRefuse && p.IsDue(r.Time) && instance.Refusal != reaper.ReasonPrivilege:
 				refused = append(refused, p)
 			}
 		}

@@ -44,7 +44,12 @@ func exitStatuses() []exitStatus {
 // severity is the order in which one exit status hides another: a question that
 // nobody answered means that nothing was done, then what kept the run from its
 // work, then what the run could not achieve.
-var severity = [...]int{exitUsage, exitPrivilege, exitFailed, exitSurvivor, exitRefused}
+var severity = [...]int{exitUsage, exitPrivilege, exitFailed, exitSurvivor, exitForbidden, exitRefused}
+
+// exitForbidden becomes exitPrivilege. It stands for an instance that was refused for
+// want of a privilege. Any account can bring that about with processes of its own, so
+// it hides nothing that went wrong elsewhere.
+const exitForbidden = -1
 
 // worst is the exit status for several at once.
 func worst(statuses []int) int {
@@ -69,12 +74,17 @@ func (f *faults) add(status int, message string, args ...any) {
 	f.statuses = append(f.statuses, status)
 }
 
-func (f *faults) status() int { return worst(f.statuses) }
+func (f *faults) status() int {
+	if status := worst(f.statuses); status != exitForbidden {
+		return status
+	}
+	return exitPrivilege
+}
 
 // failed tells whether the run counts as failed (run_failures_total): a refusal
 // and a survivor are outcomes of a run that worked.
 func (f *faults) failed() bool {
-	status := f.status()
+	status := worst(f.statuses)
 	return status == exitFailed || status == exitPrivilege
 }
 
@@ -111,18 +121,22 @@ func settingsStatus(err error) int {
 // addApproval adds why a pass was not allowed to act.
 func (f *faults) addApproval(err error) {
 	status := exitFailed
-	switch {
-	case errors.Is(err, errUnanswered):
+	if errors.Is(err, errUnanswered) {
 		status = exitUsage
-	case errors.Is(err, errPrivilege):
-		status = exitPrivilege
 	}
 	f.add(status, "nobody was signalled", "error", err)
 }
 
 // addOutcomes adds what came of a pass.
-func (f *faults) addOutcomes(r reaper.Report) {
+func (f *faults) addOutcomes(r reaper.Report, have privileges) {
 	for _, instance := range r.Instances {
+		if instance.Refusal == reaper.ReasonPrivilege {
+			args := []any{"instance", instance.Name, "detail", instance.RefusalDetail}
+			if missing := have.missing(capKill); len(missing) > 0 {
+				args = append(args, "missing", names(missing))
+			}
+			f.add(exitForbidden, "an instance may not be signalled", args...)
+		}
 		for _, process := range instance.Processes {
 			switch process.Outcome {
 			case reaper.OutcomeFailed:

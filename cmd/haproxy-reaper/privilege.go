@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 // capability is one of capabilities(7), by its bit.
@@ -123,20 +122,4 @@ func (p privileges) mayAct(kernel inspect.Kernel) error {
 		return fmt.Errorf("%w: pidfd_open(2), Linux 5.3: %w", errPrivilege, err)
 	}
 	return kernel.Close(fd)
-}
-
-// maySignal says what is missing to signal these processes: nothing is needed
-// for those of one's own user (kill(2)).
-func (p privileges) maySignal(processes []reaper.Process) error {
-	missing := p.missing(capKill)
-	if len(missing) == 0 {
-		return nil
-	}
-	for _, process := range processes {
-		if process.UID != p.euid {
-			return fmt.Errorf("%w: %s, to signal process %d of user %s",
-				errPrivilege, names(missing), process.PID, escape(process.User))
-		}
-	}
-	return nil
 }

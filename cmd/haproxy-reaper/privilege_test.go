@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -69,14 +71,34 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 	}
 }
 
-func TestOneForeignProcessNeedsCapKill(t *testing.T) {
-	p := privileges{euid: 106}
-	own, foreign := reaper.Process{UID: 106}, reaper.Process{UID: 0}
-	if err := p.maySignal([]reaper.Process{own}); err != nil {
-		t.Errorf("of its own user: %v", err)
-	}
-	if err := p.maySignal([]reaper.Process{own, foreign}); err == nil {
-		t.Error("a process of root may be signalled")
+// An instance that may not be signalled brings exit status 4, and is no failure of the
+// run: any account can bring that about. So it hides neither a failure nor a survivor.
+func TestAnInstanceThatMayNotBeSignalledIsToldAndHidesNothing(t *testing.T) {
+	for name, row := range map[string]struct {
+		outcome reaper.Outcome
+		code    int
+		failed  bool
+	}{
+		"beside an instance that was served": {reaper.OutcomeTerminated, exitPrivilege, false},
+		"beside a survivor":                  {reaper.OutcomeSurvived, exitSurvivor, false},
+		"beside a signal that failed":        {reaper.OutcomeFailed, exitFailed, true},
+	} {
+		var log strings.Builder
+		f := &faults{log: slog.New(slog.NewTextHandler(&log, nil))}
+		r := refusedReport(reaper.ReasonPrivilege, "process 6034 of user x may not be signalled", overdue(6034, 3))
+		served := reportOf(overdue(7034, 3))
+		served.Instances[0].Processes[1].Outcome = row.outcome
+		r.Instances = append(r.Instances, served.Instances...)
+		r.Summary = reaper.Summarize(r)
+		f.addOutcomes(r, privileges{euid: 106})
+		if f.status() != row.code || f.failed() != row.failed {
+			t.Errorf("%s: exit status %d, failed %v", name, f.status(), f.failed())
+		}
+		for _, want := range []string{"an instance may not be signalled", "process 6034 of user x", "missing=CAP_KILL"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("%s: nothing of %q in the log: %s", name, want, &log)
+			}
+		}
 	}
 }
 

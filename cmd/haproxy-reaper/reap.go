@@ -39,7 +39,7 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 	}
 
 	records := p.newRecord(c)
-	approval := &approval{program: p, config: c, privileges: have, ask: !bool(c.yes) && p.byHand()}
+	approval := &approval{program: p, config: c, ask: !bool(c.yes) && p.byHand()}
 	settings := passSettings{kernel: p.kernel, config: c, live: live && able, earlier: records.load(log), log: log}
 	records.alone = settings.live
 	settings.step = p.stepper()
@@ -62,7 +62,7 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 		err = nil // the look itself was good
 	}
 	f.addLook(report, err, have, p.kernel)
-	f.addOutcomes(report)
+	f.addOutcomes(report, have)
 	records.write(report, e.Remembered(), f)
 	p.print(&report, c, f)
 	return f.status()

@@ -149,14 +149,6 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			report: reportOf(overdue(6034, 3)), args: "reap", status: statusOf(0, capKill, capDACReadSearch), code: exitPrivilege,
 			stdout: []string{"haproxy.service"}, stderr: []string{"reap may not act", "missing privilege: CAP_SYS_PTRACE"},
 		},
-		"a reap without CAP_KILL of another user's worker": {
-			report: reportOf(overdue(6034, 3)), args: "reap", status: statusOf(0, capSysPtrace, capDACReadSearch), code: exitPrivilege,
-			stdout: []string{"haproxy.service"}, stderr: []string{"nobody was signalled", "CAP_KILL, to signal process 6034 of user haproxy"},
-		},
-		"a reap without CAP_KILL of its own user's worker": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeTerminated), args: "reap", status: statusOf(106, capSysPtrace, capDACReadSearch),
-			stdout: []string{"terminated residual process 6034"},
-		},
 		"a reap without CAP_KILL and nothing to signal": {
 			report: reportOf(young(6034, 3)), args: "reap", status: statusOf(0, capSysPtrace, capDACReadSearch), stdout: []string{"haproxy.service"},
 		},

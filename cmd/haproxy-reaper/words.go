@@ -52,6 +52,7 @@ var reasonWords = map[reaper.Reason]string{
 	reaper.ReasonWitness:          "the master CLI disagrees",
 	reaper.ReasonTooMany:          "it has more processes than one pass looks at",
 	reaper.ReasonChanged:          "two looks did not agree",
+	reaper.ReasonPrivilege:        "the agent may not signal a process that is due",
 }
 
 // strandedWords says why each stranded process is left alone. They read on from

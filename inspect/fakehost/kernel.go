@@ -289,6 +289,23 @@ func (w *World) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 	return w.deliver(d.proc, signal)
 }
 
+// MaySignal implements inspect.Kernel.
+func (w *World) MaySignal(pidfd int) error {
+	if err := w.enter("MaySignal", strconv.Itoa(pidfd)); err != nil {
+		return err
+	}
+	defer w.mu.Unlock()
+	switch d := w.fds[pidfd]; {
+	case d == nil || d.proc == nil:
+		return unix.EBADF
+	case d.proc.exited:
+		return unix.ESRCH
+	case d.proc.Forbidden:
+		return unix.EPERM
+	}
+	return nil
+}
+
 // Poll implements inspect.Kernel. A timeout passes in no time at all.
 func (w *World) Poll(fds []int, timeout time.Duration) ([]bool, error) {
 	if err := w.enter("Poll", fmt.Sprint(fds)); err != nil {

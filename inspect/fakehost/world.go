@@ -79,6 +79,8 @@ type Proc struct {
 	CLI map[string]string
 	// Ignores are the signals that do not end it.
 	Ignores []syscall.Signal
+	// Forbidden is a process that the agent may not signal.
+	Forbidden bool
 	// Leaves tells that it exits when its last connection has ended.
 	Leaves bool
 
@@ -276,6 +278,9 @@ func (w *World) hangUp(d *descriptor, how int) error {
 func (w *World) deliver(p *Proc, signal syscall.Signal) error {
 	if p.exited {
 		return unix.ESRCH
+	}
+	if p.Forbidden {
+		return unix.EPERM
 	}
 	w.signals = append(w.signals, Sent{inspect.ProcID{PID: p.PID, StartTicks: p.Ticks}, signal})
 	if signal == syscall.SIGKILL || !slices.Contains(p.Ignores, signal) {
