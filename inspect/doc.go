@@ -5,7 +5,8 @@
 //
 //	/proc                         the pids
 //	/proc/PID/exe                 whether it is HAProxy's executable
-//	/proc/PID/{stat,status}       parent, start ticks, uid, pid in its namespace, signal masks
+//	/proc/PID                     owner (stat(2))
+//	/proc/PID/{stat,status}       parent, start ticks, pid in its namespace, signal masks
 //	/proc/PID/{cmdline,cgroup}    arguments (with the -sf list), systemd unit
 //	/proc/PID/ns/{pid,net}        namespaces
 //	/proc/PID/fd                  which sockets the active holds, lowest descriptors only

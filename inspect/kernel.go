@@ -35,6 +35,10 @@ type Kernel interface {
 	// of lstat(2)). Unlike st_mtime nobody can set it, and what is moved into
 	// place has a new one.
 	Changed(path string) (time.Time, error)
+	// Owner is the user that owns a file, by stat(2). The owner of the folder /proc/PID
+	// is the effective user of the process, also where the process is not dumpable
+	// (task_dump_owner of fs/proc/base.c).
+	Owner(path string) (uid uint32, err error)
 	// Readlink reads a symbolic link, at most 4096 bytes of it.
 	Readlink(path string) (string, error)
 

@@ -141,6 +141,12 @@ func (Linux) Changed(path string) (time.Time, error) {
 	return time.Unix(st.Ctim.Unix()), nil
 }
 
+func (Linux) Owner(path string) (uint32, error) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	return st.Uid, err
+}
+
 func (Linux) Readlink(path string) (string, error) {
 	var buf [4096]byte
 	n, err := retry(func() (int, error) { return unix.Readlink(path, buf[:]) })

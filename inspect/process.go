@@ -9,10 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The most that is read of one file of a process. Arguments may name hundreds
-// of old workers; the rest is small.
+// The most that is read of one file of a process, in bytes. Arguments may name
+// hundreds of old workers. The status lists all groups: up to 65,536 (NGROUPS_MAX of
+// linux/limits.h), of up to 11 bytes each. The rest is small.
 const (
 	factLimit    = 64 << 10
+	statusLimit  = 1 << 20
 	commandLimit = 1 << 20
 )
 
@@ -20,7 +22,7 @@ const (
 // nil for a process that has exited, or is about to; one that may not be read
 // has an Err.
 func (h *Host) read(pid int, haproxy bool) *Process {
-	p := &Process{ProcID: ProcID{PID: pid}, HAProxy: haproxy}
+	p := &Process{ProcID: ProcID{PID: pid}, HAProxy: haproxy, UID: NoUID}
 	handle, err := h.handle(pid)
 	switch {
 	case errors.Is(err, unix.ESRCH):
@@ -69,7 +71,8 @@ func (h *Host) exiting(pid int) bool {
 }
 
 // readFacts reads every fact that may be read, also after one that may not be:
-// without privilege there is still a pid, a parent and an age to show.
+// without privilege there is still a pid, a parent and an age to show. The owner comes
+// first, from the folder of the process: nothing that a process does hides that.
 func (h *Host) readFacts(p *Process) {
 	fail := func(fact, name string, err error) {
 		if p.Err == nil {
@@ -85,15 +88,19 @@ func (h *Host) readFacts(p *Process) {
 			fail(fact, name, err)
 		}
 	}
+	if uid, err := h.kernel.Owner("/proc/" + strconv.Itoa(p.PID)); err != nil {
+		fail("owner", "", err)
+	} else {
+		p.UID, p.User = uid, h.kernel.UserName(uid)
+	}
 	read("start time", "stat", factLimit, func(b []byte) error {
 		st, err := parseStat(b)
 		p.Comm, p.State, p.PPID, p.Session, p.StartTicks, p.Forked = st.comm, st.state, st.ppid, st.session, st.startTicks, st.forked
 		return err
 	})
-	read("signal masks", "status", factLimit, func(b []byte) error {
+	read("signal masks", "status", statusLimit, func(b []byte) error {
 		st, err := parseStatus(b)
-		p.UID, p.NSPID, p.FDSize, p.Signals = st.uid, st.nspid, st.fdSize, st.masks
-		p.User = h.kernel.UserName(st.uid)
+		p.NSPID, p.FDSize, p.Signals = st.nspid, st.fdSize, st.masks
 		return err
 	})
 	read("arguments", "cmdline", commandLimit, func(b []byte) error {

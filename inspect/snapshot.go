@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 )
@@ -49,8 +50,8 @@ type Process struct {
 	Session int    // pid of its session's leader, in our PID namespace; 0 when outside of it
 	Forked  bool   // it runs on from a fork(2), and has executed no program itself
 	State   byte   // state letter of proc(5): R S D T t Z X I
-	UID     uint32 // effective uid
-	User    string // its login name, display only
+	UID     uint32 // effective uid; NoUID when it could not be read
+	User    string // its login name, display only; "" when that is unknown
 	Comm    string // /proc/PID/comm, display only: any process may choose its own
 	Exe     string // /proc/PID/exe, without the " (deleted)" of a replaced binary
 	Deleted bool   // the executable was replaced or removed since it was started
@@ -84,6 +85,14 @@ type Process struct {
 	// Err is the first fact that could not be read.
 	Err error
 }
+
+// NoUID is the uid of a process whose owner could not be read. No process has it:
+// the kernel keeps (uid_t)-1 for "no change" (setresuid(2)). So an unknown owner is
+// never taken for root.
+const NoUID = math.MaxUint32
+
+// SameUser tells whether two processes have one owner, as far as both are known.
+func (p *Process) SameUser(q *Process) bool { return p.UID == q.UID && p.UID != NoUID }
 
 // Identity is Command.Identity from the working directory of the process.
 func (p *Process) Identity() string { return p.Command.Identity(p.Dir) }

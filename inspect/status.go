@@ -9,7 +9,6 @@ import (
 
 // status is what is used of /proc/PID/status (proc(5)).
 type status struct {
-	uid    uint32 // effective
 	nspid  int    // in its own PID namespace
 	fdSize int    // descriptor slots allocated
 	masks  SignalMasks
@@ -31,7 +30,7 @@ func parseStatus(b []byte) (status, error) {
 			continue
 		}
 		switch string(key) {
-		case "Uid", "Pid", "NSpid", "FDSize", "SigBlk", "SigIgn", "SigCgt":
+		case "Pid", "NSpid", "FDSize", "SigBlk", "SigIgn", "SigCgt":
 			if _, seen := values[string(key)]; !seen {
 				values[string(key)] = bytes.Fields(value)
 			}
@@ -39,16 +38,6 @@ func parseStatus(b []byte) (status, error) {
 	}
 
 	var s status
-	ids := values["Uid"]
-	if len(ids) < 2 {
-		return status{}, errors.New("parse status: no effective uid")
-	}
-	uid, err := strconv.ParseUint(string(ids[1]), 10, 32)
-	if err != nil {
-		return status{}, fmt.Errorf("parse status: uid: %w", err)
-	}
-	s.uid = uint32(uid)
-
 	// NSpid has one number for each PID namespace from the reader's inwards.
 	pids := values["NSpid"]
 	if len(pids) == 0 {

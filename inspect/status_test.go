@@ -19,12 +19,12 @@ func TestParseStatus(t *testing.T) {
 		text string
 		want status
 	}{
-		{"a worker of a container: the effective uid, and the pid it has in there", realStatus, status{102, 12, 64, masks}},
-		{"a kernel without PID namespaces", strings.Replace(realStatus, "NSpid:\t8346\t12\n", "", 1), status{102, 8346, 64, masks}},
-		{"a name that the kernel escaped", strings.Replace(realStatus, "\thaproxy", `\tx\nUid:\t0\t0\t0\t0`, 1), status{102, 12, 64, masks}},
-		{"a name that is a key", strings.Replace(realStatus, "\thaproxy", "\tUid:\t7\t7", 1), status{102, 12, 64, masks}},
-		{"a line that is a key without a value", strings.Replace(realStatus, "Umask", "Uid\nUmask", 1), status{102, 12, 64, masks}},
-		{"a key twice: the first counts", realStatus + "Uid:\t0\t0\t0\t0\nSigCgt:\t0000000000000000\n", status{102, 12, 64, masks}},
+		{"a worker of a container: the pid it has in there", realStatus, status{12, 64, masks}},
+		{"a kernel without PID namespaces", strings.Replace(realStatus, "NSpid:\t8346\t12\n", "", 1), status{8346, 64, masks}},
+		{"a name that the kernel escaped", strings.Replace(realStatus, "\thaproxy", `\tx\nSigCgt:\t0`, 1), status{12, 64, masks}},
+		{"a name that is a key", strings.Replace(realStatus, "\thaproxy", "\tPid:\t7", 1), status{12, 64, masks}},
+		{"a line that is a key without a value", strings.Replace(realStatus, "Umask", "SigCgt\nUmask", 1), status{12, 64, masks}},
+		{"a key twice: the first counts", realStatus + "SigCgt:\t0000000000000000\n", status{12, 64, masks}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := parseStatus([]byte(c.text))
@@ -47,15 +47,12 @@ func TestParseStatusRefuses(t *testing.T) {
 	}
 	for _, c := range []struct{ name, text string }{
 		{"nothing", ""},
-		{"no uid", without("Uid")},
 		{"no descriptor slots: no look could be known to be whole", without("FDSize")},
 		{"no number of descriptor slots", without("FDSize")},
 		{"no blocked signals", without("SigBlk")},
 		{"no ignored signals", without("SigIgn")},
 		{"no caught signals", without("SigCgt")},
 		{"neither NSpid nor Pid", strings.Replace(without("NSpid"), "\nPid:\t8346", "", 1)},
-		{"a real uid alone", strings.Replace(realStatus, "Uid:\t0\t102\t0\t102", "Uid:\t0", 1)},
-		{"a uid beyond 32 bits", strings.Replace(realStatus, "\t102\t0\t102", "\t4294967296\t0\t0", 1)},
 		{"a mask cut short", strings.Replace(realStatus, "0000000100702205", "00000001007022", 1)},
 		{"a file cut within its last mask", realStatus[:strings.Index(realStatus, "702205")+6]},
 		{"a mask that is no number", strings.Replace(realStatus, "0000000100702205", "000000010070220g", 1)},
@@ -70,15 +67,15 @@ func TestParseStatusRefuses(t *testing.T) {
 
 func FuzzParseStatus(f *testing.F) {
 	f.Add([]byte(realStatus))
-	f.Add([]byte("Name:\tUid:\nUid:\t1\t2\n"))
-	f.Add([]byte("Uid:\nNSpid:\n\n:\n"))
+	f.Add([]byte("Name:\tPid:\nPid:\t1\n"))
+	f.Add([]byte("Pid:\nNSpid:\n\n:\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := parseStatus(b)
 		if err != nil {
 			return
 		}
-		again := fmt.Sprintf("Uid:\t0\t%d\nNSpid:\t%d\nFDSize:\t%d\nSigBlk:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n",
-			s.uid, s.nspid, s.fdSize, s.masks.Blocked, s.masks.Ignored, s.masks.Caught)
+		again := fmt.Sprintf("NSpid:\t%d\nFDSize:\t%d\nSigBlk:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n",
+			s.nspid, s.fdSize, s.masks.Blocked, s.masks.Ignored, s.masks.Caught)
 		if got, err := parseStatus([]byte(again)); err != nil || got != s {
 			t.Errorf("%+v, written and read again: %+v, %v", s, got, err)
 		}

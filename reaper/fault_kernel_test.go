@@ -189,6 +189,10 @@ func (f *faulty) Changed(name string) (time.Time, error) {
 	return through(f, kind{name: "Changed", about: name, mayHang: true}, func() (time.Time, error) { return f.kernel.Changed(name) }, nil)
 }
 
+func (f *faulty) Owner(name string) (uint32, error) {
+	return through(f, kind{name: "Owner", about: name}, func() (uint32, error) { return f.kernel.Owner(name) }, nil)
+}
+
 func (f *faulty) Readlink(name string) (string, error) {
 	return through(f, kind{name: "Readlink", about: name, mayHang: true}, func() (string, error) { return f.kernel.Readlink(name) }, cutText)
 }

@@ -168,7 +168,7 @@ func (t *tree) together(n, p member) bool {
 // them replaces no master whose workers are another user's.
 func (t *tree) couldTellWorkersOf(master *inspect.Process, uid uint32) bool {
 	return !slices.ContainsFunc(t.children[master], func(p *inspect.Process) bool {
-		return t.kind(p) == kindWorker && uid != 0 && uid != p.UID
+		return t.kind(p) == kindWorker && uid != 0 && (uid != p.UID || uid == inspect.NoUID)
 	})
 }
 
@@ -182,7 +182,7 @@ func (n member) sameSide(p member) bool {
 	if by == nil || by.PIDNS != p.PIDNS || by.NetNS != p.NetNS {
 		return false
 	}
-	return by.UID == p.UID || by.UID == 0 && p.kind != kindMaster
+	return by.SameUser(p.Process) || by.UID == 0 && p.kind != kindMaster
 }
 
 // lineages sorts a cluster into instances, now that its sockets were looked at.

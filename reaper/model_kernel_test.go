@@ -154,6 +154,19 @@ func (k *kernel) ReadHead(name string, limit int, enough func([]byte) bool) ([]b
 	return fakehost.Head(b, enough), err
 }
 
+func (k *kernel) Owner(name string) (uint32, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.boundary(pidOf(name))
+	text, err := k.again(name, func() ([]byte, error) {
+		uid, err := k.World.Owner(name)
+		return []byte(fmt.Sprint(uid)), err
+	})
+	k.saw("owner", name, text, err)
+	uid, _ := strconv.ParseUint(string(text), 10, 32)
+	return uint32(uid), err
+}
+
 func (k *kernel) Readlink(name string) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

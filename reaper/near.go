@@ -24,10 +24,16 @@ func disturb(groups []*group, p *inspect.Process, k kind) {
 // may be what tells. In the group of its own master it is as it is.
 func standNear(groups []*group, p *inspect.Process, t *tree) {
 	for _, g := range groups {
-		if p.UID == 0 || g.hasUser(p.UID) || slices.ContainsFunc(t.children[p], g.has) || g.master != nil && g.master == t.parent(p) {
+		if g.mayHave(p) || slices.ContainsFunc(t.children[p], g.has) || g.master != nil && g.master == t.parent(p) {
 			g.near = append(g.near, member{p, t.kind(p), nil})
 		}
 	}
+}
+
+// mayHave tells whether a process may be of a group by its owner: root, a user of the
+// group, or an owner that could not be read.
+func (g *group) mayHave(p *inspect.Process) bool {
+	return p.UID == 0 || p.UID == inspect.NoUID || g.hasUser(p.UID)
 }
 
 // addUnready adds the processes without a master that are not ready to the groups
@@ -58,7 +64,7 @@ func (t *tree) addUnready(groups []*group, none *group) {
 func (t *tree) joining(p *inspect.Process, groups []*group) ([]*group, kind) {
 	var starting, stray []*group
 	for _, g := range groups {
-		owner := p.UID == 0 || g.hasUser(p.UID)
+		owner := g.mayHave(p)
 		together := ownCgroup(p) != "" && slices.ContainsFunc(g.members, func(m member) bool {
 			return m.kind != kindOrphan && m.kind != kindLeft && p.Cgroup == m.Cgroup
 		})

@@ -432,10 +432,11 @@ func (o oracle) instances() []*instance {
 }
 
 // mayStartFor: a process that is not ready, of root's or of the user of one of the
-// service's, names a worker or master of it, has its arguments, or shares the unit.
+// service's, or of an owner that could not be read, names a worker or master of it, has
+// its arguments, or shares the unit.
 // In a master's own cgroup it may be any user's: only root put it there.
 func (o oracle) mayStartFor(p *inspect.Process, in *instance) bool {
-	its := p.UID == 0 || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return o.kind(q) != "check" && p.UID == q.UID })
+	its := p.UID == 0 || p.UID == inspect.NoUID || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return o.kind(q) != "check" && p.UID == q.UID })
 	for _, q := range in.members {
 		k := o.kind(q)
 		server := k == "worker" || k == "master"

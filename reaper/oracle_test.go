@@ -113,7 +113,7 @@ func (o oracle) settled(in *instance) bool {
 		}
 		// Whose it is, and whose its children are, may be what could not be read.
 		child := func(c *inspect.Process) bool { return o.parent(c) == p }
-		its := p.UID == 0 || in.master != nil && o.head(p) == in.master || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return q.UID == p.UID || child(q) })
+		its := p.UID == 0 || p.UID == inspect.NoUID || in.master != nil && o.head(p) == in.master || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return q.UID == p.UID || child(q) })
 		open := o.kind(p) == "master" || o.head(p) == nil || slices.ContainsFunc(o.procs, child)
 		if p.Err != nil && its && open && p.HAProxy && o.kind(p) != "check" {
 			return false

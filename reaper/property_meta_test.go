@@ -158,7 +158,10 @@ var unread = []func(w *world, p *inspect.Process){
 		p.PPID, p.Session, p.State, p.Err = 0, 0, 0, errRead
 	},
 	func(_ *world, p *inspect.Process) {
-		p.UID, p.NSPID, p.Signals, p.Err = 0, 0, inspect.SignalMasks{}, errRead
+		p.NSPID, p.Signals, p.Err = 0, inspect.SignalMasks{}, errRead
+	},
+	func(_ *world, p *inspect.Process) {
+		p.UID, p.User, p.Err = inspect.NoUID, "", errRead
 	},
 	func(_ *world, p *inspect.Process) { p.Command, p.Err = inspect.Command{}, errRead },
 	func(_ *world, p *inspect.Process) { p.Cgroup, p.Unit, p.Err = "", "", errRead },

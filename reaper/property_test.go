@@ -176,7 +176,7 @@ var invariants = []invariant{
 }
 
 // uidOf is the user of the active of an instance.
-func uidOf(in Instance) uint32 {
+func uidOf(in Instance) UID {
 	for _, p := range in.Processes {
 		if p.Role == RoleActive {
 			return p.UID

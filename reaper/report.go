@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -78,7 +79,7 @@ type Process struct {
 	inspect.ProcID
 	Role  Role     `json:"role"`
 	User  string   `json:"user"`
-	UID   uint32   `json:"uid"`
+	UID   UID      `json:"uid"`
 	Args  []string `json:"args"`
 	State string   `json:"state"` // letter of proc(5): T is stopped, D uninterruptible
 	Wedge Wedge    `json:"wedge"` // residual and stranded processes only
@@ -139,6 +140,28 @@ type Process struct {
 	// Heir is the active of the instance, or the master that replaced this one. It is
 	// for Remember.
 	Heir Heir `json:"-"`
+}
+
+// UID is an effective uid; in JSON null where it could not be read (inspect.NoUID).
+type UID uint32
+
+// MarshalJSON implements json.Marshaler.
+func (u UID) MarshalJSON() ([]byte, error) {
+	if u == inspect.NoUID {
+		return []byte("null"), nil
+	}
+	return strconv.AppendUint(nil, uint64(u), 10), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (u *UID) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*u = inspect.NoUID
+		return nil
+	}
+	n, err := strconv.ParseUint(string(b), 10, 32)
+	*u = UID(n)
+	return err
 }
 
 // InCharge tells whether the instance stands on this process: it is of the active

@@ -25,16 +25,16 @@ func Names(n, p *inspect.Process) bool {
 // so there its user counts. A list of n, or of its master, that names p's master tells
 // p through it.
 func tells(n, p member) bool {
-	its := n.UID == p.UID || n.UID == 0
+	its := n.SameUser(p.Process) || n.UID == 0
 	switch {
 	case n.StartTicks <= p.StartTicks:
 		return false
 	case n.master == nil || p.master == nil:
 		return its && Names(n.Process, p.Process)
 	case n.master == p.master:
-		return (its || p.master.UID == p.UID || p.master.UID == 0) && Names(n.Process, p.Process)
+		return (its || p.master.SameUser(p.Process) || p.master.UID == 0) && Names(n.Process, p.Process)
 	}
-	return its && (Names(n.Process, p.Process) || Names(n.Process, p.master)) || n.master.UID == p.master.UID && Names(n.master, p.master)
+	return its && (Names(n.Process, p.Process) || Names(n.Process, p.master)) || n.master.SameUser(p.master) && Names(n.master, p.master)
 }
 
 // tellers finds which of some workers, oldest first, were told to stop, and by
@@ -150,7 +150,7 @@ func (c *classifier) holdsClients(p *inspect.Process) bool {
 		return false
 	}
 	a := c.active[0]
-	return p.UID == a.UID && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == a.Identity() && connectedTo(p, open(c.active), false)
+	return p.SameUser(a) && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == a.Identity() && connectedTo(p, open(c.active), false)
 }
 
 // listed tells whether the list of a younger worker, listening or not, names a

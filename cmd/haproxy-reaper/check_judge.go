@@ -112,7 +112,7 @@ func judgePrivileges(p preflight) []finding {
 	default:
 		list = append(list, failure(findCapDACRead, advice, "missing: descriptors of other users' processes and their configuration cannot be read"))
 	}
-	foreign := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && q.UID != p.have.euid })
+	foreign := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && uint32(q.UID) != p.have.euid })
 	switch {
 	case held(capKill):
 		list = append(list, passed(findCapKill, "held"))

@@ -243,7 +243,10 @@ func memory(p *reaper.Process) string {
 func userName(p *reaper.Process) string {
 	const width = 8
 	name := escape(p.User)
-	if name == "" {
+	switch {
+	case name == "" && p.UID == inspect.NoUID:
+		name = "?"
+	case name == "":
 		name = fmt.Sprint(p.UID)
 	}
 	if utf8.RuneCountInString(name) > width {

@@ -141,6 +141,20 @@ func (w *World) ReadDir(name string) ([]string, error) {
 	return names, nil
 }
 
+// Owner implements inspect.Kernel, for the folders of processes.
+func (w *World) Owner(name string) (uint32, error) {
+	if err := w.enter("Owner", name); err != nil {
+		return 0, err
+	}
+	defer w.mu.Unlock()
+	pid, _ := strconv.Atoi(strings.TrimPrefix(name, "/proc/"))
+	p := w.procs[pid]
+	if p == nil {
+		return 0, unix.ENOENT
+	}
+	return p.UID, nil
+}
+
 // Changed implements inspect.Kernel.
 func (w *World) Changed(name string) (time.Time, error) {
 	if err := w.enter("Changed", name); err != nil {
