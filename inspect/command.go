@@ -2,6 +2,8 @@ package inspect
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"io"
 	"math"
 	"path"
 	"slices"
@@ -23,6 +25,24 @@ type Command struct {
 	MasterWorker bool     // -W, -Ws; the configuration keyword master-worker cannot be seen here
 	Daemon       bool     // -D
 	CheckOnly    bool     // -c, -cc, -v, -vv, -dC, -h: checks or prints something and leaves
+
+	// What is compared with others is a digest that is made once: arguments may be
+	// as long as a megabyte.
+	sum         string // of Args
+	independent string // of the options whose order does not matter
+}
+
+// Sum is a digest (SHA-256) of all arguments, in their order.
+func (c Command) Sum() string { return c.sum }
+
+// digest is the SHA-256 of a list of texts, none of which holds a NUL.
+func digest(texts []string) string {
+	h := sha256.New()
+	for _, text := range texts {
+		io.WriteString(h, text)
+		h.Write([]byte{0})
+	}
+	return string(h.Sum(nil))
 }
 
 // ParseCommand reads /proc/PID/cmdline: arguments, each ended by a NUL. The
@@ -33,7 +53,14 @@ func ParseCommand(cmdline []byte) Command {
 	}
 	cmdline = bytes.TrimSuffix(cmdline, []byte{0})
 	c := Command{Args: strings.Split(string(cmdline), "\x00")}
+	c.sum = digest(c.Args)
+	var independent []string
 	for _, o := range options(c.Args[1:]) {
+		switch o.name {
+		case "-sf", "-st", "-x", "-p", "-C", "-f", "--":
+		default:
+			independent = append(independent, strings.Join(append([]string{o.arg}, o.values...), "\x00"))
+		}
 		switch {
 		case o.name == "--":
 			c.Config = append(c.Config, o.values...)
@@ -58,11 +85,13 @@ func ParseCommand(cmdline []byte) Command {
 	}
 	slices.Sort(c.Finish)
 	c.Finish = slices.Compact(c.Finish)
+	slices.Sort(independent)
+	c.independent = digest(slices.Compact(independent))
 	return c
 }
 
-// Identity is what the starts of one service have in common, as parsed options.
-// It leaves out the program's path, -sf, -st, -x, the pid file and the order of
+// Identity is a digest of what the starts of one service have in common, as parsed
+// options; "" without arguments. It leaves out the program's path, -sf, -st, -x, the pid file and the order of
 // independent options. Configuration paths are resolved from dir, see
 // ConfigPaths, and keep their order. Two services may have one identity: a
 // variable in the configuration can set their ports apart.
@@ -70,20 +99,7 @@ func (c Command) Identity(dir string) string {
 	if len(c.Args) == 0 {
 		return ""
 	}
-	var same []string
-	for _, o := range options(c.Args[1:]) {
-		switch o.name {
-		case "-sf", "-st", "-x", "-p", "-C", "-f", "--":
-		default:
-			same = append(same, strings.Join(append([]string{o.arg}, o.values...), "\x00"))
-		}
-	}
-	slices.Sort(same)
-	same = slices.Compact(same)
-	for _, path := range c.ConfigPaths(dir) {
-		same = append(same, "-f", path)
-	}
-	return strings.Join(same, "\x00")
+	return digest(append([]string{c.independent}, c.ConfigPaths(dir)...))
 }
 
 // ConfigPaths are the configuration's paths, made absolute by -C or by dir, the

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"testing"
@@ -96,7 +97,7 @@ func TestParseCommand(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.want.Args = strings.Split(c.line, " ")
-			if diff := cmp.Diff(c.want, ParseCommand(cmdline(c.line)), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(c.want, ParseCommand(cmdline(c.line)), cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Command{})); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -116,7 +117,7 @@ func TestParseCommandOfOddFiles(t *testing.T) {
 		{"a pid with the blanks that HAProxy takes too", "haproxy\x00-sf\x00 12\n\x00", Command{Args: []string{"haproxy", "-sf", " 12\n"}, Finish: []int{12}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, ParseCommand([]byte(c.text)), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(c.want, ParseCommand([]byte(c.text)), cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Command{})); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -138,8 +139,8 @@ func TestIdentityIsTheSameAfterAReload(t *testing.T) {
 		"haproxy -Ws -Ws -f /a.cfg",
 	}
 	want := ParseCommand(cmdline(same[0])).Identity("/")
-	if want != "-Ws\x00-f\x00/a.cfg" {
-		t.Errorf("got %q", want)
+	if len(want) != sha256.Size {
+		t.Errorf("got %q, which is no digest", want)
 	}
 	for _, line := range same {
 		if got := ParseCommand(cmdline(line)).Identity("/"); got != want {

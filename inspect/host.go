@@ -24,6 +24,9 @@ type Host struct {
 
 	mu      sync.Mutex
 	handles map[int]*Handle
+	// commands are those of the present look by their text. Workers have their
+	// master's, so it is parsed and kept once for all.
+	commands map[string]Command
 }
 
 // NewHost looks for the executables of the given base names or absolute paths.
@@ -53,6 +56,9 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 	s.NetNS, _ = h.namespace("/proc/self/ns/net")
 	s.MntNS, _ = h.namespace("/proc/self/ns/mnt")
 
+	h.mu.Lock()
+	h.commands = map[string]Command{}
+	h.mu.Unlock()
 	pids, err := h.kernel.Pids(ctx)
 	if err != nil {
 		return s, readError("processes", "/proc", err)
@@ -154,6 +160,23 @@ func (h *Host) runsHAProxy(pid int) (bool, error) {
 		return false, nil
 	}
 	return false, readError("executable", link, err)
+}
+
+// command is a parsed command line.
+func (h *Host) command(cmdline []byte) Command {
+	h.mu.Lock()
+	c, known := h.commands[string(cmdline)]
+	h.mu.Unlock()
+	if known {
+		return c
+	}
+	c = ParseCommand(cmdline)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.commands != nil {
+		h.commands[string(cmdline)] = c
+	}
+	return c
 }
 
 func (h *Host) matchesExe(exe string) bool {

@@ -104,7 +104,7 @@ func (h *Host) readFacts(p *Process) {
 		return err
 	})
 	read("arguments", "cmdline", commandLimit, func(b []byte) error {
-		p.Command = ParseCommand(b)
+		p.Command = h.command(b)
 		// The kernel ends early where it cannot get at a page of the arguments, and
 		// a pid cut short is another one's. A program that writes something over its
 		// arguments may leave out the last NUL; HAProxy does not.

@@ -9,8 +9,8 @@ import (
 
 // status is what is used of /proc/PID/status (proc(5)).
 type status struct {
-	nspid  int    // in its own PID namespace
-	fdSize int    // descriptor slots allocated
+	nspid  int // in its own PID namespace
+	fdSize int // descriptor slots allocated
 	masks  SignalMasks
 }
 

@@ -58,7 +58,7 @@ func (t *tree) candidates(c cluster) []member {
 func (t *tree) service(p *inspect.Process) string {
 	text, known := t.services[p]
 	if !known {
-		text = fmt.Sprintf("pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, p.UID, t.identity(p))
+		text = fmt.Sprintf("pidns %d netns %d uid %d args %x", p.PIDNS, p.NetNS, p.UID, t.identity(p))
 		t.services[p] = text
 	}
 	return text
@@ -97,7 +97,7 @@ func (t *tree) besideMasters(p *inspect.Process) string {
 }
 
 func besideMaster(p *inspect.Process, uid uint32, args string) string {
-	return fmt.Sprintf("master pidns %d netns %d uid %d args %q", p.PIDNS, p.NetNS, uid, args)
+	return fmt.Sprintf("master pidns %d netns %d uid %d args %x", p.PIDNS, p.NetNS, uid, args)
 }
 
 // clusters sorts masters and ready processes without a master by what may join

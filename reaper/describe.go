@@ -13,7 +13,7 @@ import (
 func (c *classifier) process(m member, role Role) Process {
 	now := c.look.Snapshot
 	p := Process{
-		ProcID: m.ProcID, Role: role, User: m.User, UID: UID(m.UID), Args: append([]string{}, m.Command.Args...),
+		ProcID: m.ProcID, Role: role, User: m.User, UID: UID(m.UID), Args: shownArgs(m.Command.Args),
 		State: string([]byte{cmp.Or(m.State, '?')}), Wedge: wedgeOf(role, m.State), PrivateBytes: m.PrivateBytes, Ports: []PortUse{}, Signals: []string{},
 	}
 	e := c.evidence[m.Process]
@@ -47,6 +47,22 @@ func (c *classifier) process(m member, role Role) Process {
 		p.Connections.Client = &clients
 	}
 	return p
+}
+
+// maxArgs is the most bytes of a process's arguments that a report has: those of a
+// hundred processes may be a megabyte each.
+const maxArgs = 16 << 10
+
+// shownArgs are the arguments for the report. The last is "..." where some are left
+// out.
+func shownArgs(args []string) []string {
+	size := 0
+	for i, arg := range args {
+		if size += len(arg) + 1; size > maxArgs {
+			return append(slices.Clone(args[:i]), "...")
+		}
+	}
+	return append([]string{}, args...)
 }
 
 // listeners are those of a process in words. What may be a client's keeps an old worker

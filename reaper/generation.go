@@ -29,7 +29,7 @@ func generations(workers []*inspect.Process) union {
 	holder := map[meeting]*inspect.Process{}
 	words := numbers{}
 	for _, p := range workers {
-		alike := words.of(fmt.Sprintf("pidns %d uid %d cgroup %q args %q", p.PIDNS, p.UID, p.Cgroup, p.Command.Args))
+		alike := words.of(fmt.Sprintf("pidns %d uid %d cgroup %q args %x", p.PIDNS, p.UID, p.Cgroup, p.Command.Sum()))
 		if before := last[alike]; before != nil && p.StartTicks-before.StartTicks <= second {
 			u.join(before, p)
 		}

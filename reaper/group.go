@@ -145,7 +145,7 @@ func Group(s inspect.Snapshot, past Past) []group {
 // of another user tells nothing, since any process could have written it. So they
 // are shown there, and that is all.
 func takeLeft(groups []*group, none *group, past Past) {
-	byID, byHeir := map[nsPID]*inspect.Process{}, map[nsPID][]*inspect.Process{}
+	byID, byHeir := roll[*inspect.Process]{}, roll[[]*inspect.Process]{}
 	for _, m := range none.members {
 		if m.mayBeResidual() {
 			byID[idOf(m.Process)] = m.Process
@@ -153,6 +153,7 @@ func takeLeft(groups []*group, none *group, past Past) {
 			byHeir[heir] = append(byHeir[heir], m.Process)
 		}
 	}
+	pids, heirs := byID.pids(), byHeir.pids()
 	taken := map[*inspect.Process]bool{}
 	for _, g := range groups {
 		take := func(n, p *inspect.Process) {
@@ -165,16 +166,13 @@ func takeLeft(groups []*group, none *group, past Past) {
 			if !listens(n) {
 				continue
 			}
-			ids := []nsPID{idOf(n)}
-			for _, pid := range n.Command.Finish {
-				id := nsPID{n.PIDNS, pid}
-				ids = append(ids, id)
-				if p := byID[id]; p != nil {
+			for _, pid := range common(n.Command.Finish, pids) {
+				if p := byID[nsPID{n.PIDNS, pid}]; p != nil {
 					take(n, p)
 				}
 			}
-			for _, id := range ids {
-				for _, p := range byHeir[id] {
+			for _, pid := range append(common(n.Command.Finish, heirs), n.NSPID) {
+				for _, p := range byHeir[nsPID{n.PIDNS, pid}] {
 					take(n, p)
 				}
 			}

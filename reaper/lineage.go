@@ -26,41 +26,53 @@ func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Proces
 			older = append(older, m)
 		}
 	}
-	named := map[nsPID]member{}
+	named, heirs := roll[member]{}, roll[bool]{}
+	remembered := map[*inspect.Process]Seen{}
 	for _, p := range older {
 		named[idOf(p.Process)] = p
-	}
-	for _, n := range t.unread(c) {
-		for _, pid := range n.listed() {
-			if p, known := named[nsPID{n.master.PIDNS, pid}]; known && p.kind == kindMaster && t.joins(n, p) {
-				join(n.master, p.Process)
-			}
-		}
-	}
-	namers := map[sidePID]member{} // by the pids in their lists, the youngest of each side
-	for _, n := range all {
-		if !n.ready() || !counts(n) {
-			continue
-		}
-		for _, pid := range n.Command.Finish {
-			namers[sidePID{nsPID{n.PIDNS, pid}, sideOf(n.Process, false)}] = n
-		}
-		for _, pid := range n.listed() {
-			id := nsPID{n.PIDNS, pid}
-			if n.master != nil {
-				namers[sidePID{id, sideOf(n.master, true)}] = n
-			}
-			if p, known := named[id]; known && t.joins(n, p) {
-				join(n.home(), p.Process)
-			}
-		}
-	}
-	for _, p := range older {
 		seen := past.of(p.Process)
 		if p.kind == kindMaster && !seen.Told {
 			seen = t.rememberedOfWorkers(p.Process, past)
 		}
-		if !seen.Told {
+		if seen.Told {
+			remembered[p.Process] = seen
+			heirs[nsPID{p.PIDNS, seen.Heir.NSPID}] = true
+		}
+	}
+	pids, heirPIDs := named.pids(), heirs.pids()
+	for _, n := range t.unread(c) {
+		for _, list := range n.lists() {
+			for _, pid := range common(list, pids) {
+				if p, known := named[nsPID{n.master.PIDNS, pid}]; known && p.kind == kindMaster && t.joins(n, p) {
+					join(n.master, p.Process)
+				}
+			}
+		}
+	}
+	namers := map[sidePID]member{} // by the heirs in their lists, the youngest of each side
+	for _, n := range all {
+		if !n.ready() || !counts(n) {
+			continue
+		}
+		for _, pid := range common(n.Command.Finish, heirPIDs) {
+			namers[sidePID{nsPID{n.PIDNS, pid}, sideOf(n.Process, false)}] = n
+		}
+		for _, list := range n.lists() {
+			if n.master != nil {
+				for _, pid := range common(list, heirPIDs) {
+					namers[sidePID{nsPID{n.PIDNS, pid}, sideOf(n.master, true)}] = n
+				}
+			}
+			for _, pid := range common(list, pids) {
+				if p, known := named[nsPID{n.PIDNS, pid}]; known && t.joins(n, p) {
+					join(n.home(), p.Process)
+				}
+			}
+		}
+	}
+	for _, p := range older {
+		seen, told := remembered[p.Process]
+		if !told {
 			continue
 		}
 		n, known := living[seen.Heir.ProcID]
@@ -328,8 +340,7 @@ func meetings(p *inspect.Process, service int) []meeting {
 	return list
 }
 
-// numbers gives each text a number. A text may be as long as all arguments of a
-// process, and is needed for each of its sockets.
+// numbers gives each text a number: it is needed for each socket of a process.
 type numbers map[string]int
 
 func (n numbers) of(text string) int {

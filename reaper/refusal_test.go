@@ -111,6 +111,9 @@ func TestRefusals(t *testing.T) {
 				s.Worker(pid, ticks(40*time.Minute)+uint64(pid), nil)
 			}
 		}, reaper.ReasonTooMany, "1004"},
+		{"an old worker may not be signalled", func(w *fakehost.World, s *fakehost.Service) {
+			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).Forbidden = true
+		}, reaper.ReasonPrivilege, "process 101"},
 		{"the active is another one at every look", func(w *fakehost.World, s *fakehost.Service) {
 			next := 104
 			w.Before = func(_ int, call, _ string) error {

@@ -80,7 +80,7 @@ type Process struct {
 	Role  Role     `json:"role"`
 	User  string   `json:"user"`
 	UID   UID      `json:"uid"`
-	Args  []string `json:"args"`
+	Args  []string `json:"args"`  // up to 16 KiB of them, then "..."
 	State string   `json:"state"` // letter of proc(5): T is stopped, D uninterruptible
 	Wedge Wedge    `json:"wedge"` // residual and stranded processes only
 	// SignalledBefore is set when an earlier pass of this boot sent the process a

@@ -41,22 +41,25 @@ func tells(n, p member) bool {
 // which worker. That worker is of one instance with it, as together says. It is
 // ready, and listens or was told itself: by the same rule, or as known says.
 func tellers(workers []member, known func(*inspect.Process) bool, together func(n, p member) bool) map[*inspect.Process]*inspect.Process {
-	named := map[nsPID][]member{} // by its own pid, and by its master's
+	named := roll[[]member]{} // by its own pid, and by its master's
 	for _, p := range workers {
 		named[idOf(p.Process)] = append(named[idOf(p.Process)], p)
 		if p.master != nil {
 			named[idOf(p.master)] = append(named[idOf(p.master)], p)
 		}
 	}
+	pids := named.pids()
 	by := map[*inspect.Process]*inspect.Process{}
 	for _, n := range slices.Backward(workers) {
 		if !n.ready() || !listens(n.Process) && by[n.Process] == nil && !known(n.Process) {
 			continue
 		}
-		for _, pid := range n.listed() {
-			for _, p := range named[nsPID{n.PIDNS, pid}] {
-				if by[p.Process] == nil && tells(n, p) && together(n, p) {
-					by[p.Process] = n.Process
+		for _, list := range n.lists() {
+			for _, pid := range common(list, pids) {
+				for _, p := range named[nsPID{n.PIDNS, pid}] {
+					if by[p.Process] == nil && tells(n, p) && together(n, p) {
+						by[p.Process] = n.Process
+					}
 				}
 			}
 		}
@@ -67,12 +70,41 @@ func tellers(workers []member, known func(*inspect.Process) bool, together func(
 // anyTwo takes any two workers for ones of one instance.
 func anyTwo(member, member) bool { return true }
 
-// listed are the pids in the lists of a worker and of its master.
-func (m member) listed() []int {
+// lists are the lists of a worker and of its master, each sorted. Workers share their
+// master's.
+func (m member) lists() [][]int {
 	if m.master == nil {
-		return m.Command.Finish
+		return [][]int{m.Command.Finish}
 	}
-	return slices.Concat(m.Command.Finish, m.master.Command.Finish)
+	return [][]int{m.Command.Finish, m.master.Command.Finish}
+}
+
+// roll is what is found by a pid in a list.
+type roll[T any] map[nsPID]T
+
+// pids are those of a roll, sorted, each once.
+func (r roll[T]) pids() []int {
+	list := make([]int, 0, len(r))
+	for id := range r {
+		list = append(list, id.pid)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// common is what two sorted lists of pids have in common. It costs no more than the
+// shorter list: a list may name 50,000 processes that have left, for each of 300 workers.
+func common(a, b []int) []int {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	var both []int
+	for _, pid := range a {
+		if _, found := slices.BinarySearch(b, pid); found {
+			both = append(both, pid)
+		}
+	}
+	return both
 }
 
 // nsPID is a pid with the inode number of the PID namespace that it is of.
