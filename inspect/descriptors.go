@@ -27,8 +27,8 @@ func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 	}
 	s := newSockets(t.detail(p))
 	paths := t.mayBeMPTCP(p, s.detail)
-	err := handle.with(func(pidfd int) error { return h.examine(ctx, pidfd, p, s, paths) })
-	if errors.Is(err, errRefused) {
+	err := handle.with(func(pidfd int) error { return h.examine(ctx, t, pidfd, p, s, paths) })
+	if errors.Is(err, errRefused) && !h.bounded(p) {
 		h.lookInTables(ctx, t, p, err)
 		return
 	}
@@ -75,9 +75,12 @@ const holesInARow = 8
 
 // examine judges the sockets among the descriptors of the process behind a pidfd.
 // paths tells whether a connection to a port may have more than one.
-func (h *Host) examine(ctx context.Context, pidfd int, p *Process, s *Sockets, paths func(port uint16) bool) error {
+func (h *Host) examine(ctx context.Context, t *Tables, pidfd int, p *Process, s *Sockets, paths func(port uint16) bool) error {
 	var info unix.TCPInfo
 	return h.eachDescriptor(ctx, pidfd, p, func(fd, dup int) error {
+		if err := t.spend(p); err != nil {
+			return err
+		}
 		k, err := readSocket(h.kernel, dup, s.detail, &info)
 		if err == nil && k.tcp && k.state == unix.BPF_TCP_ESTABLISHED && paths(k.local.IP.Port()) {
 			err = k.readMPTCP(h.kernel, dup)

@@ -40,6 +40,10 @@ func (h *Host) LookGently(t *Tables, p *Process) {
 		}
 		from = fds[len(fds)-1] + 1
 		for _, fd := range fds {
+			if err := t.spend(p); err != nil {
+				p.Err = readError("descriptors", string(path), err)
+				return
+			}
 			link, err := h.kernel.Readlink(string(strconv.AppendInt(path, int64(fd), 10)))
 			if errors.Is(err, unix.ENOENT) {
 				continue // closed by now
@@ -66,6 +70,10 @@ func (t *table) add(s *Sockets, link string) bool {
 	inode, err := parseInodeLink(link)
 	if err != nil {
 		return false
+	}
+	if s.Inodes[inode] { // several descriptors may lead to one socket
+		_, listens := t.listening[inode]
+		return listens
 	}
 	s.Inodes[inode] = true
 	if l, ok := t.listening[inode]; ok {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,12 @@ import (
 // Close is called, so that what several looks tell is of the same process. Its
 // methods may be called from several goroutines.
 type Host struct {
+	// Rights tell strangers from others; nil takes no process for a stranger's.
+	Rights *Rights
+
 	kernel Kernel
 	exes   []string
+	late   atomic.Int32 // strangers whose reading has not ended in time, nor since
 
 	mu      sync.Mutex
 	handles map[int]*Handle
@@ -63,6 +68,7 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return s, readError("processes", "/proc", err)
 	}
+	var found []int
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return s, fmt.Errorf("list processes: %w", err)
@@ -71,15 +77,21 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 		if err != nil {
 			s.Incomplete = append(s.Incomplete, err)
 		}
-		if !ours {
-			continue
+		if ours {
+			found = append(found, pid)
 		}
+	}
+	own, others := h.sortOut(found)
+	for _, pid := range own {
 		s.Processes = append(s.Processes, h.read(pid, true))
 	}
 	s.Processes = slices.DeleteFunc(h.outlastMoments(ctx, s.Processes), func(p *Process) bool { return !p.HAProxy })
 	seen := map[int]bool{}
 	for _, p := range s.Processes {
 		seen[p.PID] = true
+	}
+	for _, o := range others {
+		seen[o.pid] = true
 	}
 	for _, p := range slices.Clone(s.Processes) {
 		for _, pid := range h.otherChildren(p, seen) {
@@ -88,6 +100,14 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 				s.Processes = append(s.Processes, child)
 			}
 		}
+	}
+	for _, p := range h.readStrangers(ctx, others) {
+		if p.HAProxy {
+			s.Processes = append(s.Processes, p)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return s, fmt.Errorf("read processes: %w", err)
 	}
 	slices.SortFunc(s.Processes, func(a, b *Process) int {
 		return cmp.Or(cmp.Compare(a.StartTicks, b.StartTicks), cmp.Compare(a.PID, b.PID))
@@ -200,7 +220,7 @@ func (h *Host) matchesComm(comm string) bool {
 }
 
 // handle is the open handle of a pid's present process, opened if need be.
-func (h *Host) handle(pid int) (*Handle, error) {
+func (h *Host) handle(pid int, stranger bool) (*Handle, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if old := h.handles[pid]; old != nil {
@@ -217,6 +237,7 @@ func (h *Host) handle(pid int) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
+	handle.stranger = stranger
 	h.handles[pid] = handle
 	return handle, nil
 }
@@ -238,7 +259,8 @@ func (h *Host) forgetExited(seen map[int]bool) {
 }
 
 // otherChildren lists the children of a master that are not HAProxy, its
-// programs (configuration section "program", HAProxy 2.0 to 3.2). They are
+// programs (configuration section "program", HAProxy 2.0 to 3.2). A stranger's are not
+// listed. They are
 // shown and never touched, so a kernel without the list (CONFIG_PROC_CHILDREN)
 // only leaves them out.
 func (h *Host) otherChildren(p *Process, seen map[int]bool) []int {

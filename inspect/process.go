@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -21,9 +22,16 @@ const (
 // read reads one process: pidfd, then facts, then whether it still lives. It is
 // nil for a process that has exited, or is about to; one that may not be read
 // has an Err.
-func (h *Host) read(pid int, haproxy bool) *Process {
-	p := &Process{ProcID: ProcID{PID: pid}, HAProxy: haproxy, UID: NoUID}
-	handle, err := h.handle(pid)
+func (h *Host) read(pid int, haproxy bool) *Process { return h.readAs(pid, haproxy, false) }
+
+// readAs is read of a process that is a stranger's, or not. One that was read before
+// stays what it was.
+func (h *Host) readAs(pid int, haproxy, stranger bool) *Process {
+	p := &Process{ProcID: ProcID{PID: pid}, HAProxy: haproxy, UID: NoUID, Stranger: stranger}
+	handle, err := h.handle(pid, stranger)
+	if handle != nil {
+		p.Stranger = handle.stranger
+	}
 	switch {
 	case errors.Is(err, unix.ESRCH):
 		return nil
@@ -95,7 +103,7 @@ func (h *Host) readFacts(p *Process) {
 	}
 	read("start time", "stat", factLimit, func(b []byte) error {
 		st, err := parseStat(b)
-		p.Comm, p.State, p.PPID, p.Session, p.StartTicks, p.Forked = st.comm, st.state, st.ppid, st.session, st.startTicks, st.forked
+		p.setStat(st)
 		return err
 	})
 	read("signal masks", "status", statusLimit, func(b []byte) error {
@@ -103,7 +111,14 @@ func (h *Host) readFacts(p *Process) {
 		p.NSPID, p.FDSize, p.Signals = st.nspid, st.fdSize, st.masks
 		return err
 	})
-	read("arguments", "cmdline", commandLimit, func(b []byte) error {
+	limit := commandLimit
+	if p.Stranger {
+		limit = strangerCommand
+	}
+	read("arguments", "cmdline", limit, func(b []byte) error {
+		if p.Stranger && bytes.Count(b, []byte{0}) > strangerArguments {
+			return errManyArguments
+		}
 		p.Command = h.command(b)
 		// The kernel ends early where it cannot get at a page of the arguments, and
 		// a pid cut short is another one's. A program that writes something over its
@@ -141,6 +156,10 @@ func (h *Host) readFacts(p *Process) {
 	if p.MntNS, err = h.namespace(procPath(p.PID, "ns/mnt")); err != nil {
 		fail("mount namespace", "ns/mnt", err)
 	}
+}
+
+func (p *Process) setStat(st stat) {
+	p.Comm, p.State, p.PPID, p.Session, p.StartTicks, p.Forked = st.comm, st.state, st.ppid, st.session, st.startTicks, st.forked
 }
 
 // workingDir is the working directory of a process, from its own root. It is ""

@@ -51,12 +51,15 @@ type Process struct {
 	Forked  bool   // it runs on from a fork(2), and has executed no program itself
 	State   byte   // state letter of proc(5): R S D T t Z X I
 	UID     uint32 // effective uid; NoUID when it could not be read
-	User    string // its login name, display only; "" when that is unknown
-	Comm    string // /proc/PID/comm, display only: any process may choose its own
-	Exe     string // /proc/PID/exe, without the " (deleted)" of a replaced binary
-	Deleted bool   // the executable was replaced or removed since it was started
-	HAProxy bool   // the executable is HAProxy's; false for another child of a master
-	Command Command
+	// Stranger says that its owner is neither root nor a user of this program, and that no
+	// HAProxy of theirs has started it (Host.Rights).
+	Stranger bool
+	User     string // its login name, display only; "" when that is unknown
+	Comm     string // /proc/PID/comm, display only: any process may choose its own
+	Exe      string // /proc/PID/exe, without the " (deleted)" of a replaced binary
+	Deleted  bool   // the executable was replaced or removed since it was started
+	HAProxy  bool   // the executable is HAProxy's; false for another child of a master
+	Command  Command
 	// Dir is the working directory as the process itself names it, read where a
 	// configuration path is relative to it. It is "" where that is not needed, and
 	// after a chroot(2), which loses it.

@@ -144,8 +144,11 @@ func (s *Sockets) unclassified(format string, args ...any) {
 	s.Unclassified = append(s.Unclassified, fmt.Sprintf(format, args...))
 }
 
-// note adds a socket with its inode to a list.
+// note adds a socket with its inode to a list. Several descriptors may lead to it.
 func (s *Sockets) note(list *[]Listener, k socket) {
+	if s.Inodes[k.inode] {
+		return
+	}
 	s.Inodes[k.inode] = true
 	l := Listener{Network: k.network(), Address: k.local.String(), Port: k.local.IP.Port(), Inode: k.inode}
 	l.Unsure = l.Network == "udp" && k.origin == OriginUnread && !k.connected

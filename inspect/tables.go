@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Tables are the host's socket tables for the length of one look: read at most
@@ -25,6 +26,8 @@ type Tables struct {
 
 	host  *Host
 	netNS uint64 // our own
+
+	spent atomic.Int64 // descriptors of strangers that were looked at
 
 	mu    sync.Mutex
 	byNet map[uint64]*table
@@ -49,6 +52,9 @@ func (h *Host) Tables() *Tables {
 // from /proc/PID/net for another, where a sock_diag socket of ours would answer
 // "no sockets" without an error.
 func (t *Tables) of(p *Process) (*table, error) {
+	if t.host.bounded(p) && p.NetNS != t.netNS {
+		return nil, readError("sockets", procPath(p.PID, "net"), errStrangersNamespace)
+	}
 	t.mu.Lock()
 	tab, known := t.byNet[p.NetNS]
 	if !known {

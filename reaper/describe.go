@@ -13,7 +13,7 @@ import (
 func (c *classifier) process(m member, role Role) Process {
 	now := c.look.Snapshot
 	p := Process{
-		ProcID: m.ProcID, Role: role, User: m.User, UID: UID(m.UID), Args: shownArgs(m.Command.Args),
+		ProcID: m.ProcID, Role: role, User: m.User, UID: UID(m.UID), Args: shownArgs(m.Command.Args), Stranger: m.Stranger,
 		State: string([]byte{cmp.Or(m.State, '?')}), Wedge: wedgeOf(role, m.State), PrivateBytes: m.PrivateBytes, Ports: []PortUse{}, Signals: []string{},
 	}
 	e := c.evidence[m.Process]

@@ -84,6 +84,11 @@ func (g *group) hasUser(uid uint32) bool {
 	return slices.ContainsFunc(g.members, func(m member) bool { return m.kind != kindLeft && m.UID == uid })
 }
 
+// strangers tells whether all processes of a group are strangers'.
+func (g *group) strangers() bool {
+	return !slices.ContainsFunc(g.members, func(m member) bool { return !m.Stranger })
+}
+
 // unit is the systemd unit of the group, "" when it has none of its own: login
 // sessions come and go with their operators and are no part of an instance.
 func (g *group) unit() string {

@@ -24,6 +24,9 @@ func disturb(groups []*group, p *inspect.Process, k kind) {
 // may be what tells. In the group of its own master it is as it is.
 func standNear(groups []*group, p *inspect.Process, t *tree) {
 	for _, g := range groups {
+		if p.Stranger && slices.ContainsFunc(g.near, func(m member) bool { return m.Err != nil }) {
+			continue // one is enough, and there may be thousands
+		}
 		if g.mayHave(p) || slices.ContainsFunc(t.children[p], g.has) || g.master != nil && g.master == t.parent(p) {
 			g.near = append(g.near, member{p, t.kind(p), nil})
 		}

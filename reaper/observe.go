@@ -1,10 +1,12 @@
 package reaper
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
@@ -91,15 +93,63 @@ func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *in
 		}
 	}
 	var wg sync.WaitGroup
+	var strangers [][]member
 	for _, c := range t.clusters(p.past()) {
-		if list := t.candidates(c); len(list) <= maxProcesses && (wanted == nil || t.has(c, wanted)) {
+		list := t.candidates(c)
+		switch {
+		case len(list) > maxProcesses || wanted != nil && !t.has(c, wanted):
+		case slices.ContainsFunc(list, func(m member) bool { return !m.Stranger }):
 			wg.Go(func() { p.lookAtSockets(ctx, tables, list) })
+		default:
+			strangers = append(strangers, list)
 		}
 	}
 	wg.Wait()
+	ctx, cancel := p.forStrangers(ctx)
+	defer cancel()
+	for _, list := range fewestFirst(strangers) {
+		p.lookAtSockets(ctx, tables, list)
+	}
 	s.Processes = slices.DeleteFunc(slices.Clone(s.Processes), func(q *inspect.Process) bool {
 		return q.Err != nil && p.Host.Exited(q.ProcID)
 	})
+}
+
+// forStrangers is a context for looking at the processes of strangers, which comes
+// after that at all others. It takes no more than a quarter of a pass, and less where
+// they may not even be signalled.
+func (p *Pass) forStrangers(ctx context.Context) (context.Context, context.CancelFunc) {
+	const most, atLeast = 2 * time.Second, 15 * time.Second
+	limit := p.Timing.PassTimeout / 4
+	switch {
+	case p.Host.Rights == nil || p.Host.Rights.All:
+		return context.WithTimeout(ctx, cmp.Or(limit, atLeast))
+	case limit == 0:
+		return context.WithTimeout(ctx, most)
+	}
+	return context.WithTimeout(ctx, min(limit, most))
+}
+
+// fewestFirst orders the clusters of strangers by the descriptors that each user's
+// processes have in all: a user with a million of them does not keep the look from those
+// of another user.
+func fewestFirst(clusters [][]member) [][]member {
+	descriptors := map[uint32]int{}
+	owner := func(list []member) uint32 {
+		if len(list) == 0 {
+			return inspect.NoUID
+		}
+		return list[0].UID
+	}
+	for _, list := range clusters {
+		for _, m := range list {
+			descriptors[owner(list)] += m.FDSize
+		}
+	}
+	slices.SortStableFunc(clusters, func(a, b []member) int {
+		return cmp.Compare(descriptors[owner(a)], descriptors[owner(b)])
+	})
+	return clusters
 }
 
 // lookAtSockets looks at the sockets of ready workers, oldest first. A worker that
@@ -110,7 +160,7 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 		if w.Err != nil {
 			continue
 		}
-		if named[w.Process] == nil {
+		if named[w.Process] == nil && ctx.Err() == nil {
 			p.Host.LookGently(tables, w.Process)
 			if w.Err == nil && len(w.Sockets.Listening) > 0 {
 				continue
@@ -124,37 +174,47 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 }
 
 // lookAtGroups looks at the groups side by side: a master that does not answer
-// costs a second, and shall cost the others none.
+// costs a second, and shall cost the others none. Those of strangers come after that,
+// one after another.
 func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look, before *Instance) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for i := range l.Groups {
-		g := &l.Groups[i]
-		if g.model == "" || len(g.members) > maxProcesses {
-			continue
+	lookAt := func(ctx context.Context, g *group) {
+		p.lookAtOld(ctx, tables, g)
+		cli := p.askMaster(ctx, l.Snapshot, g)
+		if cli == nil && l.Clients {
+			p.askSessions(ctx, l.Snapshot, g)
 		}
-		wg.Go(func() {
-			p.lookAtOld(ctx, tables, g)
-			cli := p.askMaster(ctx, l.Snapshot, g)
-			if cli == nil && l.Clients {
-				p.askSessions(ctx, l.Snapshot, g)
-			}
-			clients, known := 0, false
-			var limit *inspect.MemoryLimit
-			if before == nil {
-				limit = p.measure(g)
-				clients, known = p.activeClients(l.Snapshot, tables, g)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			l.CLI[g.key] = cli
-			l.MemoryLimits[g.key] = limit
-			if known {
-				l.ActiveClients[g.key] = clients
-			}
-		})
+		clients, known := 0, false
+		var limit *inspect.MemoryLimit
+		if before == nil && ctx.Err() == nil {
+			limit = p.measure(g)
+			clients, known = p.activeClients(l.Snapshot, tables, g)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		l.CLI[g.key] = cli
+		l.MemoryLimits[g.key] = limit
+		if known {
+			l.ActiveClients[g.key] = clients
+		}
+	}
+	var strangers []*group
+	for i := range l.Groups {
+		switch g := &l.Groups[i]; {
+		case g.model == "" || len(g.members) > maxProcesses:
+		case g.strangers():
+			strangers = append(strangers, g)
+		default:
+			wg.Go(func() { lookAt(ctx, g) })
+		}
 	}
 	wg.Wait()
+	ctx, cancel := p.forStrangers(ctx)
+	defer cancel()
+	for _, g := range strangers {
+		lookAt(ctx, g)
+	}
 }
 
 // counted are the processes whose connections a look has counted, and need not be
@@ -232,7 +292,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 	if cli := active[len(active)-1].CLI; cli != nil && len(active) == 1 {
 		return cli.CurrConns, true
 	}
-	if !p.ActiveClients {
+	if !p.ActiveClients || g.strangers() && !p.Host.Rights.All {
 		return 0, false
 	}
 	for _, a := range active {

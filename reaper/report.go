@@ -137,6 +137,8 @@ type Process struct {
 	DrainedConnections int    `json:"drained_connections"`
 	Error              string `json:"error"`
 
+	// Stranger is that of inspect.Process.
+	Stranger bool `json:"-"`
 	// Heir is the active of the instance, or the master that replaced this one. It is
 	// for Remember.
 	Heir Heir `json:"-"`

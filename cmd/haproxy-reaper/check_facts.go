@@ -59,7 +59,8 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report) surroundi
 		processes[p.ProcID] = p
 	}
 	for _, in := range r.Instances {
-		if teller := tellerOf(in, processes); in.Model != "" && teller != nil {
+		// Of a stranger's nothing is opened, and nothing is asked.
+		if teller := tellerOf(in, processes); in.Model != "" && teller != nil && (!teller.Stranger || e.Host.Rights.All) {
 			out.instances[in.Name] = e.instanceFacts(ctx, look, in, teller, processes)
 		}
 	}

@@ -26,6 +26,9 @@ func judge(p preflight) checkReport {
 			found = append(found, judgeUnit(in, facts)...)
 		}
 		for _, f := range found {
+			if f.Status == findingFailure && p.strangers(in) {
+				f.Status = findingWarning // any account can bring that about
+			}
 			f.Instance = in.Name
 			r.Findings = append(r.Findings, f)
 		}
@@ -112,19 +115,42 @@ func judgePrivileges(p preflight) []finding {
 	default:
 		list = append(list, failure(findCapDACRead, advice, "missing: descriptors of other users' processes and their configuration cannot be read"))
 	}
-	foreign := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && uint32(q.UID) != p.have.euid })
+	foreign := pidsOf(p.report.Instances, func(q *reaper.Process) bool {
+		return mayBecomeDue(q) && uint32(q.UID) != p.have.euid && !q.Stranger
+	})
+	strangers := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && q.Stranger })
 	switch {
 	case held(capKill):
 		list = append(list, passed(findCapKill, "held"))
-	case len(foreign) == 0:
+	case len(foreign)+len(strangers) == 0:
 		list = append(list, passed(findCapKill, "missing, and not needed: no worker runs as another user than uid %d, as this does", p.have.euid))
 	case p.dryRun:
 		list = append(list, warning(findCapKill, "before going live: CAP_KILL, or the user of the workers",
-			"missing, which a dry run does not need: the workers run as other users").about(foreign))
+			"missing, which a dry run does not need: the workers run as other users").about(slices.Concat(foreign, strangers)))
+	case len(foreign) == 0:
+		list = append(list, warning(findCapKill, "CAP_KILL, or the user of the workers, if these are a service of this host",
+			"missing: HAProxys of other users cannot be signalled").about(strangers))
 	default:
 		list = append(list, failure(findCapKill, "CAP_KILL, or the user of the workers", "missing: workers of other users cannot be signalled").about(foreign))
 	}
 	return list
+}
+
+// stranger tells a process of another user that this program may not signal, and that
+// root has not started. What stands against it is a warning at the most: any account can
+// have such processes.
+func (p preflight) stranger(q *reaper.Process) bool {
+	return q.Stranger && len(p.have.missing(capKill)) > 0
+}
+
+// strangers tells an instance of nothing else.
+func (p preflight) strangers(in *reaper.Instance) bool {
+	for i := range in.Processes {
+		if !p.stranger(&in.Processes[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // mayBecomeDue tells the processes that are, or will one day be, signalled.
@@ -138,11 +164,16 @@ func judgeReadable(p preflight) finding {
 	if p.err != nil {
 		errs = append(errs, p.err.Error())
 	}
-	unread := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return q.Error != "" })
+	isUnread := func(q *reaper.Process) bool { return q.Error != "" && !p.stranger(q) }
+	unread := pidsOf(p.report.Instances, isUnread)
+	strangers := 0
 	for _, in := range p.report.Instances {
 		for _, q := range in.Processes {
-			if q.Error != "" {
+			switch {
+			case isUnread(&q):
 				errs = append(errs, fmt.Sprintf("process %d: %s", q.PID, q.Error))
+			case q.Error != "":
+				strangers++
 			}
 		}
 	}
@@ -156,6 +187,10 @@ func judgeReadable(p preflight) finding {
 		return failure(findReadable, "the privileges above; with them, see what forbids it", "not everything could be read: %s", text).about(unread)
 	case p.hidden && len(p.report.Instances) == 0:
 		return failure(findReadable, "CAP_SYS_PTRACE, or a /proc without hidepid and ProtectProc=", "/proc hides the processes of other users")
+	}
+	if strangers > 0 {
+		return warning(findReadable, "see status; it concerns their own instances alone",
+			"not everything could be read of %s of other users", processes(strangers))
 	}
 	return passed(findReadable, "every fact of every HAProxy process could be read")
 }

@@ -268,3 +268,32 @@ func FuzzVersion(f *testing.F) {
 		}
 	})
 }
+
+// Any account can have processes that may not be signalled or read, or an instance that
+// is refused. That is no failure of the agent's.
+func TestWhatStandsAgainstAStrangerIsAWarningAtTheMost(t *testing.T) {
+	for name, row := range map[string]struct {
+		caps    uint64
+		finding findingName
+		want    findingStatus
+	}{
+		"may not be signalled":             {0, findCapKill, findingWarning},
+		"could not be read":                {0, findReadable, findingWarning},
+		"is refused":                       {0, findActiveConfirmed, findingWarning},
+		"could not be read, with CAP_KILL": {1 << capKill, findReadable, findingFailure},
+		"is refused, with CAP_KILL":        {1 << capKill, findActiveConfirmed, findingFailure},
+	} {
+		r := judge(preflightOf(func(p *preflight, _ *instanceFacts) {
+			p.report = refusedReport(reaper.ReasonNotListening, "", oldWorker(6034, time.Minute, 1))
+			for i := range p.report.Instances[0].Processes {
+				q := &p.report.Instances[0].Processes[i]
+				q.UID, q.Stranger, q.Error = 5001, true, "x"
+			}
+			p.have.euid, p.have.caps = 106, 1<<capSysPtrace|1<<capDACReadSearch|row.caps
+		}))
+		i := slices.IndexFunc(r.Findings, func(f finding) bool { return f.Name == row.finding })
+		if got := r.Findings[i]; got.Status != row.want {
+			t.Errorf("%s: %+v, want %s", name, got, row.want)
+		}
+	}
+}

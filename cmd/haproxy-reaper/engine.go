@@ -25,6 +25,7 @@ type engine interface {
 type passSettings struct {
 	kernel  inspect.Kernel
 	config  *config
+	have    privileges
 	live    bool         // false: nothing is ever signalled
 	earlier reaper.State // what earlier runs left
 	approve func(reaper.Report) (bool, error)
@@ -42,6 +43,7 @@ func newHostEngine(s passSettings) engine {
 	c := s.config
 	isStatus := c.command.name == "status"
 	host := inspect.NewHost(s.kernel, c.exes)
+	host.Rights = s.have.rights()
 	var terminator reaper.Terminator = reaper.DryRun{}
 	if s.live {
 		terminator = reaper.Signaller{Host: host}

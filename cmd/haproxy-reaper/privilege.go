@@ -46,10 +46,15 @@ func names(missing []capability) string {
 var errPrivilege = errors.New("missing privilege")
 
 // privileges are what this process may do, as /proc/self/status of proc(5)
-// tells it: the effective user and capabilities.
+// tells it: the real and the effective user, and the effective capabilities.
 type privileges struct {
-	euid uint32
-	caps uint64
+	ruid, euid uint32
+	caps       uint64
+}
+
+// rights are whom this process may signal.
+func (p privileges) rights() *inspect.Rights {
+	return &inspect.Rights{UIDs: []uint32{p.ruid, p.euid}, All: len(p.missing(capKill)) == 0}
 }
 
 func readPrivileges(kernel inspect.Kernel) (privileges, error) {
@@ -78,11 +83,14 @@ func parsePrivileges(status []byte) (privileges, error) {
 			if len(fields) < 2 {
 				return p, errors.New("line Uid is too short")
 			}
-			uid, err := strconv.ParseUint(fields[1], 10, 32)
-			if err != nil {
-				return p, fmt.Errorf("line Uid: %w", err)
+			for i, into := range []*uint32{&p.ruid, &p.euid} {
+				uid, err := strconv.ParseUint(fields[i], 10, 32)
+				if err != nil {
+					return p, fmt.Errorf("line Uid: %w", err)
+				}
+				*into = uint32(uid)
 			}
-			p.euid, haveUID = uint32(uid), true
+			haveUID = true
 		case "CapEff":
 			if len(fields) != 1 {
 				return p, errors.New("line CapEff has no value")

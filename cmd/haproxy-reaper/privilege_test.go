@@ -20,11 +20,12 @@ func TestPrivilegesAreReadFromStatus(t *testing.T) {
 		want   privileges
 		bad    bool
 	}{
-		"root":                         {status: "Name:\tx\nUid:\t0\t0\t0\t0\nCapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n", want: privileges{0, 0x1ffffffffff}},
-		"another effective user":       {status: "Uid:\t0\t106\t0\t0\nCapEff:\t0000000000080004\n", want: privileges{106, 0x80004}},
+		"root":                         {status: "Name:\tx\nUid:\t0\t0\t0\t0\nCapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n", want: privileges{0, 0, 0x1ffffffffff}},
+		"another effective user":       {status: "Uid:\t0\t106\t0\t0\nCapEff:\t0000000000080004\n", want: privileges{0, 106, 0x80004}},
 		"no capabilities line":         {status: "Uid:\t0\t0\t0\t0\n", bad: true},
 		"no user line":                 {status: "CapEff:\t0\n", bad: true},
 		"a user that is no number":     {status: "Uid:\t0\tx\t0\t0\nCapEff:\t0\n", bad: true},
+		"a real user that is none":     {status: "Uid:\tx\t0\t0\t0\nCapEff:\t0\n", bad: true},
 		"a short user line":            {status: "Uid:\t0\nCapEff:\t0\n", bad: true},
 		"capabilities of no number":    {status: "Uid:\t0\t0\t0\t0\nCapEff:\tall\n", bad: true},
 		"capabilities without a value": {status: "Uid:\t0\t0\t0\t0\nCapEff:\n", bad: true},
@@ -56,7 +57,7 @@ func FuzzPrivilegesAreReadOrRefused(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := parsePrivileges(fmt.Appendf(nil, "Uid:\t0\t%d\nCapEff:\t%016x\n", p.euid, p.caps))
+		again, err := parsePrivileges(fmt.Appendf(nil, "Uid:\t%d\t%d\nCapEff:\t%016x\n", p.ruid, p.euid, p.caps))
 		if err != nil || again != p {
 			t.Errorf("%+v, written and read again: %+v, %v", p, again, err)
 		}
