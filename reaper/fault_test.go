@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -49,6 +50,7 @@ func passUnder(w faultWorld, f fault, at int, change host) faultRun {
 	k := w.build()
 	faulty := &faulty{kernel: k, fault: f, at: at, change: change, noGetfd: w.noGetfd, release: make(chan struct{})}
 	h := inspect.NewHost(faulty, []string{"haproxy"})
+	h.Rights = &inspect.Rights{UIDs: []uint32{fakehost.UIDHAProxy}}
 	p := &reaper.Pass{Host: h, Terminator: reaper.Signaller{Host: h}, Timing: w.timing, MasterSocket: w.socket}
 	began, clock := time.Now(), k.World.Boottime()
 	report, err := p.Run(context.Background())

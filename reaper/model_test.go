@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -166,6 +167,7 @@ func (s *search) run(j job) {
 		call++
 	}
 	host := inspect.NewHost(k, []string{"haproxy"})
+	host.Rights = &inspect.Rights{UIDs: []uint32{fakehost.UIDHAProxy}}
 	p := &reaper.Pass{Host: host, Terminator: reaper.Signaller{Host: host}, Timing: s.timing, MasterSocket: "none"}
 	_, _ = p.Run(context.Background())
 	host.Close()
