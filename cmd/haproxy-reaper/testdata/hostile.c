@@ -1,0 +1,144 @@
+/* Many processes that look like HAProxy, as any user of a host can start them, each as
+ * large as the kernel allows. Root starts "hostile N", which becomes another user's.
+ * The processes run a copy of this program that is called haproxy, listen, and have
+ * HAProxy's signal handlers. Variables of the environment say what is large:
+ *
+ *   HOSTILE_EXE      path of the copy
+ *   HOSTILE_GROUPS   groups of each
+ *   HOSTILE_PIECES   arguments of each, of two bytes
+ *   HOSTILE_COPIES   descriptors of each, all of one listening socket
+ *
+ * "hostile measure FILE COMMAND..." runs a command and writes its memory in KiB and its
+ * CPU in milliseconds to a file. */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ready_fd = 3, nobody = 65534 };
+
+static long number(const char *variable)
+{
+	const char *text = getenv(variable);
+	return text ? atol(text) : 0;
+}
+
+static void handler(int signal) { (void)signal; }
+
+static int listener(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) || listen(fd, 1))
+		err(1, "listen");
+	return fd;
+}
+
+/* be_large is what the processes do: they say that they are ready, and stay. */
+static void be_large(void)
+{
+	int wanted[] = { SIGUSR1, SIGTTIN, SIGTTOU };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int i = 0; i < 3; i++)
+		signal(wanted[i], handler);
+	listener();
+	if (write(ready_fd, "", 1) != 1)
+		err(1, "say ready");
+	close(ready_fd);
+	for (;;)
+		pause();
+}
+
+static void become(long i)
+{
+	long pieces = number("HOSTILE_PIECES"), groups = number("HOSTILE_GROUPS");
+	char **args = calloc(pieces + 5, sizeof *args), config[32];
+	gid_t *list = calloc(groups + 1, sizeof *list);
+
+	snprintf(config, sizeof config, "/home/%ld.cfg", i);
+	args[0] = "haproxy", args[1] = "-D", args[2] = "-f", args[3] = config;
+	for (long n = 0; n < pieces; n++)
+		args[4 + n] = "-d";
+	for (long n = 0; n < groups; n++)
+		list[n] = 100000 + n;
+	if (setgroups(groups, list) || setresgid(nobody, nobody, nobody) || setresuid(nobody, nobody, nobody))
+		err(1, "become another user");
+	setenv("HOSTILE_CHILD", "1", 1);
+	execv(getenv("HOSTILE_EXE"), args);
+	err(1, "execute");
+}
+
+static int measure(char **args)
+{
+	struct rusage used;
+	int status;
+	FILE *out;
+	pid_t child = fork();
+
+	if (child == 0) {
+		execvp(args[1], args + 1);
+		err(127, "execute %s", args[1]);
+	}
+	if (child < 0 || wait4(child, &status, 0, &used) != child)
+		err(1, "wait");
+	out = fopen(args[0], "w");
+	if (!out)
+		err(1, "%s", args[0]);
+	fprintf(out, "%ld %ld\n", used.ru_maxrss,
+		(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000);
+	fclose(out);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit stack = { 64 << 20, 64 << 20 }, files;
+	int ends[2];
+	char byte;
+	long n;
+
+	if (getenv("HOSTILE_CHILD"))
+		be_large();
+	if (argc > 3 && !strcmp(argv[1], "measure"))
+		return measure(argv + 2);
+	n = argc > 1 ? atol(argv[1]) : 0;
+	if (getrlimit(RLIMIT_NOFILE, &files) || (files.rlim_cur = files.rlim_max, setrlimit(RLIMIT_NOFILE, &files)) ||
+	    setrlimit(RLIMIT_STACK, &stack) || pipe2(ends, O_CLOEXEC))
+		err(1, "prepare");
+	if (number("HOSTILE_COPIES")) {
+		int fd = listener();
+		for (long i = number("HOSTILE_COPIES"); i > 0; i--)
+			if (dup(fd) < 0)
+				err(1, "dup");
+	}
+	for (long i = 0; i < n; i++) {
+		pid_t child = fork();
+		if (child < 0)
+			err(1, "fork");
+		if (child == 0) {
+			if (ends[1] == ready_fd || dup2(ends[1], ready_fd) < 0)
+				errx(1, "pass the pipe");
+			become(i);
+		}
+	}
+	close(ends[1]);
+	for (; n > 0; n--)
+		if (read(ends[0], &byte, 1) != 1)
+			errx(1, "%ld processes are not ready", n);
+	puts("ready");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
