@@ -14,8 +14,7 @@ import (
 // names the older in its list, and the older still has a client.
 func (s *service) rivals() (old, young process) {
 	s.b.t.Helper()
-	daemons := *s
-	daemons.model = reaper.ModelDaemon
+	daemons := service{b: s.b, config: s.config, setup: setup{model: reaper.ModelDaemon}}
 	old = daemons.intrude()
 	s.b.client("127.0.0.1:8100")
 	young = daemons.intrude(old)
