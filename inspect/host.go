@@ -82,6 +82,8 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 		}
 	}
 	own, others := h.sortOut(found)
+	listed := others[:min(len(others), strangersListed)]
+	s.Unlisted = len(others) - len(listed)
 	for _, pid := range own {
 		s.Processes = append(s.Processes, h.read(pid, true))
 	}
@@ -101,7 +103,7 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 			}
 		}
 	}
-	for _, p := range h.readStrangers(ctx, others) {
+	for _, p := range h.readStrangers(ctx, listed) {
 		if p.HAProxy {
 			s.Processes = append(s.Processes, p)
 		}

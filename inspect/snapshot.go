@@ -33,6 +33,10 @@ type Snapshot struct {
 	// Processes are in order of start ticks, then pid.
 	Processes []*Process
 
+	// Unlisted is the number of strangers' processes that are not among them, for there
+	// are too many. They are no part of any other user's instance.
+	Unlisted int
+
 	// Incomplete lists what kept processes from being told apart at all (a
 	// /proc that could not be listed in full, an executable that could not be
 	// read for want of memory): with it nothing may be concluded from absence.

@@ -14,6 +14,9 @@ import (
 // kernel allows. What they cost is bounded here. A process beyond a bound cannot be read,
 // and that concerns its own instance alone.
 const (
+	// strangersListed is the most strangers that are listed at all: each is a row of a
+	// report.
+	strangersListed = 5000
 	// strangersRead is the most strangers of which a pidfd is held. As shipped the agent
 	// may have 1,024 descriptors.
 	strangersRead = 256

@@ -30,6 +30,9 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	if s.Unlisted > 0 && before == nil {
+		p.Log.Warn("cannot list all processes of other users", "left out", s.Unlisted)
+	}
 	l := Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s,
 		CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,

@@ -52,6 +52,11 @@ func TestStrangersAreBoundedAndTheServiceIsServed(t *testing.T) {
 				hostile(w, pid, uid, func(p *fakehost.Proc) { p.Sockets = []fakehost.Socket{fakehost.Listen(pid)} })
 			}
 		}, "more processes of other users than one look reads"},
+		{"6,000 processes", func(w *fakehost.World) {
+			for pid := 5000; pid < 11000; pid++ {
+				hostile(w, pid, uid, func(*fakehost.Proc) {})
+			}
+		}, "more processes of other users than one look reads"},
 		{"a process of 150,000 descriptors", func(w *fakehost.World) {
 			hostile(w, 5000, uid, func(p *fakehost.Proc) { p.Sockets = many })
 		}, "more descriptors of other users' processes than one look examines"},
@@ -82,7 +87,9 @@ func TestStrangersAreBoundedAndTheServiceIsServed(t *testing.T) {
 				t.Errorf("a look waited %v", waited)
 			}
 			var errs []string
+			rows := 0
 			for _, in := range r.Instances {
+				rows += len(in.Processes)
 				for _, q := range in.Processes {
 					switch {
 					case q.UID == uid && q.Error != "":
@@ -94,6 +101,9 @@ func TestStrangersAreBoundedAndTheServiceIsServed(t *testing.T) {
 			}
 			if tt.why != "" && !slices.ContainsFunc(errs, func(text string) bool { return strings.Contains(text, tt.why) }) {
 				t.Errorf("no process has %q: %q", tt.why, errs[:min(len(errs), 3)])
+			}
+			if rows > 5004 {
+				t.Errorf("%d processes in the report", rows)
 			}
 			run(t, p)
 			if got, want := signalled(w), []string{"101 terminated", "102 terminated"}; !equal(got, want) {
