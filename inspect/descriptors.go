@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +22,10 @@ import (
 // filter, Yama's ptrace_scope 3, an older kernel) the tables stand in for it.
 // The result, or the error, is left in p.
 func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
+	if h.LeavesAlone(p) {
+		h.LookGently(t, p)
+		return
+	}
 	handle := h.Handle(p.ProcID)
 	if handle == nil {
 		p.Err = readError("descriptors", "pidfd_getfd", ErrGone)
@@ -27,8 +33,8 @@ func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 	}
 	s := newSockets(t.detail(p))
 	paths := t.mayBeMPTCP(p, s.detail)
-	err := handle.with(func(pidfd int) error { return h.examine(ctx, t, pidfd, p, s, paths) })
-	if errors.Is(err, errRefused) && !h.bounded(p) {
+	err := handle.with(func(pidfd int) error { return h.examine(ctx, pidfd, p, s, paths) })
+	if errors.Is(err, errRefused) {
 		h.lookInTables(ctx, t, p, err)
 		return
 	}
@@ -75,12 +81,9 @@ const holesInARow = 8
 
 // examine judges the sockets among the descriptors of the process behind a pidfd.
 // paths tells whether a connection to a port may have more than one.
-func (h *Host) examine(ctx context.Context, t *Tables, pidfd int, p *Process, s *Sockets, paths func(port uint16) bool) error {
+func (h *Host) examine(ctx context.Context, pidfd int, p *Process, s *Sockets, paths func(port uint16) bool) error {
 	var info unix.TCPInfo
 	return h.eachDescriptor(ctx, pidfd, p, func(fd, dup int) error {
-		if err := t.spend(p); err != nil {
-			return err
-		}
 		k, err := readSocket(h.kernel, dup, s.detail, &info)
 		if err == nil && k.tcp && k.state == unix.BPF_TCP_ESTABLISHED && paths(k.local.IP.Port()) {
 			err = k.readMPTCP(h.kernel, dup)
@@ -113,7 +116,9 @@ func (s *Sockets) originOf(kernel Kernel, dup int, k socket) (Origin, error) {
 
 // eachDescriptor shows every descriptor of the process behind a pidfd, by a
 // duplicate that is closed again at once. One that is no socket (ENOTSOCK) is
-// passed over; any other error ends it.
+// passed over; any other error ends it. Of a stranger's process no descriptor is
+// duplicated that is no socket by its link. If it became one since, the duplicate stays
+// open, see LeavesAlone.
 func (h *Host) eachDescriptor(ctx context.Context, pidfd int, p *Process, show func(fd, dup int) error) error {
 	holes := 0
 	for fd := 0; fd < p.FDSize; fd++ {
@@ -124,6 +129,15 @@ func (h *Host) eachDescriptor(ctx context.Context, pidfd int, p *Process, show f
 			holes = 0
 			if fd = h.nextOpen(p, fd); fd >= p.FDSize {
 				break
+			}
+		}
+		if p.Stranger {
+			if h.kept.Load() >= strangersLate {
+				return errNoSocket
+			}
+			if link, err := h.kernel.Readlink(procPath(p.PID, "fd/"+strconv.Itoa(fd))); err == nil && !strings.HasPrefix(link, "socket:") {
+				holes = 0
+				continue
 			}
 		}
 		dup, err := h.kernel.PidfdGetfd(pidfd, fd)
@@ -138,6 +152,10 @@ func (h *Host) eachDescriptor(ctx context.Context, pidfd int, p *Process, show f
 		}
 		holes = 0
 		err = show(fd, dup)
+		if p.Stranger && errors.Is(err, unix.ENOTSOCK) {
+			h.kept.Add(1)
+			return errNoSocket
+		}
 		if closeErr := h.kernel.Close(dup); err == nil {
 			err = closeErr
 		}

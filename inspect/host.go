@@ -25,6 +25,7 @@ type Host struct {
 
 	kernel Kernel
 	exes   []string
+	kept   atomic.Int32 // duplicates that were not closed, see LeavesAlone
 	late   atomic.Int32 // strangers whose reading has not ended in time, nor since
 
 	mu      sync.Mutex

@@ -11,7 +11,7 @@ import (
 // Shared pages, such as those of HAProxy's own code, are not counted. Failing
 // leaves it unknown: no decision of who is residual rests on it.
 func (h *Host) MeasureMemory(p *Process) {
-	if h.bounded(p) {
+	if h.LeavesAlone(p) {
 		return // a walk of all that it has mapped
 	}
 	b, err := h.kernel.ReadFile(procPath(p.PID, "smaps_rollup"), factLimit)

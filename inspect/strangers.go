@@ -40,6 +40,7 @@ const (
 var (
 	errManyStrangers      = errors.New("more processes of other users than one look reads")
 	errManyDescriptors    = errors.New("more descriptors of other users' processes than one look examines")
+	errNoSocket           = errors.New("a descriptor of another user's process became another one")
 	errManyArguments      = fmt.Errorf("more than %d arguments of another user's process", strangerArguments)
 	errLate               = errors.New("it took too long to read")
 	errStrangersNamespace = errors.New("the tables of another user's network namespace are not read")
@@ -184,13 +185,18 @@ func (h *Host) mayHold(pid int) bool {
 	return n < strangersRead
 }
 
-// bounded tells a process whose cost is bounded: a stranger's that this program may not
-// even signal. Where it may signal all, that may be a service.
-func (h *Host) bounded(p *Process) bool { return p.Stranger && !h.Rights.All }
+// LeavesAlone tells a process of which nothing is touched, and the links of whose
+// descriptors alone are read: a stranger's that this program may not even signal. Where it
+// may signal all, that may be a service.
+//
+// A duplicate of a descriptor has to be closed. A file system of the stranger's own (FUSE)
+// is asked at each close of a file, and the kernel waits for its answer for as long as it
+// likes; no signal ends that (fuse_flush of fs/fuse/file.c).
+func (h *Host) LeavesAlone(p *Process) bool { return p.Stranger && !h.Rights.All }
 
 // spend counts a descriptor of a stranger that is looked at.
 func (t *Tables) spend(p *Process) error {
-	if t.host.bounded(p) && t.spent.Add(1) > strangerDescriptors {
+	if t.host.LeavesAlone(p) && t.spent.Add(1) > strangerDescriptors {
 		return errManyDescriptors
 	}
 	return nil

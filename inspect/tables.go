@@ -52,7 +52,7 @@ func (h *Host) Tables() *Tables {
 // from /proc/PID/net for another, where a sock_diag socket of ours would answer
 // "no sockets" without an error.
 func (t *Tables) of(p *Process) (*table, error) {
-	if t.host.bounded(p) && p.NetNS != t.netNS {
+	if t.host.LeavesAlone(p) && p.NetNS != t.netNS {
 		return nil, readError("sockets", procPath(p.PID, "net"), errStrangersNamespace)
 	}
 	t.mu.Lock()

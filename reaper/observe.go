@@ -3,6 +3,7 @@ package reaper
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -163,9 +164,14 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 		if w.Err != nil {
 			continue
 		}
-		if named[w.Process] == nil && ctx.Err() == nil {
+		untouched := p.Host.LeavesAlone(w.Process)
+		if untouched && ctx.Err() != nil {
+			w.Err = fmt.Errorf("descriptors: %w", ctx.Err())
+			continue
+		}
+		if (named[w.Process] == nil || untouched) && ctx.Err() == nil {
 			p.Host.LookGently(tables, w.Process)
-			if w.Err == nil && len(w.Sockets.Listening) > 0 {
+			if untouched || w.Err == nil && len(w.Sockets.Listening) > 0 {
 				continue
 			}
 			// Nothing seen, or nothing to be seen by this way: a listener in another
@@ -237,7 +243,7 @@ func counted(in Instance) map[inspect.ProcID]bool {
 func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *group) {
 	active := youngest(g.workers())
 	for _, m := range g.candidates() {
-		if m.Err == nil && m.Sockets != nil && !m.Sockets.Proof && !slices.Contains(active, m.Process) {
+		if m.Err == nil && m.Sockets != nil && !m.Sockets.Proof && !slices.Contains(active, m.Process) && !p.Host.LeavesAlone(m.Process) {
 			p.Host.LookThoroughly(ctx, tables, m.Process)
 		}
 	}

@@ -32,7 +32,7 @@ func TestTwoProcessesOfAnotherAccountKeepNoResidualOfTheServiceAlive(t *testing.
 		a.refuses(theirs, reaper.ReasonPrivilege)
 		a.finds(theirs, judgement{reaper.RoleResidual, reaper.VerdictRefuse, reaper.ReasonPrivilege, ""})
 		b.stay(without(before, old)...)
-		b.shipped("status", "--deadline", "0s").exits(exitOK).refuses(theirs, "")
+		b.shipped("status", "--deadline", "0s").exits(exitOK).refuses(theirs, reaper.ReasonUnreadable)
 	})
 }
 
@@ -78,12 +78,14 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 		{"with 345,000 arguments", 12, []string{"HOSTILE_PIECES=345000"}},
 		{"with 19,000 descriptors of one socket", 200, []string{"HOSTILE_COPIES=19000"}},
 		{"more than there are descriptors", 1200, nil},
+		{"with a file open whose close is never answered", 2, []string{"HOSTILE_FUSE=" + bedDir + "/fuse"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBed(t)
 			s := b.startService("web", setup{})
 			old, active := s.makeResidual(1, 1)[0], s.active()
+			b.mkdir(bedDir + "/fuse")
 			b.hostile(tt.processes, tt.variables...)
 			a := b.shipped("reap", "--deadline", "0s", "--pass-timeout", "10s").exits(exitOK)
 			a.finds(old, isTerminated).finds(active, isActive)
@@ -114,4 +116,17 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A duplicate of such a file could never be closed. An agent that may signal all looks
+// at every descriptor of a stranger's process, and duplicates sockets alone.
+func TestAFileWhoseCloseIsNeverAnsweredHoldsUpNoAgentOfRoots(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.startService("web", setup{})
+	old := s.makeResidual(1, 1)[0]
+	b.mkdir(bedDir + "/fuse")
+	b.hostile(2, "HOSTILE_FUSE="+bedDir+"/fuse")
+	b.agent("reap", "--deadline", "0s", "--pass-timeout", "10s").exits(exitOK).finds(old, isTerminated)
+	b.agent("status").exits(exitOK)
 }

@@ -6,6 +6,8 @@
  *   HOSTILE_EXE      path of the copy
  *   HOSTILE_GROUPS   groups of each
  *   HOSTILE_PIECES   arguments of each, of two bytes
+ *   HOSTILE_FUSE     a folder: each has a file open of a file system there (FUSE) that
+ *                    answers to no close. Any user can mount one in a user namespace
  *   HOSTILE_COPIES   descriptors of each, all of one listening socket
  *
  * "hostile measure FILE COMMAND..." runs a command and writes its memory in KiB and its
@@ -14,14 +16,17 @@
 #include <err.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/fuse.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,12 +58,104 @@ static void be_large(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int i = 0; i < 3; i++)
 		signal(wanted[i], handler);
-	listener();
+	if (!getenv("HOSTILE_FUSE")) /* without a listener each descriptor is looked at */
+		listener();
 	if (write(ready_fd, "", 1) != 1)
 		err(1, "say ready");
 	close(ready_fd);
 	for (;;)
 		pause();
+}
+
+/* is_ours tells whether a process runs this program, which is to end with the test. */
+static int is_ours(int pid)
+{
+	char path[32], name[16] = "";
+	FILE *comm;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", pid);
+	comm = fopen(path, "r");
+	if (!comm)
+		return 1;
+	if (!fgets(name, sizeof name, comm))
+		name[0] = 0;
+	fclose(comm);
+	return !strcmp(name, "haproxy\n") || !strcmp(name, "hostile\n");
+}
+
+/* serve_files answers what it takes to open a file. The close of a descriptor in
+ * another program waits for an answer that never comes. */
+static void serve_files(int fuse)
+{
+	static char request[1 << 17];
+	struct {
+		struct fuse_out_header head;
+		union {
+			struct fuse_init_out init;
+			struct fuse_entry_out entry;
+			struct fuse_attr_out attr;
+			struct fuse_open_out open;
+		};
+	} answer;
+
+	for (;;) {
+		struct fuse_in_header *in = (void *)request;
+		size_t size = 0;
+
+		if (read(fuse, request, sizeof request) < 0)
+			err(1, "file system");
+		memset(&answer, 0, sizeof answer);
+		switch (in->opcode) {
+		case FUSE_INIT:
+			answer.init.major = FUSE_KERNEL_VERSION;
+			answer.init.minor = FUSE_KERNEL_MINOR_VERSION;
+			answer.init.max_write = 4096;
+			size = sizeof answer.init;
+			break;
+		case FUSE_LOOKUP:
+			answer.entry.nodeid = 2;
+			answer.entry.attr.ino = 2;
+			answer.entry.attr.mode = S_IFREG | 0666;
+			answer.entry.attr.nlink = 1;
+			size = sizeof answer.entry;
+			break;
+		case FUSE_GETATTR:
+			answer.attr.attr.ino = in->nodeid;
+			answer.attr.attr.mode = in->nodeid == 1 ? S_IFDIR | 0777 : S_IFREG | 0666;
+			answer.attr.attr.nlink = 1;
+			size = sizeof answer.attr;
+			break;
+		case FUSE_OPEN:
+			answer.open.fh = 1;
+			size = sizeof answer.open;
+			break;
+		default:
+			if (!is_ours(in->pid))
+				continue;
+		}
+		answer.head.len = sizeof answer.head + size;
+		answer.head.unique = in->unique;
+		if (write(fuse, &answer, answer.head.len) < 0)
+			err(1, "file system");
+	}
+}
+
+static void open_file(const char *folder)
+{
+	char options[64], file[256];
+	int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fuse);
+	if (fuse < 0 || mount("hostile", folder, "fuse", MS_NOSUID | MS_NODEV, options))
+		err(1, "mount %s", folder);
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		serve_files(fuse);
+	}
+	close(fuse);
+	snprintf(file, sizeof file, "%s/file", folder);
+	if (open(file, O_RDONLY) < 0)
+		err(1, "open %s", file);
 }
 
 static void become(long i)
@@ -117,6 +214,8 @@ int main(int argc, char **argv)
 	if (getrlimit(RLIMIT_NOFILE, &files) || (files.rlim_cur = files.rlim_max, setrlimit(RLIMIT_NOFILE, &files)) ||
 	    setrlimit(RLIMIT_STACK, &stack) || pipe2(ends, O_CLOEXEC))
 		err(1, "prepare");
+	if (getenv("HOSTILE_FUSE"))
+		open_file(getenv("HOSTILE_FUSE"));
 	if (number("HOSTILE_COPIES")) {
 		int fd = listener();
 		for (long i = number("HOSTILE_COPIES"); i > 0; i--)
