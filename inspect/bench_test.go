@@ -124,7 +124,7 @@ func BenchmarkReadProcess(b *testing.B) {
 func BenchmarkDumpListening(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := dumpListening(Linux{}, true); err != nil {
+		if _, err := dumpListening(Linux{}, true, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -30,7 +30,8 @@ const allStates = 1<<13 - 1
 // nothing that grows with connections of TCP. It walks all unix sockets, at some
 // 0.15 us each. A kernel without unix_diag leaves out the unix sockets. Which of
 // them are of MPTCP tells one since 5.19 with mptcp_diag, where that is asked for.
-func dumpListening(k Kernel, mptcp bool) (map[uint64]Listener, error) {
+// Those that others left out are not kept.
+func dumpListening(k Kernel, mptcp bool, others *others) (map[uint64]Listener, error) {
 	protocols := []streamProtocol{{unix.IPPROTO_TCP, "tcp"}}
 	if mptcp {
 		protocols = streamProtocols(k)
@@ -43,14 +44,18 @@ func dumpListening(k Kernel, mptcp bool) (map[uint64]Listener, error) {
 	found := map[uint64]Listener{}
 	for _, protocol := range protocols {
 		err := d.inet(inetDump{protocol: protocol.number, states: 1 << stateListen}, func(s inetSocket) {
-			found[s.inode] = s.listener(protocol.network)
+			if others.keep(s.uid) {
+				found[s.inode] = s.listener(protocol.network)
+			}
 		})
 		if err != nil && (protocol.number == unix.IPPROTO_TCP || !errors.Is(err, unix.ENOENT)) {
 			return nil, err
 		}
 	}
 	err = d.unix(1<<stateListen, func(s unixSocket) {
-		found[s.inode] = Listener{Network: "unix", Address: s.path, Inode: s.inode}
+		if others.keep(s.uid) {
+			found[s.inode] = Listener{Network: "unix", Address: s.path, Inode: s.inode}
+		}
 	})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return nil, err
@@ -77,7 +82,7 @@ func streamProtocols(k Kernel) []streamProtocol {
 // dumpUDP is every UDP socket in our network namespace that is bound, not
 // connected, and receives, by inode. What does not receive is a log's (see
 // socket.receives); what does is a listener, or a resolver's (3.2 and later).
-func dumpUDP(k Kernel) (map[uint64]Listener, error) {
+func dumpUDP(k Kernel, others *others) (map[uint64]Listener, error) {
 	d, err := openDiag(k)
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	defer d.close()
 	found := map[uint64]Listener{}
 	err = d.inet(inetDump{protocol: unix.IPPROTO_UDP, states: 1 << stateClose}, func(s inetSocket) {
-		if s.local.Port() != 0 && !s.deaf {
+		if s.local.Port() != 0 && !s.deaf && others.keep(s.uid) {
 			l := s.listener("udp")
 			l.Unsure = true
 			found[s.inode] = l
@@ -132,6 +137,7 @@ type inetSocket struct {
 	state       uint8
 	local, peer netip.AddrPort
 	inode       uint64
+	uid         uint32 // of its owner
 	deaf        bool   // its reading side is shut down
 	v6only      bool   // of one in LISTEN, and of UDP
 	info        []byte // struct tcp_info, nil when it was not asked for
@@ -236,7 +242,7 @@ func parseInetDiag(b []byte) (inetSocket, error) {
 	if len(b) < 72 {
 		return inetSocket{}, errMessageCut
 	}
-	s := inetSocket{family: b[0], state: b[1], inode: uint64(binary.NativeEndian.Uint32(b[68:]))}
+	s := inetSocket{family: b[0], state: b[1], uid: binary.NativeEndian.Uint32(b[64:]), inode: uint64(binary.NativeEndian.Uint32(b[68:]))}
 	localPort, peerPort := binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint16(b[6:])
 	switch s.family {
 	case unix.AF_INET:
@@ -266,6 +272,7 @@ type unixSocket struct {
 	state uint8
 	path  string // as SockAddr.Path
 	inode uint64
+	uid   uint32 // of its owner; NoUID before Linux 5.3
 }
 
 // socket is the same as a descriptor of it would tell. The kernel keeps a unix
@@ -292,20 +299,20 @@ func (d *diagSocket) unix(states uint32, visit func(unixSocket)) error {
 	return nil
 }
 
-// unixRequest is a struct unix_diag_req that asks for the names.
+// unixRequest is a struct unix_diag_req that asks for the names and the owners.
 func unixRequest(states uint32) []byte {
-	const udiagShowName = 1
+	const udiagShowName, udiagShowUID = 1, 1 << 6
 	b := make([]byte, 24)
 	b[0] = unix.AF_UNIX
 	binary.NativeEndian.PutUint32(b[4:], states)
-	binary.NativeEndian.PutUint32(b[12:], udiagShowName)
+	binary.NativeEndian.PutUint32(b[12:], udiagShowName|udiagShowUID)
 	return b
 }
 
-// parseUnixDiag reads a struct unix_diag_msg and the attribute UNIX_DIAG_NAME,
-// which an unnamed socket lacks.
+// parseUnixDiag reads a struct unix_diag_msg and the attributes UNIX_DIAG_NAME,
+// which an unnamed socket lacks, and UNIX_DIAG_UID, which older kernels do not have.
 func parseUnixDiag(b []byte) (unixSocket, error) {
-	const unixDiagName = 0
+	const unixDiagName, unixDiagUID = 0, 7
 	if len(b) < 16 {
 		return unixSocket{}, errMessageCut
 	}
@@ -316,5 +323,10 @@ func parseUnixDiag(b []byte) (unixSocket, error) {
 	if err != nil {
 		return unixSocket{}, err
 	}
-	return unixSocket{kind: b[1], state: b[2], path: unixPath(name), inode: uint64(binary.NativeEndian.Uint32(b[4:]))}, nil
+	s := unixSocket{kind: b[1], state: b[2], path: unixPath(name), inode: uint64(binary.NativeEndian.Uint32(b[4:])), uid: NoUID}
+	uid, err := netlinkAttribute(b[16:], unixDiagUID)
+	if len(uid) >= 4 {
+		s.uid = binary.NativeEndian.Uint32(uid)
+	}
+	return s, err
 }

@@ -64,7 +64,7 @@ func TestDumpListeningOfThisHost(t *testing.T) {
 		want[entry.Inode] = entry
 	}
 
-	found, err := dumpListening(Linux{}, true)
+	found, err := dumpListening(Linux{}, true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestDumpListeningOfThisHost(t *testing.T) {
 
 	inode := inodeOf(t, some.(syscall.Conn))
 	some.Close()
-	if found, err = dumpListening(Linux{}, true); err != nil {
+	if found, err = dumpListening(Linux{}, true, nil); err != nil {
 		t.Fatal(err)
 	}
 	if l, ok := found[inode]; ok {
@@ -136,7 +136,7 @@ func TestDumpUDPOfThisHost(t *testing.T) {
 	}
 	defer connected.Close()
 
-	found, err := dumpUDP(Linux{})
+	found, err := dumpUDP(Linux{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestASocketThatDoesNotReceiveIsNoListener(t *testing.T) {
 	}
 	defer log.Close()
 	inode := inodeOf(t, log.(syscall.Conn))
-	if found, err := dumpUDP(Linux{}); err != nil || found[inode].Inode != inode {
+	if found, err := dumpUDP(Linux{}, nil); err != nil || found[inode].Inode != inode {
 		t.Fatalf("%v, %+v: it does not receive anyhow, this shows nothing", err, found[inode])
 	}
 	raw, err := log.(syscall.Conn).SyscallConn()
@@ -172,7 +172,7 @@ func TestASocketThatDoesNotReceiveIsNoListener(t *testing.T) {
 	if err := raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) }); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := dumpUDP(Linux{}); err != nil || found[inode].Inode == inode {
+	if found, err := dumpUDP(Linux{}, nil); err != nil || found[inode].Inode == inode {
 		t.Errorf("%v, %+v is listed", err, found[inode])
 	}
 }
@@ -290,11 +290,11 @@ func TestDumpListeningKnowsMPTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := dumpListening(Linux{}, true)
+	found, err := dumpListening(Linux{}, true, nil)
 	if got := found[inode]; err != nil || got.Network != "mptcp" || got.Port == 0 || !got.V6Only {
 		t.Errorf("%+v, %v, want one of mptcp and of IPv6 alone", got, err)
 	}
-	found, err = dumpListening(Linux{}, false)
+	found, err = dumpListening(Linux{}, false, nil)
 	if got := found[inode]; err != nil || got.Network != "tcp" || got.Port == 0 || !got.V6Only {
 		t.Errorf("without the table of MPTCP: %+v, %v, want one of tcp", got, err)
 	}

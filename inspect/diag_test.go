@@ -88,7 +88,7 @@ func TestDumpListeningReadsThreeDumpsOnOneSocket(t *testing.T) {
 		{slices.Concat(netlinkSocket(2, string(inetMessage(unix.AF_INET6, 443, 6))), netlinkDone(2))},
 		{netlinkSocket(3, string(unixMessage("/run/a.sock\x00", 7))), netlinkSocket(3, string(unixMessage("\x00name", 8))), netlinkSocket(3, string(unixMessage("", 9))), netlinkDone(3)},
 	}}
-	got, err := dumpListening(k, true)
+	got, err := dumpListening(k, true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestDumpListeningFaults(t *testing.T) {
 		{"a broken dump of unix sockets", cannedNetlink{answers: [][][]byte{done(1), done(2), errno(3, unix.ENOMEM)}}, unix.ENOMEM},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := dumpListening(&c.k, true)
+			got, err := dumpListening(&c.k, true, nil)
 			if !errors.Is(err, c.want) || c.want != nil && got != nil {
 				t.Errorf("got %v, %v, want %v", got, err, c.want)
 			}

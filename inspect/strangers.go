@@ -27,6 +27,10 @@ const (
 	// strangerDescriptors is the most descriptors of strangers that one look examines, of
 	// all together.
 	strangerDescriptors = 100_000
+	// strangersSockets is the most sockets of others that are kept of the kernel's tables.
+	// Any user can have a million that listen, at 600 bytes each. The tables prove that a
+	// socket is there, never that none is.
+	strangersSockets = 20_000
 	// strangerPatience is how long a look waits for the facts of one stranger, and
 	// strangersLate how many may keep it waiting. A kernel lets some reads wait for as
 	// long as it likes, each on a thread of its own.
@@ -64,7 +68,7 @@ func (h *Host) sortOut(pids []int) (own []int, others []stranger) {
 	owners := map[int]uint32{}
 	for _, pid := range pids {
 		uid, err := h.kernel.Owner("/proc/" + strconv.Itoa(pid))
-		if err != nil || uid == 0 || slices.Contains(h.Rights.UIDs, uid) {
+		if err != nil || h.Rights.own(uid) {
 			owns[pid] = true // where the owner is unknown, nothing may be concluded
 			continue
 		}
@@ -201,3 +205,28 @@ func (t *Tables) spend(p *Process) error {
 	}
 	return nil
 }
+
+// others says whether one more socket of others is kept; nil keeps all.
+type others struct {
+	rights *Rights
+	kept   int
+}
+
+func (h *Host) others() *others {
+	if h.Rights == nil {
+		return nil
+	}
+	return &others{rights: h.Rights}
+}
+
+// keep is true of a socket of root's and of this program's own users.
+func (o *others) keep(uid uint32) bool {
+	if o == nil || o.rights.own(uid) {
+		return true
+	}
+	o.kept++
+	return o.kept <= strangersSockets
+}
+
+// own tells root and the users of this program.
+func (r *Rights) own(uid uint32) bool { return uid == 0 || slices.Contains(r.UIDs, uid) }

@@ -68,7 +68,7 @@ func (t *Tables) of(p *Process) (*table, error) {
 	}
 	defer close(tab.read)
 	if p.NetNS != 0 && p.NetNS == t.netNS {
-		tab.readOwn(t.host.kernel, !t.Brief)
+		tab.readOwn(t.host.kernel, !t.Brief, t.host.others())
 	} else {
 		tab.readProc(t.host.kernel, p.PID)
 	}
@@ -105,13 +105,13 @@ func (t *Tables) mayBeMPTCP(p *Process, d detail) func(port uint16) bool {
 	return func(port uint16) bool { return ports[port] }
 }
 
-func (t *table) readOwn(k Kernel, mptcp bool) {
+func (t *table) readOwn(k Kernel, mptcp bool, others *others) {
 	var err error
-	if t.listening, err = dumpListening(k, mptcp); err != nil {
+	if t.listening, err = dumpListening(k, mptcp, others); err != nil {
 		t.err = readError("listening sockets", "sock_diag", err)
 		return
 	}
-	if t.udp, err = dumpUDP(k); err != nil {
+	if t.udp, err = dumpUDP(k, others); err != nil {
 		t.err = readError("UDP sockets", "sock_diag", err)
 	}
 }

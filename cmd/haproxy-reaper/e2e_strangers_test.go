@@ -78,6 +78,7 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 		{"with 345,000 arguments", 12, []string{"HOSTILE_PIECES=345000"}},
 		{"with 19,000 descriptors of one socket", 200, []string{"HOSTILE_COPIES=19000"}},
 		{"more than there are descriptors", 1200, nil},
+		{"with 19,000 listening sockets", 30, []string{"HOSTILE_SOCKETS=19000"}},
 		{"with a file open whose close is never answered", 2, []string{"HOSTILE_FUSE=" + bedDir + "/fuse"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

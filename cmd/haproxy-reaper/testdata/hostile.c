@@ -8,6 +8,7 @@
  *   HOSTILE_PIECES   arguments of each, of two bytes
  *   HOSTILE_FUSE     a folder: each has a file open of a file system there (FUSE) that
  *                    answers to no close. Any user can mount one in a user namespace
+ *   HOSTILE_SOCKETS  further listening sockets of each
  *   HOSTILE_COPIES   descriptors of each, all of one listening socket
  *
  * "hostile measure FILE COMMAND..." runs a command and writes its memory in KiB and its
@@ -40,9 +41,9 @@ static long number(const char *variable)
 
 static void handler(int signal) { (void)signal; }
 
-static int listener(void)
+static int listener(unsigned address, long port)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) || listen(fd, 1))
@@ -58,8 +59,10 @@ static void be_large(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int i = 0; i < 3; i++)
 		signal(wanted[i], handler);
+	for (long i = number("HOSTILE_SOCKETS"); i > 0; i--)
+		listener(0x7f010001 + (number("HOSTILE_CHILD") << 8), 1024 + i);
 	if (!getenv("HOSTILE_FUSE")) /* without a listener each descriptor is looked at */
-		listener();
+		listener(INADDR_LOOPBACK, 0);
 	if (write(ready_fd, "", 1) != 1)
 		err(1, "say ready");
 	close(ready_fd);
@@ -161,7 +164,7 @@ static void open_file(const char *folder)
 static void become(long i)
 {
 	long pieces = number("HOSTILE_PIECES"), groups = number("HOSTILE_GROUPS");
-	char **args = calloc(pieces + 5, sizeof *args), config[32];
+	char **args = calloc(pieces + 5, sizeof *args), config[32], index[32];
 	gid_t *list = calloc(groups + 1, sizeof *list);
 
 	snprintf(config, sizeof config, "/home/%ld.cfg", i);
@@ -172,7 +175,8 @@ static void become(long i)
 		list[n] = 100000 + n;
 	if (setgroups(groups, list) || setresgid(nobody, nobody, nobody) || setresuid(nobody, nobody, nobody))
 		err(1, "become another user");
-	setenv("HOSTILE_CHILD", "1", 1);
+	snprintf(index, sizeof index, "%ld", i);
+	setenv("HOSTILE_CHILD", index, 1);
 	execv(getenv("HOSTILE_EXE"), args);
 	err(1, "execute");
 }
@@ -217,7 +221,7 @@ int main(int argc, char **argv)
 	if (getenv("HOSTILE_FUSE"))
 		open_file(getenv("HOSTILE_FUSE"));
 	if (number("HOSTILE_COPIES")) {
-		int fd = listener();
+		int fd = listener(INADDR_LOOPBACK, 0);
 		for (long i = number("HOSTILE_COPIES"); i > 0; i--)
 			if (dup(fd) < 0)
 				err(1, "dup");
