@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,9 +59,10 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report) surroundi
 	for _, p := range look.Processes {
 		processes[p.ProcID] = p
 	}
+	// Of a stranger's nothing is opened, and nothing is asked, unless there is no other.
+	all := e.Host.Rights.All || !slices.ContainsFunc(r.Instances, ofOwn)
 	for _, in := range r.Instances {
-		// Of a stranger's nothing is opened, and nothing is asked.
-		if teller := tellerOf(in, processes); in.Model != "" && teller != nil && (!teller.Stranger || e.Host.Rights.All) {
+		if teller := tellerOf(in, processes); in.Model != "" && teller != nil && (all || !teller.Stranger) {
 			out.instances[in.Name] = e.instanceFacts(ctx, look, in, teller, processes)
 		}
 	}

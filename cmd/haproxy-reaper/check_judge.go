@@ -116,9 +116,9 @@ func judgePrivileges(p preflight) []finding {
 		list = append(list, failure(findCapDACRead, advice, "missing: descriptors of other users' processes and their configuration cannot be read"))
 	}
 	foreign := pidsOf(p.report.Instances, func(q *reaper.Process) bool {
-		return mayBecomeDue(q) && uint32(q.UID) != p.have.euid && !q.Stranger
+		return mayBecomeDue(q) && uint32(q.UID) != p.have.euid && !p.stranger(q)
 	})
-	strangers := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && q.Stranger })
+	strangers := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && p.stranger(q) })
 	switch {
 	case held(capKill):
 		list = append(list, passed(findCapKill, "held"))
@@ -138,9 +138,14 @@ func judgePrivileges(p preflight) []finding {
 
 // stranger tells a process of another user that this program may not signal, and that
 // root has not started. What stands against it is a warning at the most: any account can
-// have such processes.
+// have such processes. Where there is no other instance, it may be the service itself.
 func (p preflight) stranger(q *reaper.Process) bool {
-	return q.Stranger && len(p.have.missing(capKill)) > 0
+	return q.Stranger && len(p.have.missing(capKill)) > 0 && slices.ContainsFunc(p.report.Instances, ofOwn)
+}
+
+// ofOwn tells an instance that has a process of no stranger's.
+func ofOwn(in reaper.Instance) bool {
+	return in.Model != "" && slices.ContainsFunc(in.Processes, func(q reaper.Process) bool { return !q.Stranger })
 }
 
 // strangers tells an instance of nothing else.

@@ -274,20 +274,27 @@ func FuzzVersion(f *testing.F) {
 func TestWhatStandsAgainstAStrangerIsAWarningAtTheMost(t *testing.T) {
 	for name, row := range map[string]struct {
 		caps    uint64
+		alone   bool // there is no other instance
 		finding findingName
 		want    findingStatus
 	}{
-		"may not be signalled":             {0, findCapKill, findingWarning},
-		"could not be read":                {0, findReadable, findingWarning},
-		"is refused":                       {0, findActiveConfirmed, findingWarning},
-		"could not be read, with CAP_KILL": {1 << capKill, findReadable, findingFailure},
-		"is refused, with CAP_KILL":        {1 << capKill, findActiveConfirmed, findingFailure},
+		"may not be signalled":               {0, false, findCapKill, findingWarning},
+		"could not be read":                  {0, false, findReadable, findingWarning},
+		"is refused":                         {0, false, findActiveConfirmed, findingWarning},
+		"could not be read, with CAP_KILL":   {1 << capKill, false, findReadable, findingFailure},
+		"is refused, with CAP_KILL":          {1 << capKill, false, findActiveConfirmed, findingFailure},
+		"may not be signalled, and is alone": {0, true, findCapKill, findingFailure},
+		"is refused, and is alone":           {0, true, findActiveConfirmed, findingFailure},
 	} {
 		r := judge(preflightOf(func(p *preflight, _ *instanceFacts) {
 			p.report = refusedReport(reaper.ReasonNotListening, "", oldWorker(6034, time.Minute, 1))
 			for i := range p.report.Instances[0].Processes {
 				q := &p.report.Instances[0].Processes[i]
 				q.UID, q.Stranger, q.Error = 5001, true, "x"
+			}
+			if !row.alone {
+				p.report.Instances = append(p.report.Instances, reportOf().Instances...)
+				p.report.Instances[1].Name = "own.service"
 			}
 			p.have.euid, p.have.caps = 106, 1<<capSysPtrace|1<<capDACReadSearch|row.caps
 		}))
