@@ -332,18 +332,17 @@ func intrude(role string) error {
 			return err
 		}
 		return worker.Wait()
-	case roleFiles:
-		for range manyFiles {
-			if _, err := unix.Dup(0); err != nil {
-				break // its limit
-			}
-		}
 	}
 	if _, err := net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return err
 	}
 	if _, err := net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
 		return err
+	}
+	for n := 0; role == roleFiles && n < manyFiles; n++ {
+		if _, err := unix.Dup(0); err != nil {
+			break // its limit
+		}
 	}
 	for range signals { // it outlives every soft stop
 	}
