@@ -206,3 +206,27 @@ func TestAStateThatAWorkerForgedNeitherChoosesATargetNorSparesOne(t *testing.T) 
 		}
 	}
 }
+
+// The lock is root's. Without the capability that opens it a run says so, and
+// signals nothing.
+func TestAServiceThatMayNotOpenTheLockSaysSo(t *testing.T) {
+	t.Parallel()
+	m := machine.Boot(t)
+	install(m)
+	m.ServeTunnel()
+	m.ReloadHolding(1)
+	m.GoLive()
+	m.AtOnce()
+	addDropIn(m, "haproxy-reaper.service", "less.conf", "[Service]\nAmbientCapabilities=\nAmbientCapabilities=CAP_SYS_PTRACE\n")
+	if out, err := m.Run("systemctl", "start", "haproxy-reaper.service"); err == nil {
+		t.Errorf("it succeeds: %s", out)
+	}
+	if got := m.Show("haproxy-reaper.service", "ExecMainStatus"); got != "4" {
+		t.Errorf("the exit status is %s, want 4: a missing privilege", got)
+	}
+	m.WantJournal("reap may not act", "/run/haproxy-reaper/lock", "permission denied")
+	if got := m.Workers(); len(got) != 2 {
+		t.Errorf("the workers are %v, want both", got)
+	}
+	m.UntilMetrics(map[string]string{`overdue_processes{unit="haproxy.service"}`: "1"})
+}
