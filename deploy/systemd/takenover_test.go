@@ -71,22 +71,27 @@ func TestAWorkerThatWasTakenOverNeitherForgesMetricsNorStallsAScrape(t *testing.
 				t.Errorf("it has made %s in the place of %s", test.what, file)
 			}
 		}
+		scrape := func() {
+			t.Helper()
+			body, err := s.get("/metrics")
+			if err != nil {
+				t.Fatalf("after %s: %v", test.what, err)
+			}
+			for _, want := range []string{"node_textfile_scrape_error 0\n", fmt.Sprintf("haproxy_reaper_runs_total %d\n", n)} {
+				if !strings.Contains(body, want) {
+					t.Errorf("after %s node_exporter does not tell %q", test.what, want)
+				}
+			}
+			if strings.Contains(body, "node_load1") || strings.Contains(body, "root:") {
+				t.Errorf("after %s node_exporter tells what was forged", test.what)
+			}
+		}
+		scrape()
 		if out, err := m.Run("systemctl", "start", "haproxy-reaper.service"); err != nil {
 			t.Errorf("after %s in /tmp the run fails: %s", test.what, out)
 		}
 		n++
-		body, err := s.get("/metrics")
-		if err != nil {
-			t.Fatalf("after %s: %v", test.what, err)
-		}
-		for _, want := range []string{"node_textfile_scrape_error 0\n", fmt.Sprintf("haproxy_reaper_runs_total %d\n", n)} {
-			if !strings.Contains(body, want) {
-				t.Errorf("after %s node_exporter does not tell %q:\n%s", test.what, want, body)
-			}
-		}
-		if strings.Contains(body, "node_load1") || strings.Contains(body, "root:") {
-			t.Errorf("after %s node_exporter tells what was forged:\n%s", test.what, body)
-		}
+		scrape()
 	}
 }
 
@@ -104,13 +109,16 @@ func TestAWorkerThatWasTakenOverReachesNothingOfARunningPass(t *testing.T) {
 	m.AtOnce()
 	m.Configure("#HAPROXY_REAPER_KILL_AFTER=0s", "HAPROXY_REAPER_KILL_AFTER=1h")
 	reach := func(pid string) string {
-		return takenOver(m, `for dir in /proc/`+pid+`/fd /proc/`+pid+`/root/tmp /proc/`+pid+`/cwd /tmp/systemd-private-*-haproxy-reaper.service-*/tmp; do
+		return takenOver(m, `for dir in /proc/`+pid+`/root/tmp /proc/`+pid+`/cwd /tmp/systemd-private-*-haproxy-reaper.service-*/tmp; do
 			ls "$dir" >/dev/null && echo "$dir"
 		done
-		: >/proc/`+pid+`/fd/2 && echo written
-		flock --nonblock /run/haproxy-reaper/lock true && echo locked`)
+		for fd in /proc/`+pid+`/fd/*; do
+			readlink "$fd"
+			(: <"$fd") && echo "$fd"
+		done
+		(: </run/haproxy-reaper/lock) && echo the lock`)
 	}
-	if got := reach("self"); !strings.Contains(got, "/proc/self/fd") {
+	if got := reach("self"); !strings.Contains(got, "/proc/self/root/tmp") || !strings.Contains(got, "/proc/self/fd/0") {
 		t.Fatalf("of itself it reaches %q: this shows nothing", got)
 	}
 	m.Must("systemctl", "start", "--no-block", "haproxy-reaper.service")
