@@ -167,16 +167,17 @@ func TestAStateThatAWorkerForgedNeitherChoosesATargetNorSparesOne(t *testing.T) 
 		}
 	}
 	for _, test := range []struct {
-		what  string
-		forge func(active string)
+		what   string
+		status string // of the run's exit
+		forge  func(active string)
 	}{
-		{"says that the active was told to stop long ago", func(active string) {
+		{"says that the active was told to stop long ago", "0", func(active string) {
 			m.Write(stateFile, forged(func(state map[string]any) {
 				fields := strings.Fields(m.Read("/proc/" + active + "/stat"))
 				state["memory"] = map[string]any{active + "@" + fields[21]: map[string]any{"Residual": 1, "Superseded": 1, "Told": true}}
 			}), 0o600)
 		}},
-		{"counts for instances with endless names", func(string) {
+		{"counts for instances with endless names", "0", func(string) {
 			m.Write(stateFile, forged(func(state map[string]any) {
 				units := map[string]any{}
 				for n := range 60 {
@@ -185,11 +186,11 @@ func TestAStateThatAWorkerForgedNeitherChoosesATargetNorSparesOne(t *testing.T) 
 				state["counters"].(map[string]any)["units"] = units
 			}), 0o600)
 		}},
-		{"is a FIFO", inPlace("mkfifo state.json")},
-		{"is a folder", inPlace("mkdir state.json")},
-		{"is a link to a secret", inPlace("ln --symbolic /etc/shadow state.json")},
-		{"is endless", inPlace("truncate --size=10G state.json")},
-		{"is locked for good", func(string) {
+		{"is a FIFO", "0", inPlace("mkfifo state.json")},
+		{"is a folder", "1", inPlace("mkdir state.json")},
+		{"is a link to a secret", "0", inPlace("ln --symbolic /etc/shadow state.json")},
+		{"is endless", "0", inPlace("truncate --size=10G state.json")},
+		{"is locked for good", "1", func(string) {
 			m.Must("systemd-run", "--quiet", "--unit=holder.service", "--uid=haproxy", "flock", "/var/lib/haproxy-reaper/lock", "sleep", "infinity")
 			m.Until(func() error {
 				if takenOver(m, "flock --nonblock /var/lib/haproxy-reaper/lock true || echo held") != "held" {
@@ -206,7 +207,10 @@ func TestAStateThatAWorkerForgedNeitherChoosesATargetNorSparesOne(t *testing.T) 
 		if got := m.Workers(); !slices.Equal(got, []string{active}) {
 			t.Fatalf("a state that %s: the workers are %q, want %s without %s: %s\n%s", test.what, got, active, old[0], out, m.Journal())
 		}
-		if size := len(m.Read(machine.Textfile)); size == 0 || size > 8<<20 {
+		if got := m.Show("haproxy-reaper.service", "ExecMainStatus"); got != test.status {
+			t.Errorf("a state that %s: the exit status is %s, want %s: %s", test.what, got, test.status, m.Journal())
+		}
+		if size := len(m.Read(machine.Textfile)); size == 0 || size > 4<<20 {
 			t.Errorf("a state that %s: the metrics have %d bytes", test.what, size)
 		}
 		if body, err := s.get("/metrics"); err != nil || !strings.Contains(body, "node_textfile_scrape_error 0\n") {
