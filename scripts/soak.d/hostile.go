@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -310,9 +311,21 @@ func (a *account) play(ctx context.Context, next <-chan trick) {
 
 // intrude is a process of the account, until it is killed.
 func intrude(role string) error {
-	// What a worker that is ready catches.
+	runtime.LockOSThread() // the main thread, whose masks /proc tells
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGUSR1, unix.SIGTTIN, unix.SIGTTOU)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil); err != nil {
+		return err
+	}
+	if role != roleMaster {
+		// Go catches everything, as a master does. A worker does not catch these.
+		for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGCHLD, unix.SIGUSR2} {
+			var byDefault [4]uint64 // struct sigaction of the kernel, with SIG_DFL
+			if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0); errno != 0 {
+				return errno
+			}
+		}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -326,7 +339,6 @@ func intrude(role string) error {
 		}
 		return unix.Exec(self, append(os.Args, "-sf", strings.TrimSpace(pid)), listen)
 	case roleMaster:
-		runtime.LockOSThread()
 		worker := &exec.Cmd{Path: self, Args: os.Args, Env: listen, SysProcAttr: &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}}
 		if err := worker.Start(); err != nil {
 			return err
