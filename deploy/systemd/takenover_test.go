@@ -37,6 +37,7 @@ func startNodeExporter(m *machine.Machine) *scraper {
 		"--web.listen-address=127.0.0.1:12101", "--collector.disable-defaults", "--collector.textfile",
 		"--collector.textfile.directory=/var/lib/prometheus/node-exporter")
 	s := newScraper(m)
+	s.until("node_textfile_scrape_error", 0)
 	s.client.Timeout = 10 * time.Second // a scrape that takes longer has stalled
 	return s
 }
