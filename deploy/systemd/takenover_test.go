@@ -104,6 +104,8 @@ func TestAWorkerThatWasTakenOverReachesNothingOfARunningPass(t *testing.T) {
 	install(m)
 	m.ServeTunnel()
 	old, _ := m.ReloadHolding(1)
+	m.Must("systemctl", "start", "haproxy-reaper.service") // a dry run
+	metrics := m.Read(machine.Textfile)
 	m.Must("kill", "-STOP", old[0]) // the pass waits for it
 	t.Cleanup(func() { m.Run("kill", "-CONT", old[0]) })
 	m.GoLive()
@@ -135,6 +137,18 @@ func TestAWorkerThatWasTakenOverReachesNothingOfARunningPass(t *testing.T) {
 	}
 	if got := reach(pid); got != "" {
 		t.Errorf("of the running pass it reaches:\n%s", got)
+	}
+
+	// What it can is end the pass. The metrics of the run before stay, and grow old.
+	takenOver(m, "kill -KILL "+pid)
+	m.Until(func() error {
+		if got := m.Show("haproxy-reaper.service", "ActiveState"); got != "failed" {
+			return fmt.Errorf("the service is %s", got)
+		}
+		return nil
+	})
+	if got := m.Read(machine.Textfile); got == "" || got != metrics {
+		t.Errorf("after the end of a pass the metrics are %q", got)
 	}
 }
 
