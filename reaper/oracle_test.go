@@ -149,10 +149,11 @@ func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
 }
 
 // confirmed: rule 6, in one PID and network namespace. An active generation that
-// was told to stop itself is a whole service that drains.
+// was told to stop itself is a whole service that drains; one that listens only
+// if its master says so, since no list is younger than it.
 func (o oracle) confirmed(in *instance) bool {
 	active := o.active(in)
-	if !slices.ContainsFunc(active, listens) || !slices.ContainsFunc(active, func(p *inspect.Process) bool { return !o.learned.told[p] }) {
+	if !slices.ContainsFunc(active, listens) || !slices.ContainsFunc(active, func(p *inspect.Process) bool { return !stopping(p) && (listens(p) || !o.learned.told[p]) }) {
 		return false
 	}
 	for _, p := range active {

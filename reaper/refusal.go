@@ -117,9 +117,14 @@ func (c *classifier) draining() (Reason, string) {
 	return ReasonDraining, fmt.Sprintf("the youngest, %s, was told to stop, and nothing younger has taken over", pidList(c.active))
 }
 
-// finishes tells whether all of the youngest generation was told to stop.
+// finishes tells whether all of the youngest generation was told to stop. Of a
+// process that listens the memory counts for nothing: its user may have forged it.
 func (c *classifier) finishes() bool {
-	return !slices.ContainsFunc(c.active, func(p *inspect.Process) bool { return !c.evidence[p].any() })
+	return !slices.ContainsFunc(c.active, func(p *inspect.Process) bool {
+		e := c.evidence[p]
+		e.remembered = e.remembered && !listens(p)
+		return !e.any()
+	})
 }
 
 // silent refuses when the youngest generation is not seen to serve.

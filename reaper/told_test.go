@@ -85,6 +85,40 @@ func TestWhatWasToldIsRemembered(t *testing.T) {
 	}
 }
 
+// Its own user may have forged the memory, which then would keep what is residual
+// for as long as the active lives.
+func TestTheMemoryMakesNoServiceDrainThatListens(t *testing.T) {
+	own := uint32(fakehost.UIDHAProxy)
+	for _, tt := range []struct {
+		name    string
+		active  []fakehost.Socket
+		role    reaper.Role
+		refusal reaper.Reason
+	}{
+		{"it listens", []fakehost.Socket{fakehost.Listen(443)}, reaper.RoleActive, ""},
+		{"it has clients alone", []fakehost.Socket{fakehost.Client(443, 4, 0)}, reaper.RoleDraining, reaper.ReasonDraining},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			active := s.Worker(103, ticks(10*time.Minute), []int{102, 101}, tt.active...)
+			p := pass(t, w)
+			id := reaper.Process{}.ProcID
+			id.PID, id.StartTicks = active.PID, active.Ticks
+			p.Memory, p.MemoryOwner = reaper.Memory{id: {Told: true}}, &own
+			r, err := p.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := process(t, r, 103).Role; got != tt.role || r.Instances[0].Refusal != tt.refusal {
+				t.Errorf("role %q, refusal %q; want %q and %q", got, r.Instances[0].Refusal, tt.role, tt.refusal)
+			}
+			if got := process(t, r, 101).Role; got != reaper.RoleResidual {
+				t.Errorf("the old worker is %q", got)
+			}
+		})
+	}
+}
+
 // A pass leaves to the next what it saw told, and which process was active then. Where
 // only its connections say so, nothing is left: the next pass has to see them again.
 func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {

@@ -79,7 +79,7 @@ func TestBothServicesAreConfinedAlike(t *testing.T) {
 	}
 	// A pass for the one, a service with a network for the other.
 	want := [][]string{
-		{"ExecStart", "IPAddressDeny", "RestrictAddressFamilies", "SuccessExitStatus", "TimeoutStartSec", "Type"},
+		{"ExecStart", "ExecStopPost", "IPAddressDeny", "RestrictAddressFamilies", "SuccessExitStatus", "TimeoutStartSec", "Type"},
 		{"Environment", "ExecStart", "ExecStartPre", "KillMode", "NotifyAccess", "Restart", "RestartPreventExitStatus", "RestartSec",
 			"RestrictAddressFamilies", "SystemCallFilter", "TimeoutAbortSec", "TimeoutStopSec", "Type", "WatchdogSec"},
 	}
