@@ -17,6 +17,7 @@ func TestAnOldWorkerThatWasNotExaminedInFullRefuses(t *testing.T) {
 	}{
 		{"not looked at", nil, ReasonUnreadable},
 		{"looked at gently", &inspect.Sockets{}, ReasonUnreadable},
+		{"examined, but for what a thread has for itself", &inspect.Sockets{Apart: 7}, ReasonApart},
 		{"examined", &inspect.Sockets{Proof: true}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
