@@ -40,6 +40,24 @@ func TestAnOldWorkerThatWasNotExaminedInFullRefuses(t *testing.T) {
 	}
 }
 
+// What an active's other table holds may be its listeners; where it is seen to listen
+// that is its own affair.
+func TestAnActiveWhoseThreadHasDescriptorsOfItsOwn(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*inspect.Sockets)
+		want   Reason
+	}{
+		{"and is seen to listen", func(*inspect.Sockets) {}, ""},
+		{"and is not seen to listen", func(s *inspect.Sockets) { s.Listening = nil }, ReasonApart},
+	} {
+		in := onHost(1, func(active *inspect.Process) { active.Sockets.Apart = 7; tt.change(active.Sockets) })
+		if in.Refusal != tt.want {
+			t.Errorf("%s: refused for %q (%s), want %q", tt.name, in.Refusal, in.RefusalDetail, tt.want)
+		}
+	}
+}
+
 // onHost is what is decided of an instance with a master, the active, which the
 // test may change, and so many old workers.
 func onHost(old int, change func(active *inspect.Process)) Instance {

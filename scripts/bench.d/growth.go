@@ -22,6 +22,7 @@ type growth struct {
 	batches   int     // of dry runs, at few and at many, in each cycle
 
 	costs [2][]time.Duration // the medians of each cycle, at few and at many
+	rss   int64              // KiB, the most that a dry run had at many
 }
 
 // atOnce is how many dry runs make a batch: each waits for a second between its
@@ -31,7 +32,8 @@ const atOnce = 4
 // measure lets three services leave a residual process each, so that all ways to
 // look at one are gone: with a master CLI, without one, and in another network
 // namespace. Then it lets the other sockets of the host come and go, half of them
-// in that namespace. What else the machine does hits both sides of a cycle alike.
+// in that namespace, of all kinds. What else the machine does hits both sides of a
+// cycle alike.
 func (g *growth) measure(ctx context.Context, s settings, say func(string)) error {
 	apart, err := newNetwork(ctx)
 	if err != nil {
@@ -86,6 +88,9 @@ func (g *growth) side(ctx context.Context, s settings, pids []string, which int)
 		}
 	}
 	g.costs[which] = append(g.costs[which], all.cpu())
+	if which == 1 {
+		g.rss = max(g.rss, all.rss())
+	}
 	return nil
 }
 
@@ -154,15 +159,27 @@ func (g *growth) ratio() float64 {
 	return list[len(list)/2]
 }
 
-func (g *growth) aim() aim {
+// most is the memory that a dry run may have, however many sockets there are.
+const most = 16 << 10 // KiB
+
+// missed tells whether one of the aims is.
+func (g *growth) missed() bool {
+	return slices.ContainsFunc(g.aims(), func(a aim) bool { return a.got > a.limit })
+}
+
+func (g *growth) aims() []aim {
 	middle := func(list []time.Duration) time.Duration {
 		sorted := slices.Sorted(slices.Values(list))
 		return sorted[len(sorted)/2]
 	}
-	return aim{
+	return []aim{{
 		what:  fmt.Sprintf("the CPU of a dry run at %s sockets, as a multiple of that at %s", measured.Thousands(g.many), measured.Thousands(g.few)),
 		got:   g.ratio(),
 		limit: g.limit,
 		note:  fmt.Sprintf("%s and %s; %d cycles of %d runs on each side", milliseconds(middle(g.costs[1])), milliseconds(middle(g.costs[0])), g.cycles, atOnce*g.batches),
-	}
+	}, {
+		what:  fmt.Sprintf("the MiB of memory that a dry run has at %s sockets, the most of all runs", measured.Thousands(g.many)),
+		got:   float64(g.rss) / 1024,
+		limit: most / 1024,
+	}}
 }
