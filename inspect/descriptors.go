@@ -203,7 +203,7 @@ func readSocket(k Kernel, fd int, d detail, info *unix.TCPInfo) (socket, error) 
 		s.origin, err = readOrigin(k, fd, NetworkDatagram)
 	}
 	if err == nil && (s.listening || s.origin == OriginAccepted && !s.connected) {
-		err = s.readBlocking(k, fd)
+		err = s.readListener(k, fd)
 	}
 	if err == nil {
 		s.inode, err = k.Inode(fd)
@@ -211,13 +211,22 @@ func readSocket(k Kernel, fd int, d detail, info *unix.TCPInfo) (socket, error) 
 	return s, err
 }
 
-// readBlocking asks whether HAProxy can have accepted through a socket: on each
+// readListener asks whether HAProxy can have accepted through a socket: on each
 // of its listeners, inherited ones too, it sets O_NONBLOCK before it polls it
 // (1.8 to 3.4), and nothing takes that back. systemd passes descriptors without
-// it, unless the service says NonBlocking=yes (systemd.service(5)).
-func (s *socket) readBlocking(k Kernel, fd int) error {
+// it, unless the service says NonBlocking=yes (systemd.service(5)). And it asks
+// whether a listener of IPv6 takes IPv4, which one of MPTCP may not tell.
+func (s *socket) readListener(k Kernel, fd int) error {
 	flags, err := k.StatusFlags(fd)
 	s.blocking = flags&unix.O_NONBLOCK == 0
+	if err != nil || s.family != unix.AF_INET6 {
+		return err
+	}
+	v6only, err := k.SockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	s.v6only = v6only != 0
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
 	return err
 }
 
@@ -243,7 +252,7 @@ func readTCP(k Kernel, fd int, d detail, info *unix.TCPInfo) (s socket, err erro
 	}
 	switch {
 	case s.listening:
-		if err = s.readBlocking(k, fd); err == nil {
+		if err = s.readListener(k, fd); err == nil {
 			s.inode, err = k.Inode(fd)
 		}
 	case s.state == unix.BPF_TCP_CLOSE:

@@ -144,7 +144,7 @@ func (s inetSocket) listener(network string) Listener {
 // socket is the same as a descriptor of it would tell, but for its options.
 func (s inetSocket) socket(protocol uint32) socket {
 	k := socket{
-		family: int(s.family), kind: unix.SOCK_DGRAM, inode: s.inode, state: s.state, deaf: s.deaf,
+		family: int(s.family), kind: unix.SOCK_DGRAM, inode: s.inode, state: s.state, deaf: s.deaf, v6only: s.v6only,
 		local: SockAddr{Family: int(s.family), IP: s.local}, peer: SockAddr{Family: int(s.family), IP: s.peer},
 		connected: s.peer.Port() != 0,
 	}

@@ -16,7 +16,9 @@ func serving(w *fakehost.World, netNS uint64, clients int) *fakehost.Proc {
 	multipath := fakehost.Listen(8443)
 	multipath.MPTCP = true
 	admin := fakehost.Socket{Family: unix.AF_UNIX, Type: unix.SOCK_STREAM, Listening: true, Local: "/run/admin.sock", Inode: 7}
-	sockets := []fakehost.Socket{admin, fakehost.Listen(80), fakehost.Listen(443), multipath, fakehost.DatagramListener(443)}
+	six := fakehost.Listen(80)
+	six.Family, six.Local, six.Inode, six.V6Only = unix.AF_INET6, "[::]:80", 86, true
+	sockets := []fakehost.Socket{admin, fakehost.Listen(80), six, fakehost.Listen(443), multipath, fakehost.DatagramListener(443)}
 	for i := range clients {
 		six := fakehost.Client(443, clients+i, 0)
 		six.Family, six.Local, six.Peer = unix.AF_INET6, "[2001:db8::1]:443", "[2001:db8::2]:30000"
@@ -81,8 +83,11 @@ func TestAnActiveInAnotherNetworkNamespaceCostsTheSameWhateverItServes(t *testin
 		if p.Err != nil || p.Sockets == nil {
 			t.Fatalf("%d clients: %+v", clients, p)
 		}
-		if got, want := listeners(p.Sockets.Listening), []string{"unix /run/admin.sock", "tcp 0.0.0.0:80", "tcp 0.0.0.0:443", "mptcp 0.0.0.0:8443"}; !slices.Equal(got, want) {
+		if got, want := listeners(p.Sockets.Listening), []string{"unix /run/admin.sock", "tcp 0.0.0.0:80", "tcp [::]:80", "tcp 0.0.0.0:443", "mptcp 0.0.0.0:8443"}; !slices.Equal(got, want) {
 			t.Errorf("%d clients: it listens on %q, want %q", clients, got, want)
+		}
+		if !p.Sockets.Listening[2].V6Only || p.Sockets.Listening[1].V6Only {
+			t.Errorf("%d clients: which takes IPv6 alone is not told: %+v", clients, p.Sockets.Listening)
 		}
 		if got := listeners(p.Sockets.Bound); !slices.Equal(got, []string{"udp 0.0.0.0:443"}) || p.Sockets.Bound[0].Unsure {
 			t.Errorf("%d clients: of datagrams %v", clients, p.Sockets.Bound)
@@ -120,12 +125,24 @@ func TestAConfirmationEndsAtTheFirstListener(t *testing.T) {
 	}
 }
 
+// A kernel that does not tell whether a listener of MPTCP takes IPv4 tells the rest.
+func TestAListenerOfWhichTheKernelTellsLessIsOne(t *testing.T) {
+	w := fakehost.New()
+	six := fakehost.Listen(443)
+	six.Family, six.Local, six.MPTCP = unix.AF_INET6, "[::]:443", true
+	fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", 100, 1000, nil, six)
+	p := lookAt(t, w, func(string, string) error { return nil })
+	if p.Err != nil || len(p.Sockets.Listening) != 1 {
+		t.Errorf("error %v, sockets %+v", p.Err, p.Sockets)
+	}
+}
+
 // In our own network namespace an active is not touched at all.
 func TestAnActiveInOurNetworkNamespaceIsNotTouched(t *testing.T) {
 	w := fakehost.New()
 	serving(w, fakehost.NetNS, 100)
 	p, calls := lookGently(t, w, func(*inspect.Tables) {})
-	if p.Err != nil || len(p.Sockets.Listening) != 4 || calls["PidfdGetfd"] > 0 {
+	if p.Err != nil || len(p.Sockets.Listening) != 5 || calls["PidfdGetfd"] > 0 {
 		t.Errorf("error %v, %+v, %v", p.Err, p.Sockets, calls)
 	}
 }

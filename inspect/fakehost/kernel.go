@@ -399,6 +399,11 @@ func (w *World) SockoptInt(fd, _, option int) (int, error) {
 		return s.protocol(), nil
 	case unix.SO_ACCEPTCONN:
 		set = s.Listening
+	case unix.IPV6_V6ONLY:
+		if s.MPTCP { // as older kernels have it
+			return 0, unix.EOPNOTSUPP
+		}
+		set = s.V6Only
 	case unix.SO_REUSEADDR:
 		set = s.ReuseAddr
 	case unix.SO_REUSEPORT:

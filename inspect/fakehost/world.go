@@ -119,6 +119,8 @@ type Socket struct {
 	MPTCP bool
 	// Blocking lacks O_NONBLOCK, as a descriptor that no HAProxy listens through.
 	Blocking bool
+	// V6Only is that option of an IPv6 socket (ipv6(7)).
+	V6Only bool
 	// Stubborn stays established when only its reading side is shut down, as
 	// where a server does not close.
 	Stubborn bool
