@@ -75,7 +75,8 @@ func streamProtocols(k Kernel) []streamProtocol {
 }
 
 // dumpUDP is every UDP socket in our network namespace that is bound, not
-// connected, and receives, by inode. What does not receive is a log's (see
+// connected, and receives, by inode. The kernel walks those of all network
+// namespaces for it, at some 0.15 us each (net/ipv4/udp_diag.c). What does not receive is a log's (see
 // socket.receives); what does is a listener, or a resolver's (3.2 and later).
 func dumpUDP(k Kernel) (map[uint64]Listener, error) {
 	d, err := openDiag(k)

@@ -24,7 +24,7 @@ type Tables struct {
 	// 1 ms of CPU, and its size is that of the memory (net/mptcp/token.c).
 	Brief bool
 	// OneListener ends a gentle look at the first stream listener: whether there is
-	// one is all that matters.
+	// one is all that matters. It leaves out those of datagrams.
 	OneListener bool
 
 	host  *Host
@@ -69,7 +69,7 @@ func (t *Tables) table() (*table, error) {
 		return tab, tab.err
 	}
 	defer close(tab.read)
-	tab.fill(t.host.kernel, !t.Brief)
+	tab.fill(t.host.kernel, !t.Brief, !t.OneListener)
 	return tab, tab.err
 }
 
@@ -107,10 +107,13 @@ func (t *Tables) mayBeMPTCP(p *Process, d detail) func(port uint16) bool {
 	return func(port uint16) bool { return ports[port] }
 }
 
-func (t *table) fill(k Kernel, mptcp bool) {
+func (t *table) fill(k Kernel, mptcp, udp bool) {
 	var err error
 	if t.listening, err = dumpListening(k, mptcp); err != nil {
 		t.err = readError("listening sockets", "sock_diag", err)
+		return
+	}
+	if !udp {
 		return
 	}
 	if t.udp, err = dumpUDP(k); err != nil {

@@ -32,8 +32,7 @@ const atOnce = 4
 // measure lets three services leave a residual process each, so that all ways to
 // look at one are gone: with a master CLI, without one, and in another network
 // namespace. Then it lets the other sockets of the host come and go, half of them
-// in that namespace, of all kinds. What else the machine does hits both sides of a
-// cycle alike.
+// in that namespace. What else the machine does hits both sides of a cycle alike.
 func (g *growth) measure(ctx context.Context, s settings, say func(string)) error {
 	apart, err := newNetwork(ctx)
 	if err != nil {
