@@ -213,9 +213,10 @@ func readSocket(k Kernel, fd int, d detail, info *unix.TCPInfo) (socket, error) 
 
 // readListener asks whether HAProxy can have accepted through a socket: on each
 // of its listeners, inherited ones too, it sets O_NONBLOCK before it polls it
-// (1.8 to 3.4), and nothing takes that back. systemd passes descriptors without
-// it, unless the service says NonBlocking=yes (systemd.service(5)). And it asks
-// whether a listener of IPv6 takes IPv4, which one of MPTCP may not tell.
+// (1.8 to 3.4). systemd passes descriptors without it, unless the service says
+// NonBlocking=yes (systemd.service(5)). The flag is the socket's: where one unit passes
+// a socket to two services, the start of the second one takes it from the first. And it
+// asks whether a listener of IPv6 takes IPv4, which one of MPTCP may not tell.
 func (s *socket) readListener(k Kernel, fd int) error {
 	flags, err := k.StatusFlags(fd)
 	s.blocking = flags&unix.O_NONBLOCK == 0

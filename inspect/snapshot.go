@@ -111,9 +111,9 @@ type Sockets struct {
 	Proof bool
 
 	Listening []Listener // in LISTEN: TCP, unix stream and seqpacket
-	// Unused are in LISTEN, or are datagram listeners, and no HAProxy has ever
-	// accepted through them: somebody passed their descriptors to the service,
-	// as a systemd socket unit does, and its configuration names them nowhere.
+	// Unused are in LISTEN, or are datagram listeners, and are in blocking mode. A
+	// systemd socket unit passed their descriptors, and the configuration names them
+	// nowhere; or it passed them to a second service later.
 	Unused []Listener
 	Paused []Listener // bound, once listening, not now: it may come back
 	// Bound are datagram listeners: unconnected UDP sockets with a port and
