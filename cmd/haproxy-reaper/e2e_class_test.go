@@ -56,7 +56,8 @@ func TestTheClassOfAWorkersSocketsStays(t *testing.T) {
 }
 
 // mountNetClass mounts the hierarchy for the bed alone. It is the host's all the same
-// for as long as it is mounted, with every process of it in its root.
+// for as long as it is mounted, with every process of it in its root, and longer where
+// it is taken down while the kernel still does away with a cgroup of it.
 func (b *bed) mountNetClass() (root string) {
 	b.t.Helper()
 	root = bedDir + "/net_cls"
@@ -69,6 +70,18 @@ func (b *bed) mountNetClass() (root string) {
 	if err != nil {
 		b.t.Skipf("no cgroup v1 hierarchy of net_cls can be mounted here: %v", err)
 	}
+	b.t.Cleanup(func() {
+		b.until(func() error {
+			text, err := os.ReadFile("/proc/cgroups")
+			if err == nil && !regexp.MustCompile(`(?m)^net_cls\t\d+\t1\t`).Match(text) {
+				err = fmt.Errorf("cgroups of net_cls are left: %s", text)
+			}
+			return err
+		})
+		if err := b.inside(func() error { return unix.Unmount(root, 0) }); err != nil {
+			b.t.Error(err)
+		}
+	})
 	return root
 }
 
