@@ -106,7 +106,7 @@ func answering(h host, b body, p *fakehost.Proc) {
 	p.CLI["show proc"] = rows + "\n"
 }
 
-// varied gives each worker what is no listener of its own: sockets of a log and of a
+// varied gives each worker threads, and what is no listener of its own: sockets of a log and of a
 // resolver, one that a socket unit passed and nobody uses, connections to servers;
 // and its clients have finished sending.
 func varied(_ host, b body, p *fakehost.Proc) {
@@ -118,6 +118,7 @@ func varied(_ host, b body, p *fakehost.Proc) {
 			p.Sockets[i].State = unix.BPF_TCP_CLOSE_WAIT
 		}
 	}
+	p.Threads = 3
 	passed, source := fakehost.Listen(7004), fakehost.Server(10000+b.pid)
 	passed.Blocking, source.ReuseAddr = true, true
 	p.Sockets = append(p.Sockets, passed, source, fakehost.Server(41000+b.pid), fakehost.UDP(40000+b.pid), fakehost.Resolver(42000+b.pid))

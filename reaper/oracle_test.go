@@ -133,7 +133,7 @@ func (o oracle) settled(in *instance) bool {
 		case p.Err != nil:
 			return false
 		}
-		if o.mayStop(p) && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || len(p.Sockets.Unclassified) > 0) {
+		if o.mayStop(p) && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || p.Sockets.Apart > 0 || len(p.Sockets.Unclassified) > 0) {
 			return false
 		}
 		if younger := o.kind(p) == "orphan" && !o.older(in, p); o.mayStop(p) && !o.isActive(in, p) && !younger && o.isPaused(in, p) {
