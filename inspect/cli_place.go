@@ -173,30 +173,24 @@ func (m masterSockets) listensAt(address string) bool {
 // masterSockets examines the descriptors of a master, which are few. A connection
 // that HAProxy has forgotten is among them.
 func (h *Host) masterSockets(ctx context.Context, master *Process) (m masterSockets, err error) {
-	handle := h.Handle(master.ProcID)
-	if handle == nil {
-		return m, ErrGone
-	}
-	err = handle.with(func(pidfd int) error {
-		return h.eachDescriptor(ctx, pidfd, master, func(_, dup int) error {
-			kind, err := h.kernel.SockoptInt(dup, unix.SOL_SOCKET, unix.SO_TYPE)
-			if err != nil || kind != unix.SOCK_STREAM {
-				return err
-			}
-			name, err := h.kernel.SockName(dup)
-			if err != nil {
-				return err
-			}
-			accepts, err := h.kernel.SockoptInt(dup, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-			switch {
-			case err != nil:
-			case accepts != 0 && name.IP.IsValid():
-				m.listens = append(m.listens, name.IP)
-			case accepts == 0 && (name.Path != "" || name.IP.IsValid() && name.IP.Port() != 0):
-				m.connections++
-			}
+	err = h.touch(ctx, h.SocketClass(), master, func(_, dup int) error {
+		kind, err := h.kernel.SockoptInt(dup, unix.SOL_SOCKET, unix.SO_TYPE)
+		if err != nil || kind != unix.SOCK_STREAM {
 			return err
-		})
+		}
+		name, err := h.kernel.SockName(dup)
+		if err != nil {
+			return err
+		}
+		accepts, err := h.kernel.SockoptInt(dup, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+		switch {
+		case err != nil:
+		case accepts != 0 && name.IP.IsValid():
+			m.listens = append(m.listens, name.IP)
+		case accepts == 0 && (name.Path != "" || name.IP.IsValid() && name.IP.Port() != 0):
+			m.connections++
+		}
+		return err
 	})
 	return m, err
 }

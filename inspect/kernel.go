@@ -25,9 +25,6 @@ type Kernel interface {
 	// regular file is opened at all, and what a symbolic link to one leads to:
 	// /dev/null is empty, all else is ErrNotRegular.
 	ReadFile(path string, limit int) ([]byte, error)
-	// ReadHead is ReadFile of a file whose beginning may be enough: it ends after
-	// the read(2) with which enough, shown all that was read by then, says so.
-	ReadHead(path string, limit int, enough func(read []byte) bool) ([]byte, error)
 	// ReadDir lists the names in a directory, in order, and opens nothing else; more
 	// than 10,000 are an error (unix.EFBIG).
 	ReadDir(path string) ([]string, error)
@@ -42,6 +39,11 @@ type Kernel interface {
 	// from one on: some of the lowest, none when there is none. Needs
 	// PTRACE_MODE_READ, and CAP_DAC_READ_SEARCH for another user's.
 	OpenDescriptors(pid, from int) ([]int, error)
+
+	// SameDescriptors tells whether two tasks share one table of descriptors: kcmp(2)
+	// with KCMP_FILES. Needs PTRACE_MODE_READ_REALCREDS, and a kernel with
+	// CONFIG_KCMP; else it is ENOSYS.
+	SameDescriptors(pid, tid int) (bool, error)
 
 	// PidfdOpen is pidfd_open(2), Linux 5.3.
 	PidfdOpen(pid int) (fd int, err error)

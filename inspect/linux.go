@@ -42,11 +42,7 @@ func (Linux) Pids(ctx context.Context) ([]int, error) {
 
 // ReadFile reads without the stat and the growing buffer of os.ReadFile: files
 // of /proc have no size, and most of ours fit one read.
-func (l Linux) ReadFile(path string, limit int) ([]byte, error) {
-	return l.ReadHead(path, limit, func([]byte) bool { return false })
-}
-
-func (Linux) ReadHead(path string, limit int, enough func([]byte) bool) ([]byte, error) {
+func (Linux) ReadFile(path string, limit int) ([]byte, error) {
 	fd, err := openRegular(path)
 	if err != nil || fd < 0 {
 		return nil, err
@@ -70,9 +66,6 @@ func (Linux) ReadHead(path string, limit int, enough func([]byte) bool) ([]byte,
 			return buf, nil
 		}
 		buf = buf[:len(buf)+n]
-		if enough(buf) {
-			return buf, nil
-		}
 	}
 }
 
@@ -192,6 +185,17 @@ func (Linux) OpenDescriptors(pid, from int) ([]int, error) {
 		fds = append(fds, fd)
 	}
 	return fds, nil
+}
+
+// SameDescriptors may wait while one of the tasks executes a program, so Go's
+// scheduler is told.
+func (Linux) SameDescriptors(pid, tid int) (bool, error) {
+	const kcmpFiles = 2 // of linux/kcmp.h
+	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(pid), uintptr(tid), kcmpFiles, 0, 0, 0)
+	if errno != 0 {
+		return false, errno
+	}
+	return order == 0, nil
 }
 
 func (Linux) PidfdInfo(pidfd int) error {

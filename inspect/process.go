@@ -87,7 +87,7 @@ func (h *Host) readFacts(p *Process) {
 	}
 	read("start time", "stat", factLimit, func(b []byte) error {
 		st, err := parseStat(b)
-		p.Comm, p.State, p.PPID, p.Session, p.StartTicks, p.Forked = st.comm, st.state, st.ppid, st.session, st.startTicks, st.forked
+		p.Comm, p.State, p.PPID, p.Session, p.StartTicks, p.Forked, p.Threads = st.comm, st.state, st.ppid, st.session, st.startTicks, st.forked, st.threads
 		return err
 	})
 	read("signal masks", "status", factLimit, func(b []byte) error {
@@ -107,7 +107,7 @@ func (h *Host) readFacts(p *Process) {
 		return nil
 	})
 	read("cgroup", "cgroup", factLimit, func(b []byte) error {
-		p.Cgroup = parseCgroup(b)
+		p.Cgroup, p.SocketClass = parseCgroup(b), socketClass(b)
 		p.Unit = unitOf(p.Cgroup)
 		return nil
 	})

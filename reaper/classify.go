@@ -63,12 +63,14 @@ type classifier struct {
 	group *group
 	past  Past
 
-	active      []*inspect.Process // the youngest generation of ready workers
-	served      *places            // where it listens
-	sides       map[inspect.ProcID]*teller
-	generations union
-	evidence    map[*inspect.Process]evidence
-	namers      map[*inspect.Process]*inspect.Process // by what their lists name, listening or not
+	active []*inspect.Process // the youngest generation of ready workers
+	// activeIdentity is the Identity of its first one.
+	activeIdentity string
+	served         *places // where it listens
+	sides          map[inspect.ProcID]*teller
+	generations    union
+	evidence       map[*inspect.Process]evidence
+	namers         map[*inspect.Process]*inspect.Process // by what their lists name, listening or not
 }
 
 func (c *classifier) instance() Instance {
@@ -78,6 +80,9 @@ func (c *classifier) instance() Instance {
 	}
 	workers := c.group.workers()
 	c.active, c.generations = youngest(workers), generations(workers)
+	if len(c.active) > 0 {
+		c.activeIdentity = c.active[0].Identity()
+	}
 	c.served, c.sides = served(c.active), map[inspect.ProcID]*teller{}
 	c.findEvidence()
 	if c.group.model != "" {

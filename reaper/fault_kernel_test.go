@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 )
 
 // fault is one way for a call to go wrong. A number is the errno that it fails
@@ -175,11 +174,6 @@ func (f *faulty) ReadFile(name string, limit int) ([]byte, error) {
 	return through(f, kind{name: "ReadFile", about: name, descriptor: true, mayHang: true}, func() ([]byte, error) { return f.kernel.ReadFile(name, limit) }, cutBytes)
 }
 
-func (f *faulty) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
-	b, err := f.ReadFile(name, limit)
-	return fakehost.Head(b, enough), err
-}
-
 func (f *faulty) ReadDir(name string) ([]string, error) {
 	return through(f, kind{name: "ReadDir", about: name, descriptor: true, mayHang: true}, func() ([]string, error) { return f.kernel.ReadDir(name) }, cutList)
 }
@@ -195,6 +189,10 @@ func (f *faulty) Readlink(name string) (string, error) {
 func (f *faulty) OpenDescriptors(pid, from int) ([]int, error) {
 	return through(f, kind{name: "OpenDescriptors", about: strconv.Itoa(pid), descriptor: true, mayHang: true},
 		func() ([]int, error) { return f.kernel.OpenDescriptors(pid, from) }, cutList)
+}
+
+func (f *faulty) SameDescriptors(pid, tid int) (bool, error) {
+	return through(f, kind{name: "SameDescriptors", about: strconv.Itoa(tid), mayHang: true}, func() (bool, error) { return f.kernel.SameDescriptors(pid, tid) }, nil)
 }
 
 func (f *faulty) PidfdOpen(pid int) (int, error) {

@@ -84,6 +84,15 @@ func (g *group) hasUser(uid uint32) bool {
 	return slices.ContainsFunc(g.members, func(m member) bool { return m.kind != kindLeft && m.UID == uid })
 }
 
+// elsewhere tells whether a process is known to be in another PID or network namespace
+// than everything of the group.
+func (g *group) elsewhere(p *inspect.Process) bool {
+	differ := func(a, b uint64) bool { return a != 0 && b != 0 && a != b }
+	return !slices.ContainsFunc(g.members, func(m member) bool {
+		return !differ(m.PIDNS, p.PIDNS) && !differ(m.NetNS, p.NetNS)
+	})
+}
+
 // unit is the systemd unit of the group, "" when it has none of its own: login
 // sessions come and go with their operators and are no part of an instance.
 func (g *group) unit() string {

@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -88,8 +89,8 @@ func Remember(old Memory, r Report) Memory {
 			case p.Role == RoleResidual && r.boottime > 0:
 				seen, known = seen.residual(in.Name, p, r.boottime), true
 			}
-			if in.Refusal == "" && (len(p.Evidence) > 0 || p.StrandedReason == StrandedOtherUser) {
-				seen.Told, seen.Heir, known = len(p.Evidence) > 0, p.Heir, true
+			if in.Refusal == "" && (p.toldToStop() || p.StrandedReason == StrandedOtherUser) {
+				seen.Told, seen.Heir, known = p.toldToStop(), p.Heir, true
 			}
 			if known {
 				kept[p.ProcID] = seen
@@ -117,6 +118,12 @@ func (m Memory) silent(list []inspect.ProcID) Memory {
 		all[id] = seen
 	}
 	return all
+}
+
+// toldToStop tells whether something says of a process for good that it was told to
+// stop. Its connections do so for as long as they last, no longer.
+func (p *Process) toldToStop() bool {
+	return slices.ContainsFunc(p.Evidence, func(word string) bool { return word != evidenceConnections })
 }
 
 // residual is what is remembered of a process that is residual at boottime.

@@ -149,11 +149,6 @@ func (k *kernel) ReadFile(name string, limit int) ([]byte, error) {
 	return text, err
 }
 
-func (k *kernel) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
-	b, err := k.ReadFile(name, limit)
-	return fakehost.Head(b, enough), err
-}
-
 func (k *kernel) Readlink(name string) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -300,6 +295,9 @@ func (k *kernel) Sleep(ctx context.Context, d time.Duration) error {
 func (k *kernel) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if signal == 0 { // which is none
+		return k.World.PidfdSendSignal(pidfd, signal)
+	}
 	k.boundary(nil)
 	serial := k.serialOf[pidfd]
 	target, done, err := k.current(pidfd)

@@ -103,7 +103,8 @@ func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *in
 }
 
 // lookAtSockets looks at the sockets of ready workers, oldest first. A worker that
-// no younger one names may be the active: it is touched as little as can be.
+// no younger one names may be the active: it is touched as little as can be, and
+// only if that has to be.
 func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []member) {
 	named := tellers(workers, func(*inspect.Process) bool { return true }, anyTwo)
 	for _, w := range workers {
@@ -115,8 +116,8 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 			if w.Err == nil && len(w.Sockets.Listening) > 0 {
 				continue
 			}
-			// Nothing seen, or nothing to be seen by this way: a listener in another
-			// network namespace, say. Only then is it touched.
+			// Nothing seen, or nothing to be seen by this way: a listener that it has in
+			// another network namespace than its own, say.
 			w.Err = nil
 		}
 		p.Host.LookThoroughly(ctx, tables, w.Process)
@@ -241,7 +242,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 			return 0, false
 		}
 	}
-	clients, err := p.countClients(tables, active[0], at)
+	clients, err := p.countClients(tables, at)
 	if err != nil {
 		p.Log.Debug("cannot count the active's connections", "error", err)
 		return 0, false
@@ -264,8 +265,8 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 
 // countClients counts the connections of the host that came by the places of an
 // active. One to an address that another listener has for itself came by that.
-func (p *Pass) countClients(tables *inspect.Tables, active *inspect.Process, at *places) (int, error) {
-	everybody, err := tables.Listening(active)
+func (p *Pass) countClients(tables *inspect.Tables, at *places) (int, error) {
+	everybody, err := tables.Listening()
 	if err != nil {
 		return 0, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -130,6 +131,10 @@ func readState(path string) (content []byte, owner uint32, err error) {
 	return content, st.Uid, nil
 }
 
+// maxUnitName is the most bytes of an instance's name that the state may have. Each
+// of some hundred series has the name, and the state's user may have forged it.
+const maxUnitName = 256
+
 // parseState reads the content of a state file.
 func parseState(content []byte, bootID string, now time.Time, boottime time.Duration) (State, error) {
 	if len(content) > maxStateSize {
@@ -155,6 +160,7 @@ func parseState(content []byte, bootID string, now time.Time, boottime time.Dura
 	}
 	state.BootID = bootID
 	state.Memory = state.Memory.possible(boottime)
+	maps.DeleteFunc(state.Counters.Units, func(name string, _ UnitCounters) bool { return len(name) > maxUnitName })
 	return state, nil
 }
 

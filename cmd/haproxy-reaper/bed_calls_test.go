@@ -38,9 +38,10 @@ type heldCall struct {
 	args   [6]uint64
 }
 
-// signals tells whether it is a way to a signal.
+// signals tells whether it is a way to a signal. Signal 0, which the agent tries on
+// itself, is none.
 func (c heldCall) signals() bool {
-	return c.number == unix.SYS_PIDFD_SEND_SIGNAL || c.number == unix.SYS_KILL || c.number == unix.SYS_TKILL ||
+	return c.number == unix.SYS_PIDFD_SEND_SIGNAL && c.args[1] != 0 || c.number == unix.SYS_KILL || c.number == unix.SYS_TKILL ||
 		c.number == unix.SYS_TGKILL || c.number == unix.SYS_RT_SIGQUEUEINFO || c.number == unix.SYS_RT_TGSIGQUEUEINFO
 }
 

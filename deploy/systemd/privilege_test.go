@@ -173,7 +173,7 @@ func TestARunByHandAsRootBetweenTwoOfTheTimerBreaksNothing(t *testing.T) {
 	m.AtOnce()
 	for n, run := range [][]string{
 		{"systemctl", "start", "haproxy-reaper.service"},
-		{"haproxy-reaper", "reap", "--yes", "--textfile", "/var/cache/haproxy-reaper/haproxy-reaper.prom"},
+		{"haproxy-reaper", "reap", "--yes", "--textfile", "/run/haproxy-reaper/haproxy-reaper.prom"},
 		{"systemctl", "start", "haproxy-reaper.service"},
 	} {
 		m.ReloadHolding(1)

@@ -40,6 +40,8 @@ type World struct {
 
 	// EUID is the user that the agent runs as.
 	EUID uint32
+	// SocketClass is that of this program, see Proc.
+	SocketClass string
 
 	// Before, when set, runs before every call with its number, its name and
 	// what it is about, and outside of any lock: it may change the world, or
@@ -87,9 +89,15 @@ type Proc struct {
 	Leaves bool
 
 	// Exiting has begun its exit: it has no executable any more, and is not gone
-	// yet. Threads are those it has, itself included; 2 unless it says otherwise.
+	// yet. Threads are those it has, itself included; 1 unless it says otherwise.
 	Exiting bool
 	Threads int
+	// Apart are the sockets of its second thread, where that has a table of
+	// descriptors of its own; nil where all threads share one.
+	Apart []Socket
+	// SocketClass is its path in the cgroup v1 hierarchy of net_cls and net_prio, ""
+	// where the host has none.
+	SocketClass string
 
 	exited bool
 }
@@ -114,12 +122,15 @@ type Socket struct {
 	MPTCP bool
 	// Blocking lacks O_NONBLOCK, as a descriptor that no HAProxy listens through.
 	Blocking bool
+	// V6Only is that option of an IPv6 socket (ipv6(7)).
+	V6Only bool
 	// Stubborn stays established when only its reading side is shut down, as
 	// where a server does not close.
 	Stubborn bool
 }
 
 type descriptor struct {
+	self   bool    // of a pidfd: this program
 	proc   *Proc   // of a pidfd
 	socket *Socket // of a duplicate
 	owner  *Proc   // whose descriptor that is, and its place there
@@ -141,7 +152,7 @@ func (w *World) Start(p Proc) *Proc {
 	p.Comm = cmp.Or(p.Comm, "haproxy")
 	p.State = cmp.Or(p.State, 'S')
 	p.NSPID = cmp.Or(p.NSPID, p.PID)
-	p.Threads = cmp.Or(p.Threads, 2)
+	p.Threads = cmp.Or(p.Threads, 1)
 	p.Session = cmp.Or(p.Session, p.PID)
 	p.PIDNS = cmp.Or[uint64](p.PIDNS, PIDNS)
 	p.NetNS = cmp.Or[uint64](p.NetNS, NetNS)
@@ -279,8 +290,11 @@ func (w *World) hangUp(d *descriptor, how int) error {
 
 // deliver is what a signal does.
 func (w *World) deliver(p *Proc, signal syscall.Signal) error {
-	if p.exited {
+	switch {
+	case p.exited:
 		return unix.ESRCH
+	case signal == 0:
+		return nil
 	}
 	w.signals = append(w.signals, Sent{inspect.ProcID{PID: p.PID, StartTicks: p.Ticks}, signal})
 	if signal == syscall.SIGKILL || !slices.Contains(p.Ignores, signal) {
