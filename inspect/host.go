@@ -22,11 +22,12 @@ type Host struct {
 
 	mu      sync.Mutex
 	handles map[int]*Handle
+	silent  map[ProcID]silence // those that a master CLI gave no answer of
 }
 
 // NewHost looks for the executables of the given base names or absolute paths.
 func NewHost(k Kernel, exes []string) *Host {
-	return &Host{kernel: k, exes: exes, handles: map[int]*Handle{}}
+	return &Host{kernel: k, exes: exes, handles: map[int]*Handle{}, silent: map[ProcID]silence{}}
 }
 
 // Close lets go of every process, and of those that a look would still take hold

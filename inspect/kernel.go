@@ -87,8 +87,21 @@ type Kernel interface {
 	NetlinkSend(fd int, request []byte) error
 	NetlinkRecv(fd int, buf []byte) (n int, err error)
 
+	// Euid is the effective user of this process.
+	Euid() uint32
+	// OpenIn opens the place that a path leads to (O_PATH of open(2)): whatever is
+	// there is neither read nor connected to. root is taken for the root directory,
+	// which neither a link nor ".." leaves. With "" the path is followed as ever.
+	OpenIn(root, path string) (fd int, err error)
+	// ModeAndOwner is the kind of a file with its permissions (st_mode), and its user,
+	// by fstat(2).
+	ModeAndOwner(fd int) (mode, uid uint32, err error)
 	// Dial connects to a stream socket: network is "unix" or "tcp".
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
+	// PeerCred is the process that listens on the unix socket that a connection of
+	// Dial's was made to, and its user, as they were when it began to listen
+	// (SO_PEERCRED of unix(7)). The pid is 0 for a process outside of our PID namespace.
+	PeerCred(conn net.Conn) (pid int, uid uint32, err error)
 
 	// UserName is the login name of a uid, or the number where it has none. It is
 	// shown, and decides nothing.

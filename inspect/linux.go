@@ -300,9 +300,42 @@ func (Linux) NetlinkRecv(fd int, buf []byte) (int, error) {
 	})
 }
 
+func (Linux) Euid() uint32 { return uint32(os.Geteuid()) }
+
+func (Linux) OpenIn(root, path string) (int, error) {
+	if root == "" {
+		return retry(func() (int, error) { return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0) })
+	}
+	return openIn(root, path)
+}
+
+func (Linux) ModeAndOwner(fd int) (mode, uid uint32, err error) {
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	return st.Mode, st.Uid, err
+}
+
 func (Linux) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, network, address)
+}
+
+func (Linux) PeerCred(conn net.Conn) (pid int, uid uint32, err error) {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0, 0, unix.ENOTSOCK
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, 0, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) { cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err = errors.Join(err, credErr); err != nil {
+		return 0, 0, err
+	}
+	return int(cred.Pid), cred.Uid, nil
 }
 
 func (Linux) UserName(uid uint32) string {

@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -15,7 +16,8 @@ type Look struct {
 	Groups   []group
 
 	// CLI is what asking a group's master CLI came to, by its key: nil where it
-	// answered, inspect.ErrNoCLI itself where there was none to ask.
+	// answered, inspect.ErrNoCLI itself where there was none to ask, and an
+	// inspect.UnaskedError where it gave no answer of some workers.
 	CLI map[string]error
 	// ActiveClients is the number of client connections of a group's active
 	// generation, by its key; no entry when not known.
@@ -198,13 +200,15 @@ func (c *classifier) witnesses() []string {
 	if slices.ContainsFunc(workers, c.listed) {
 		list = append(list, "arguments")
 	}
-	if err, asked := c.look.CLI[c.group.key]; asked && err == nil {
+	var unasked *inspect.UnaskedError
+	if err, asked := c.look.CLI[c.group.key]; asked && (err == nil || errors.As(err, &unasked)) {
 		list = append(list, "cli")
 	}
 	return list
 }
 
-// cliError says why a master CLI that is there is no witness.
+// cliError says why a master CLI that is there is no witness, or which workers it gave
+// no answer of.
 func (c *classifier) cliError() string {
 	if err := c.look.CLI[c.group.key]; err != nil && err != inspect.ErrNoCLI {
 		return err.Error()

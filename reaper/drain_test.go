@@ -131,7 +131,9 @@ func TestADrainClosesLastWhatMayBeBusy(t *testing.T) {
 func TestADrainLeavesTheSessionsOfHAProxysOwnCLI(t *testing.T) {
 	w, s, p := draining(t, 10, []fakehost.Socket{client(443, 1, time.Minute), client(22, 2, time.Hour)}, nil)
 	s.Answer(map[int]bool{101: true, 103: false})
-	w.Change(func() { s.Master.CLI["@!101 show info"] += "# socket lvl processes\nipv4@0.0.0.0:22 admin all\n\n" })
+	w.Change(func() {
+		s.Master.CLI["@!101 show cli sockets"] = "# socket lvl processes\nipv4@0.0.0.0:22 admin all\n\n"
+	})
 	run(t, p)
 	if diff := cmp.Diff([]string{"101 30001 gently"}, hungUp(w)); diff != "" {
 		t.Errorf("closed (-want +got):\n%s", diff)

@@ -26,6 +26,11 @@ type Seen struct {
 	// Superseded is the CLOCK_BOOTTIME at which it was superseded; 0 is not known.
 	Superseded time.Duration `json:",omitempty"`
 
+	// Silent is set when the process did not answer by its master's CLI. It is not
+	// asked again: each question may cost the master a connection for ever. Whoever
+	// says so, it only takes a witness away.
+	Silent bool `json:",omitempty"`
+
 	// The rest is for the account of a residual process that has left: its
 	// instance, and the signals that it was sent and did not leave by.
 	Unit    string   `json:",omitempty"`
@@ -99,6 +104,20 @@ func Remember(old Memory, r Report) Memory {
 		return all
 	}
 	return kept
+}
+
+// silent adds the processes that did not answer by their master's CLI.
+func (m Memory) silent(list []inspect.ProcID) Memory {
+	all := maps.Clone(m)
+	if all == nil {
+		all = Memory{}
+	}
+	for _, id := range list {
+		seen := all[id]
+		seen.Silent = true
+		all[id] = seen
+	}
+	return all
 }
 
 // toldToStop tells whether something says of a process for good that it was told to

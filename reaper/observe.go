@@ -136,10 +136,7 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 		}
 		wg.Go(func() {
 			p.lookAtOld(ctx, tables, g)
-			cli := p.askMaster(ctx, l.Snapshot, g)
-			if cli == nil && l.Clients {
-				p.askSessions(ctx, l.Snapshot, g)
-			}
+			cli := p.askMaster(ctx, l, g)
 			clients, known := 0, false
 			var limit *inspect.MemoryLimit
 			if before == nil {
@@ -185,25 +182,23 @@ func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *group) 
 	})
 }
 
-// askMaster asks the master CLI. An error means that it is no witness.
-func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) error {
+// askMaster asks the master CLI, for people also since when the clients of the old
+// workers are there. An error that is no inspect.UnaskedError means that it is no
+// witness.
+func (p *Pass) askMaster(ctx context.Context, l *Look, g *group) error {
 	if g.master == nil || g.master.Signals.Reloading() {
 		return inspect.ErrNoCLI
 	}
-	err := p.Host.AskMaster(ctx, s, g.master, g.ownWorkers(), p.MasterSocket)
+	q := inspect.Questions{Workers: g.ownWorkers()}
+	if l.Clients {
+		active := youngest(g.workers())
+		q.Sessions = slices.DeleteFunc(slices.Clone(q.Workers), func(w *inspect.Process) bool { return slices.Contains(active, w) })
+	}
+	err := p.Host.AskMaster(ctx, l.Snapshot, g.master, q, p.MasterSocket)
 	if err != nil {
-		p.Log.Debug("the master CLI is no witness", "master", g.master.PID, "error", err)
+		p.Log.Debug("the master CLI does not tell all", "master", g.master.PID, "error", err)
 	}
 	return err
-}
-
-// askSessions asks since when the clients of the old workers are there.
-func (p *Pass) askSessions(ctx context.Context, s inspect.Snapshot, g *group) {
-	active := youngest(g.workers())
-	old := slices.DeleteFunc(g.workers(), func(w *inspect.Process) bool { return slices.Contains(active, w) })
-	if err := p.Host.AskSessions(ctx, s, g.master, old, p.MasterSocket); err != nil {
-		p.Log.Debug("the master CLI does not tell the age of every client", "master", g.master.PID, "error", err)
-	}
 }
 
 // measure reads the memory that old workers would free, and the limit on that of

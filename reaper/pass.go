@@ -63,7 +63,7 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 	r, err := p.observe(ctx, nil)
 	r.CanSignal = p.Host.CanSignal()
 	if err == nil {
-		p.Memory = Remember(p.Memory, r)
+		p.Memory = Remember(p.Memory, r).silent(p.Host.Silent())
 	}
 	if len(p.Policy.Instances) > 0 {
 		r.Instances = slices.DeleteFunc(r.Instances, func(in Instance) bool { return !slices.Contains(p.Policy.Instances, in.Name) })
@@ -98,6 +98,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 		wg.Go(func() { *in = x.run(ctx) })
 	}
 	wg.Wait()
+	p.Memory = p.Memory.silent(p.Host.Silent())
 	r.Summary = Summarize(r)
 	return r, nil
 }
@@ -160,6 +161,11 @@ func (p *Pass) prepare(ctx context.Context) {
 	}
 	if p.Signalled == nil {
 		p.Signalled = func(Memory, string, inspect.ProcID, string) {}
+	}
+	for id, seen := range p.Memory {
+		if seen.Silent {
+			p.Host.Spare(id)
+		}
 	}
 	// Without it nothing remembered is believed; that delays, and harms nobody.
 	p.bootID, _ = within(ctx, func() (string, error) { return inspect.BootID(p.Host.Kernel()) })

@@ -53,8 +53,9 @@ type Instance struct {
 	RefusalDetail string `json:"refusal_detail"`
 	// Witnesses are those that answered: sockets, arguments, cli.
 	Witnesses []string `json:"witnesses"`
-	// CLIError says why the master CLI, although there is one, is no witness:
-	// not readable for us, say. It stands against nothing.
+	// CLIError says why the master CLI, although there is one, is no witness (not
+	// readable for us, say), or of which workers it gave no answer, and why. It
+	// stands against nothing.
 	CLIError string `json:"cli_error"`
 	// MemoryLimitBytes is the limit of the memory cgroup that the active runs in,
 	// or of one above it, and MemoryLimitAvailableBytes what is left of it; null

@@ -175,7 +175,7 @@ func (m Memory) possible(boottime time.Duration) Memory {
 		if seen.Superseded > boottime || seen.Superseded < 0 {
 			seen.Superseded = 0
 		}
-		if seen.Residual > 0 || seen.Stranded || seen.Told || seen.Heir.PID > 0 {
+		if seen.Residual > 0 || seen.Stranded || seen.Told || seen.Heir.PID > 0 || seen.Silent {
 			kept[id] = seen
 		}
 	}

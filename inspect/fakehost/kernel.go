@@ -1,6 +1,7 @@
 package fakehost
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -525,27 +526,111 @@ func (w *World) Shutdown(fd, how int) error {
 	return w.hangUp(d, how)
 }
 
-// Dial implements inspect.Kernel: the master CLI of the process whose root
-// directory the address is in.
+// Euid implements inspect.Kernel.
+func (w *World) Euid() uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.EUID
+}
+
+// OpenIn implements inspect.Kernel: any path in the root directory of a process is
+// the socket of its master CLI.
+func (w *World) OpenIn(root, name string) (int, error) {
+	if err := w.enter("OpenIn", root+name); err != nil {
+		return -1, err
+	}
+	defer w.mu.Unlock()
+	p, _ := w.procFile(root)
+	if p == nil {
+		return -1, unix.ENOENT
+	}
+	return w.open(&descriptor{cli: p}), nil
+}
+
+// ModeAndOwner implements inspect.Kernel: of what OpenIn opened.
+func (w *World) ModeAndOwner(fd int) (mode, uid uint32, err error) {
+	if err := w.enter("ModeAndOwner", strconv.Itoa(fd)); err != nil {
+		return 0, 0, err
+	}
+	defer w.mu.Unlock()
+	d := w.fds[fd]
+	if d == nil || d.cli == nil {
+		return 0, 0, unix.EBADF
+	}
+	return unix.S_IFSOCK | 0o600, d.cli.UID, nil
+}
+
+// Dial implements inspect.Kernel: the master CLI of the process that OpenIn opened it
+// of.
 func (w *World) Dial(_ context.Context, network, address string) (net.Conn, error) {
 	if err := w.enter("Dial", address); err != nil {
 		return nil, err
 	}
 	defer w.mu.Unlock()
-	p, _ := w.procFile(address)
-	if p == nil || p.CLI == nil || network != "unix" {
+	number, _ := strings.CutPrefix(address, "/proc/self/fd/")
+	fd, _ := strconv.Atoi(number)
+	d := w.fds[fd]
+	if d == nil || d.cli == nil || d.cli.CLI == nil || network != "unix" {
 		return nil, unix.ECONNREFUSED
 	}
 	near, far := net.Pipe()
-	answers := maps.Clone(p.CLI)
+	go converse(far, maps.Clone(d.cli.CLI))
+	return connection{near, d.cli.PID, d.cli.UID}, nil
+}
+
+// Silence in place of an answer is that none ever comes.
+const Silence = "silence"
+
+// converse answers command after command, as Proc.CLI says. It waits for no reader, as
+// a socket does not.
+func converse(c net.Conn, answers map[string]string) {
+	written := make(chan string, 1000)
 	go func() {
-		defer far.Close()
-		buf := make([]byte, 256)
-		n, _ := far.Read(buf)
-		command, _, _ := strings.Cut(string(buf[:n]), ";")
-		_, _ = io.WriteString(far, answers[command])
+		defer c.Close()
+		for answer := range written {
+			if _, err := io.WriteString(c, answer); err != nil {
+				return
+			}
+		}
 	}()
-	return near, nil
+	defer close(written)
+	in := bufio.NewScanner(c)
+	for in.Scan() {
+		answer, known := answers[in.Text()]
+		switch {
+		case answer == Silence:
+			_, _ = io.Copy(io.Discard, c)
+			return
+		case !known && strings.HasSuffix(in.Text(), "show cli sockets"):
+			answer = "\n"
+		case !known && strings.HasPrefix(in.Text(), "@!"):
+			answer = "Can't find the target PID matching the prefix '" + in.Text() + "'\n"
+		}
+		written <- answer
+		if answer != "\n" && !strings.HasSuffix(answer, "\n\n") {
+			return
+		}
+	}
+}
+
+// connection is one of Dial's.
+type connection struct {
+	net.Conn
+	pid int
+	uid uint32
+}
+
+// PeerCred implements inspect.Kernel.
+func (w *World) PeerCred(conn net.Conn) (pid int, uid uint32, err error) {
+	if err := w.enter("PeerCred", ""); err != nil {
+		return 0, 0, err
+	}
+	defer w.mu.Unlock()
+	c, ok := conn.(connection)
+	if !ok {
+		return 0, 0, unix.ENOTSOCK
+	}
+	return c.pid, c.uid, nil
 }
 
 // UserName implements inspect.Kernel.

@@ -38,6 +38,8 @@ type World struct {
 	calls   int
 	answers [][]byte // of the netlink request under way
 
+	// EUID is the user that the agent runs as.
+	EUID uint32
 	// SocketClass is that of this program, see Proc.
 	SocketClass string
 
@@ -77,8 +79,9 @@ type Proc struct {
 	NetNS     uint64
 	Cgroup    string
 	Sockets   []Socket // at descriptors 3, 4, 5, ...
-	// CLI is what the process answers on a master CLI: command to answer. A nil
-	// map refuses connections, a missing command hangs up.
+	// CLI is what the process answers on a master CLI: command to answer, which ends
+	// with a blank line. A nil map refuses connections. A missing command hangs up, and
+	// Silence never answers.
 	CLI map[string]string
 	// Ignores are the signals that do not end it.
 	Ignores []syscall.Signal
@@ -132,6 +135,7 @@ type descriptor struct {
 	socket *Socket // of a duplicate
 	owner  *Proc   // whose descriptor that is, and its place there
 	place  int
+	cli    *Proc // of a master CLI's socket: whose that is
 }
 
 // New is a host on which nothing runs, an hour after boot.
