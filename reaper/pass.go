@@ -33,6 +33,9 @@ type Pass struct {
 	MemoryOwner *uint32
 	// Qualified are the names that earlier passes qualified.
 	Qualified Qualified
+	// MaySignal, when set, tells whether the agent may signal the processes of a user.
+	// Instances of others come last where not all can be kept, see Owner.
+	MaySignal func(uid uint32) bool
 	// Approve, when set, is shown the decided report before anything is
 	// signalled, if something is due. What it is not shown is not signalled.
 	Approve func(Report) (bool, error)
