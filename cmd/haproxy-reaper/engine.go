@@ -25,7 +25,7 @@ type engine interface {
 type passSettings struct {
 	kernel  inspect.Kernel
 	config  *config
-	live    bool         // false: nothing is ever signalled
+	live    bool // false: nothing is ever signalled
 	have    privileges
 	earlier reaper.State // what earlier runs left
 	approve func(reaper.Report) (bool, error)
