@@ -39,13 +39,9 @@ func TestTheServicesNameIsNotToBeHadByAnotherUser(t *testing.T) {
 	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		b.furnishShipped()
 		with := setup{model: model, text: anybodys, env: asHAProxy}
-		name := bedDir + "/web.cfg" // of root's
-		if model == reaper.ModelDaemon {
-			name += "@haproxy"
-		}
-
 		before := &service{b: b, setup: setup{model: model}, config: bedDir + "/web.cfg"}
 		b.write(before.config, strings.ReplaceAll(anybodys, "BACKEND", "127.0.0.1:9"))
+		name := before.unit()
 		before.intrudeAt("8101")
 		b.asShipped("reap", "--deadline", "0s")
 		s := b.startService("web", with)
@@ -83,10 +79,10 @@ func TestStrangersWithLongNamesDelayNoDeadlineAndTakeNoSeries(t *testing.T) {
 	s.hold()
 	b.until(func() error { return b.age(old, oldEnough) })
 	active := s.brings()
-	b.run(command{args: []string{"kill", "-USR1", strconv.Itoa(old.PID)}})
+	b.signal(old, "USR1")
 	b.until(func() error { return b.silent(old) })
 
-	const strangers = 3400
+	const strangers = 3600
 	program := bedDir + "/haproxy"
 	if out, err := exec.Command("gcc", "-Wall", "-Werror", "-static", "-O1", "-o", b.path(program), filepath.Join("testdata", "strangers.c")).CombinedOutput(); err != nil {
 		t.Fatalf("build the strangers: %v\n%s", err, out)

@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	memset(path, 1, sizeof(path));
 	path[0] = '/';
 	for (n = 0; n < number; n++) {
-		sprintf(path + 190, "%05d", n);
+		sprintf(path + 195, "%05d", n);
 		switch (fork()) {
 		case -1:
 			perror("fork");
