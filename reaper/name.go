@@ -151,16 +151,15 @@ func (g *group) rank() int {
 	return rank
 }
 
-// contained tells a group in a container: its cgroup names a container, or systemd's
-// unit stands below directories that are no slices of systemd's.
+// contained tells a group in a container: its unit stands below directories that are
+// no slices of systemd's, or it has no unit and its cgroup names a container.
 func (g *group) contained() bool {
-	cgroup := g.head().Cgroup
-	if inspect.ContainerOf(cgroup) != "" {
-		return true
+	cgroup, unit := g.head().Cgroup, g.unit()
+	if unit == "" {
+		return inspect.ContainerOf(cgroup) != ""
 	}
-	unit := g.unit()
 	before, _, found := strings.Cut(cgroup+"/", "/"+unit+"/")
-	return unit != "" && found && slices.ContainsFunc(strings.Split(before, "/"), func(dir string) bool {
+	return found && slices.ContainsFunc(strings.Split(before, "/"), func(dir string) bool {
 		return dir != "" && dir != ".." && !strings.HasSuffix(dir, ".slice")
 	})
 }

@@ -36,7 +36,6 @@ type thief struct {
 	uid    uint32
 	cgroup string
 	dir    string
-	comm   string
 	args   func(config, name string) []string // from the service's path and name
 }
 
@@ -77,6 +76,7 @@ var thieves = []thief{
 	{says: "the unit of a container, of the container's root", uid: 100000, cgroup: "/lxc.payload.c1/system.slice/haproxy.service"},
 	{says: "the unit of a container, of root", uid: 0, cgroup: "/lxc.payload.c1/system.slice/haproxy.service"},
 	{says: "the path of a container, of root", uid: 0, cgroup: "/docker/" + containerID},
+	{says: "the unit of another container, in a container", uid: 100000, cgroup: "/lxc.payload.c1/docker-" + containerID + ".scope"},
 	{says: "the unit of a machine", uid: 0, cgroup: "/machine.slice/machine-c1.scope/payload/system.slice/haproxy.service"},
 	{says: "a cgroup beside the agent's own namespace", uid: 5001, cgroup: "/../../user.slice/user-5001.slice/session-7.scope/haproxy.service"},
 	{says: "the service's unit, from a program that the service started", uid: 5001, cgroup: "/system.slice/haproxy.service"},
@@ -102,6 +102,11 @@ var victims = []struct {
 	{"haproxy.service", false, true, func(w *fakehost.World) func(int, uint64, []int) {
 		return func(pid int, at uint64, old []int) {
 			fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", pid, at, old, fakehost.Listen(443)).Cgroup = "/system.slice/haproxy.service"
+		}
+	}},
+	{"docker-" + containerID + ".scope", false, true, func(w *fakehost.World) func(int, uint64, []int) {
+		return func(pid int, at uint64, old []int) {
+			fakehost.Daemon(w, "/etc/haproxy/haproxy.cfg", pid, at, old, fakehost.Listen(443)).Cgroup = "/system.slice/docker-" + containerID + ".scope"
 		}
 	}},
 	{"/etc/haproxy/haproxy.cfg@102", false, false, func(w *fakehost.World) func(int, uint64, []int) {
