@@ -32,6 +32,9 @@ type Look struct {
 	MemoryLimits map[string]*inspect.MemoryLimit
 	// HostShare is as in Report.
 	HostShare *float64
+	// MaySignal tells whether the agent may signal the processes of a user; nil is
+	// those of all.
+	MaySignal func(uid uint32) bool
 }
 
 // maxProcesses is the most that one instance is judged on: more is no service
@@ -74,7 +77,7 @@ type classifier struct {
 }
 
 func (c *classifier) instance() Instance {
-	in := Instance{Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
+	in := Instance{Owner: c.look.ownerOf(c.group), Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
 	if limit := c.look.MemoryLimits[c.group.key]; limit != nil {
 		in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = &limit.Limit, &limit.Available
 	}

@@ -94,10 +94,12 @@ func (g *group) elsewhere(p *inspect.Process) bool {
 }
 
 // unit is the systemd unit of the group, "" when it has none of its own: login
-// sessions come and go with their operators and are no part of an instance.
+// sessions come and go with their operators and are no part of an instance. Nor is
+// the unit of a process of another user's, which a list of root's may name.
 func (g *group) unit() string {
+	head := g.head()
 	for _, m := range g.members {
-		if (m.kind == kindMaster || m.kind == kindWorker) && !inspect.IsSessionUnit(m.Unit) {
+		if (m.kind == kindMaster || m.kind == kindWorker) && (m.UID == 0 || m.UID == head.UID) && !inspect.IsSessionUnit(m.Unit) {
 			return m.Unit
 		}
 	}

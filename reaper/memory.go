@@ -35,6 +35,9 @@ type Seen struct {
 	// instance, and the signals that it was sent and did not leave by.
 	Unit    string   `json:",omitempty"`
 	Signals []string `json:",omitempty"`
+
+	// Owner is that of its instance, for what is forgotten first. It decides nothing.
+	Owner *Owner `json:",omitempty"`
 }
 
 // Heir names a process, also by its pid in its own PID namespace: the lists of
@@ -93,6 +96,9 @@ func Remember(old Memory, r Report) Memory {
 				seen.Told, seen.Heir, known = p.toldToStop(), p.Heir, true
 			}
 			if known {
+				if in.Model != "" || seen.Owner == nil {
+					seen.Owner = &in.Owner
+				}
 				kept[p.ProcID] = seen
 			}
 		}

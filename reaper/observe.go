@@ -31,7 +31,7 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	l := Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s,
 		CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,
-		MemoryLimits: map[string]*inspect.MemoryLimit{},
+		MemoryLimits: map[string]*inspect.MemoryLimit{}, MaySignal: p.MaySignal,
 	}
 	tables := p.Host.Tables()
 	tables.Peers = l.Clients

@@ -42,8 +42,9 @@ type Report struct {
 // Instance is one HAProxy service: a master and its workers, or one lineage of
 // daemon processes. Nothing is ever decided across instances.
 type Instance struct {
-	Name  string `json:"name"`
-	Model Model  `json:"model"`
+	Name string `json:"name"`
+	Owner
+	Model Model `json:"model"`
 	// Confirmed is set when the youngest generation is ready and holds a socket
 	// in LISTEN.
 	Confirmed bool `json:"confirmed"`

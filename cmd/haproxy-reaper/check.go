@@ -13,7 +13,7 @@ import (
 func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
 	f := &faults{log: log}
 	have, haveErr := readPrivileges(p.kernel)
-	e := p.newEngine(passSettings{kernel: p.kernel, config: c, earlier: p.newRecord(c).load(log), log: log})
+	e := p.newEngine(passSettings{kernel: p.kernel, config: c, have: have, earlier: p.newRecord(c).load(log), log: log})
 	defer e.Close()
 	report, err := e.Status(ctx)
 	if err != nil {

@@ -79,8 +79,7 @@ func TestWorkerThatDoesNotAnswerIsAskedOnceInItsLife(t *testing.T) {
 		wedge := s.wedgeable()
 		old := s.makeResidual(1, 1)[0]
 		wedge()
-		b.makeState()
-		pass := []string{"reap", "--dry-run", "--deadline", "0s", "--state-dir", "/run/state"}
+		pass := []string{"reap", "--dry-run", "--deadline", "0s", "--state-dir", bedState}
 		for _, why := range []string{"none within 1s", "not asked: it did not answer before", "not asked: it did not answer before"} {
 			in := b.asShipped(pass...).exits(0).finds(old, wouldTerminate).instance(old)
 			if want := fmt.Sprintf("master CLI: no answer of %d (%s)", old.PID, why); in.CLIError != want {
@@ -88,7 +87,7 @@ func TestWorkerThatDoesNotAnswerIsAskedOnceInItsLife(t *testing.T) {
 			}
 		}
 		b.until(func() error { return s.holdsOpen(1) })
-		b.asShipped("reap", "--deadline", "0s", "--kill-after", "1s", "--state-dir", "/run/state")
+		b.asShipped("reap", "--deadline", "0s", "--kill-after", "1s", "--state-dir", bedState)
 		b.until(func() error { return b.gone(old) })
 		b.until(func() error { return s.holdsOpen(0) }) // the master has its connection back
 		if text := b.read("/run/state/state.json"); strings.Contains(text, old.String()) {
@@ -111,8 +110,7 @@ func TestNothingThatAStrangersMasterNamesIsConnectedTo(t *testing.T) {
 	for i, named := range []string{bedDir + "/fake/link", "unix@link", secret, address, "ipv4@" + address} {
 		b.fakeMaster(i, bedNobody, secret, named)
 	}
-	b.makeState()
-	for _, args := range append(slices.Clone(looks), []string{"reap", "--deadline", "0s", "--state-dir", "/run/state"}) {
+	for _, args := range append(slices.Clone(looks), []string{"reap", "--deadline", "0s", "--state-dir", bedState}) {
 		a := b.asShipped(args...)
 		if args[0] == "check" {
 			continue
@@ -176,21 +174,6 @@ func TestSocketInPlaceOfTheMastersGetsNoQuestion(t *testing.T) {
 	if n := questions.Load(); n > 0 || !strings.Contains(in.CLIError, "belongs to process") && !strings.Contains(in.CLIError, "runs as another user") {
 		t.Errorf("%d questions, and the error is %q", n, in.CLIError)
 	}
-}
-
-// asShipped runs the agent with -o json as the package does: as HAProxy's user, with
-// two capabilities and 1,024 descriptors.
-func (b *bed) asShipped(args ...string) *answer {
-	b.t.Helper()
-	as := append([]string{"prlimit", "--nofile=1024"}, withCapabilities(uidOf(b.t, "haproxy"), []string{"sys_ptrace", "dac_read_search"})...)
-	b.ownedBy(uidOf(b.t, "haproxy"), "/run/haproxy-reaper")
-	return b.answer(b.start(command{args: append(append(as, bedAgent), append(args, "-o", "json")...)}))
-}
-
-// makeState makes a directory for the state of an agent as shipped.
-func (b *bed) makeState() {
-	b.t.Helper()
-	b.ownedBy(uidOf(b.t, "haproxy"), "/run/state")
 }
 
 // isInState says that a process is not in a state of proc(5).

@@ -125,6 +125,11 @@ func (p privileges) mayAct(kernel inspect.Kernel) error {
 	return kernel.Close(fd)
 }
 
+// maySignalUser tells whether this process may signal those of a user (kill(2)).
+func (p privileges) maySignalUser(uid uint32) bool {
+	return uid == p.euid || len(p.missing(capKill)) == 0
+}
+
 // maySignal says what is missing to signal these processes: nothing is needed
 // for those of one's own user (kill(2)).
 func (p privileges) maySignal(processes []reaper.Process) error {

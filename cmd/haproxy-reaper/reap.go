@@ -44,7 +44,7 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 
 	records := p.newRecord(c)
 	approval := &approval{program: p, config: c, privileges: have, ask: !bool(c.yes) && p.byHand()}
-	settings := passSettings{kernel: p.kernel, config: c, live: live && able, earlier: records.load(log), log: log}
+	settings := passSettings{kernel: p.kernel, config: c, have: have, live: live && able, earlier: records.load(log), log: log}
 	records.alone = settings.live
 	settings.step = p.stepper()
 	if settings.live {

@@ -15,7 +15,7 @@ func (p *program) status(ctx context.Context, c *config, log *slog.Logger) int {
 	if err != nil {
 		f.add(exitFailed, "what this process may do is unknown", "error", err)
 	}
-	e := p.newEngine(passSettings{kernel: p.kernel, config: c, earlier: p.newRecord(c).load(log), log: log})
+	e := p.newEngine(passSettings{kernel: p.kernel, config: c, have: have, earlier: p.newRecord(c).load(log), log: log})
 	defer e.Close()
 	report, err := e.Status(ctx)
 	report.DryRun = bool(c.dryRun)
