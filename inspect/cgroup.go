@@ -27,6 +27,35 @@ func parseCgroup(b []byte) (path string) {
 	return unified
 }
 
+// socketClass is the part of /proc/PID/cgroup that says which class a process gives
+// to its sockets: the controllers net_cls and net_prio of cgroup v1, each with its
+// path, in the order of the kernel. It is "" where no hierarchy of them is in use, in
+// whichever mount namespace that is mounted.
+func socketClass(b []byte) string {
+	var classes []string
+	for line := range bytes.Lines(b) {
+		_, rest, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), ":")
+		controllers, _, _ := strings.Cut(rest, ":")
+		for controller := range strings.SplitSeq(controllers, ",") {
+			if controller == "net_cls" || controller == "net_prio" {
+				classes = append(classes, rest)
+				break
+			}
+		}
+	}
+	return strings.Join(classes, " ")
+}
+
+// SocketClass is Process.SocketClass of this program, "" also where it cannot be
+// read: then no process that has one is like it.
+func (h *Host) SocketClass() string {
+	b, err := h.kernel.ReadFile("/proc/self/cgroup", factLimit)
+	if err != nil {
+		return ""
+	}
+	return socketClass(b)
+}
+
 // unitOf is the systemd unit of a cgroup path, "" when there is none: the first
 // component that is a service or a scope, as systemd has it. Slices come before
 // it, and on a host that is itself contained, directories of somebody else. What

@@ -28,6 +28,27 @@ func TestParseCgroup(t *testing.T) {
 	}
 }
 
+func TestTheClassOfSocketsIsThePlaceInTheHierarchiesThatGiveOne(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"cgroup v2 alone", "0::/system.slice/haproxy.service\n", ""},
+		{"v1 without them", "12:cpu,cpuacct:/\n1:name=systemd:/system.slice/haproxy.service\n", ""},
+		{"both in one hierarchy", "5:net_cls,net_prio:/docker/7\n0::/x\n", "net_cls,net_prio:/docker/7"},
+		{"the one alone", "5:net_cls:/a\n", "net_cls:/a"},
+		{"the other alone, beside another controller", "5:pids,net_prio:/b\n", "pids,net_prio:/b"},
+		{"each in its own", "6:net_prio:/b\n5:net_cls:/a\n", "net_prio:/b net_cls:/a"},
+		{"a path that is named like one", "1:name=systemd:/x:net_cls:/y\n0::/net_cls\n", ""},
+		{"a named hierarchy of a like name", "4:name=net_cls:/y\n", ""},
+		{"a last line without its end", "5:net_cls:/a", "net_cls:/a"},
+		{"nothing", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := socketClass([]byte(c.text)); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestUnitOf(t *testing.T) {
 	for _, c := range []struct{ name, path, want string }{
 		{"a service", "/system.slice/haproxy.service", "haproxy.service"},

@@ -128,7 +128,7 @@ func TestFeaturesOfThisKernel(t *testing.T) {
 		t.Errorf("all works, and %+v", f)
 	}
 	for call, want := range map[string]inspect.Features{
-		"PidfdOpen":  {PidfdOpen: unix.ENOSYS, PidfdGetfd: unix.ENOSYS, PidfdInfo: unix.ENOSYS},
+		"PidfdOpen":  {PidfdOpen: unix.ENOSYS, PidfdSendSignal: unix.ENOSYS, PidfdGetfd: unix.ENOSYS, PidfdInfo: unix.ENOSYS},
 		"PidfdGetfd": {PidfdGetfd: unix.ENOSYS},
 		"PidfdInfo":  {PidfdInfo: unix.ENOSYS},
 	} {

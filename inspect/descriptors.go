@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -19,24 +20,23 @@ import (
 // a descriptor whatever the number of sockets on the host, is right across
 // network namespaces, and proves that a process does not listen. Needs
 // CAP_SYS_PTRACE and Linux 5.6; where the kernel refuses the call (a seccomp
-// filter, Yama's ptrace_scope 3, an older kernel) the tables stand in for it.
-// The result, or the error, is left in p.
+// filter, Yama's ptrace_scope 3, an older kernel), or the call would change the
+// sockets (Process.SocketClass), the tables stand in for it. The result, or the
+// error, is left in p.
 func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 	if h.LeavesAlone(p) {
 		h.LookGently(t, p)
 		return
 	}
-	handle := h.Handle(p.ProcID)
-	if handle == nil {
-		p.Err = readError("descriptors", "pidfd_getfd", ErrGone)
-		return
-	}
 	s := newSockets(t.detail(p))
-	paths := t.mayBeMPTCP(p, s.detail)
-	err := handle.with(func(pidfd int) error { return h.examine(ctx, pidfd, p, s, paths) })
+	err := h.examine(ctx, t, p, s)
 	if errors.Is(err, errRefused) {
-		h.lookInTables(ctx, t, p, err)
-		return
+		s, err = h.lookInTables(ctx, t, p, err)
+	}
+	if err == nil {
+		// It comes last: tables that are one now were one all the time.
+		s.Apart, err = h.apart(ctx, p)
+		s.Proof = s.Apart == 0
 	}
 	if err != nil {
 		p.Err = readError("descriptors", procPath(p.PID, "fd"), err)
@@ -45,7 +45,8 @@ func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 	p.Sockets = s
 }
 
-// errRefused is a pidfd_getfd that the kernel does not let us make at all.
+// errRefused is a pidfd_getfd that the kernel does not let us make at all, or that
+// we may not make.
 var errRefused = errors.New("pidfd_getfd is refused")
 
 // detail is how much a look tells of connections.
@@ -79,11 +80,11 @@ func newSockets(d detail) *Sockets {
 // is open is asked for: a table is up to half empty, and each hole costs a call.
 const holesInARow = 8
 
-// examine judges the sockets among the descriptors of the process behind a pidfd.
-// paths tells whether a connection to a port may have more than one.
-func (h *Host) examine(ctx context.Context, pidfd int, p *Process, s *Sockets, paths func(port uint16) bool) error {
+// examine judges the sockets among the descriptors of a process.
+func (h *Host) examine(ctx context.Context, t *Tables, p *Process, s *Sockets) error {
+	paths := t.mayBeMPTCP(p, s.detail)
 	var info unix.TCPInfo
-	return h.eachDescriptor(ctx, pidfd, p, func(fd, dup int) error {
+	return h.touch(ctx, t.class, p, func(_, dup int) error {
 		k, err := readSocket(h.kernel, dup, s.detail, &info)
 		if err == nil && k.tcp && k.state == unix.BPF_TCP_ESTABLISHED && paths(k.local.IP.Port()) {
 			err = k.readMPTCP(h.kernel, dup)
@@ -112,6 +113,19 @@ func (s *Sockets) originOf(kernel Kernel, dup int, k socket) (Origin, error) {
 		origin = k.opened
 	}
 	return origin, err
+}
+
+// touch shows every descriptor of a process, from the lowest on, by a duplicate.
+// class is Process.SocketClass of this program: a duplicate has the socket take it.
+func (h *Host) touch(ctx context.Context, class string, p *Process, show func(fd, dup int) error) error {
+	if p.SocketClass != class {
+		return fmt.Errorf("%w: it would change the class of the sockets, which is that of cgroup v1 %s, to that of %s", errRefused, p.SocketClass, cmp.Or(class, "this program"))
+	}
+	handle := h.Handle(p.ProcID)
+	if handle == nil {
+		return ErrGone
+	}
+	return handle.with(func(pidfd int) error { return h.eachDescriptor(ctx, pidfd, p, show) })
 }
 
 // eachDescriptor shows every descriptor of the process behind a pidfd, by a
@@ -210,7 +224,7 @@ func readSocket(k Kernel, fd int, d detail, info *unix.TCPInfo) (socket, error) 
 		s.origin, err = readOrigin(k, fd, NetworkDatagram)
 	}
 	if err == nil && (s.listening || s.origin == OriginAccepted && !s.connected) {
-		err = s.readBlocking(k, fd)
+		err = s.readListener(k, fd)
 	}
 	if err == nil {
 		s.inode, err = k.Inode(fd)
@@ -218,13 +232,23 @@ func readSocket(k Kernel, fd int, d detail, info *unix.TCPInfo) (socket, error) 
 	return s, err
 }
 
-// readBlocking asks whether HAProxy can have accepted through a socket: on each
+// readListener asks whether HAProxy can have accepted through a socket: on each
 // of its listeners, inherited ones too, it sets O_NONBLOCK before it polls it
-// (1.8 to 3.4), and nothing takes that back. systemd passes descriptors without
-// it, unless the service says NonBlocking=yes (systemd.service(5)).
-func (s *socket) readBlocking(k Kernel, fd int) error {
+// (1.8 to 3.4). systemd passes descriptors without it, unless the service says
+// NonBlocking=yes (systemd.service(5)). The flag is the socket's: where one unit passes
+// a socket to two services, the start of the second one takes it from the first. And it
+// asks whether a listener of IPv6 takes IPv4, which one of MPTCP may not tell.
+func (s *socket) readListener(k Kernel, fd int) error {
 	flags, err := k.StatusFlags(fd)
 	s.blocking = flags&unix.O_NONBLOCK == 0
+	if err != nil || s.family != unix.AF_INET6 {
+		return err
+	}
+	v6only, err := k.SockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	s.v6only = v6only != 0
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
 	return err
 }
 
@@ -250,7 +274,7 @@ func readTCP(k Kernel, fd int, d detail, info *unix.TCPInfo) (s socket, err erro
 	}
 	switch {
 	case s.listening:
-		if err = s.readBlocking(k, fd); err == nil {
+		if err = s.readListener(k, fd); err == nil {
 			s.inode, err = k.Inode(fd)
 		}
 	case s.state == unix.BPF_TCP_CLOSE:

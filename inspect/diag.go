@@ -80,7 +80,8 @@ func streamProtocols(k Kernel) []streamProtocol {
 }
 
 // dumpUDP is every UDP socket in our network namespace that is bound, not
-// connected, and receives, by inode. What does not receive is a log's (see
+// connected, and receives, by inode. The kernel walks those of all network
+// namespaces for it, at some 0.15 us each (net/ipv4/udp_diag.c). What does not receive is a log's (see
 // socket.receives); what does is a listener, or a resolver's (3.2 and later).
 func dumpUDP(k Kernel, others *others) (map[uint64]Listener, error) {
 	d, err := openDiag(k)
@@ -150,7 +151,7 @@ func (s inetSocket) listener(network string) Listener {
 // socket is the same as a descriptor of it would tell, but for its options.
 func (s inetSocket) socket(protocol uint32) socket {
 	k := socket{
-		family: int(s.family), kind: unix.SOCK_DGRAM, inode: s.inode, state: s.state, deaf: s.deaf,
+		family: int(s.family), kind: unix.SOCK_DGRAM, inode: s.inode, state: s.state, deaf: s.deaf, v6only: s.v6only,
 		local: SockAddr{Family: int(s.family), IP: s.local}, peer: SockAddr{Family: int(s.family), IP: s.peer},
 		connected: s.peer.Port() != 0,
 	}

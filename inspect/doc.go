@@ -7,13 +7,14 @@
 //	/proc/PID/exe                 whether it is HAProxy's executable
 //	/proc/PID                     owner (stat(2))
 //	/proc/PID/{stat,status}       parent, start ticks, pid in its namespace, signal masks
-//	/proc/PID/{cmdline,cgroup}    arguments (with the -sf list), systemd unit
+//	/proc/PID/{cmdline,cgroup}    arguments (with the -sf list), systemd unit, class of its sockets
 //	/proc/PID/ns/{pid,net}        namespaces
 //	/proc/PID/fd                  which sockets the active holds, lowest descriptors only
 //	sock_diag(7)                  which sockets of the host are in LISTEN, and may receive datagrams
-//	/proc/PID/net/{tcp,tcp6,...}  the same for another network namespace
 //	pidfd_getfd(2)                each descriptor of an old worker, one at a time;
-//	                              where it is refused, sock_diag(7) and /proc/PID/fd
+//	                              where it is refused, sock_diag(7) and /proc/PID/fd;
+//	                              of an active in another network namespace, the lowest ones
+//	kcmp(2)                       whether an old worker's threads share their descriptors
 //	/proc/PID/smaps_rollup        the memory that ends with an old worker
 //	the master CLI                show proc, @!PID show info, @!PID show cli sockets; by hand, @!PID show sess
 //	the files of -f               by hand, what ends old workers
@@ -35,5 +36,6 @@
 // signals or in execve(2). Such a one is read again for a moment.
 //
 // Active workers are touched as little as may be: no descriptor of theirs is
-// duplicated unless nothing else shows a listener.
+// duplicated unless nothing else shows a listener. In another network namespace
+// nothing else does at a bounded cost.
 package inspect

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"strings"
@@ -17,23 +18,40 @@ const (
 	gentleNone = 1024
 )
 
-// LookGently looks for listening sockets of a process without touching them: it
-// reads the links of its lowest descriptors and finds their inodes in the
-// tables. What it finds is there; what it does not find may be there all the
-// same. The result, or the error, is left in p.
+// LookGently looks for listening sockets of a process among its lowest
+// descriptors, without touching them where that can be: it reads their links and
+// finds their inodes in the tables. In another network namespace the tables say
+// nothing. There it duplicates those descriptors as LookThoroughly does, and so
+// costs the same however many connections there are. What it finds is there; what
+// it does not find may be there all the same. The result, or the error, is left
+// in p.
 func (h *Host) LookGently(t *Tables, p *Process) {
-	tab, err := t.of(p)
+	s, err := h.lookGently(t, p)
 	if err != nil {
 		p.Err = err
 		return
 	}
-	s := &Sockets{Inodes: map[uint64]bool{}}
+	p.Sockets = s
+}
+
+func (h *Host) lookGently(t *Tables, p *Process) (*Sockets, error) {
+	g := gentle{one: t.OneListener, sockets: newSockets(listenersOnly)}
+	g.sockets.Proof = false
+	if t.elsewhere(p) {
+		if h.LeavesAlone(p) {
+			return nil, readError("sockets", procPath(p.PID, "net"), errStrangersNamespace)
+		}
+		return g.sockets, h.lookGentlyElsewhere(t, p, &g)
+	}
+	tab, err := t.table()
+	if err != nil {
+		return nil, err
+	}
 	path := []byte(procPath(p.PID, "fd/"))
-	for from, misses := 0, 0; misses < gentleRun || len(s.Listening) == 0 && misses < gentleNone; {
+	for from := 0; !g.enough(); {
 		fds, err := h.kernel.OpenDescriptors(p.PID, from)
 		if err != nil {
-			p.Err = readError("descriptors", string(path), err)
-			return
+			return nil, readError("descriptors", string(path), err)
 		}
 		if len(fds) == 0 {
 			break
@@ -41,47 +59,89 @@ func (h *Host) LookGently(t *Tables, p *Process) {
 		from = fds[len(fds)-1] + 1
 		for _, fd := range fds {
 			if err := t.spend(p); err != nil {
-				p.Err = readError("descriptors", string(path), err)
-				return
+				return nil, readError("descriptors", string(path), err)
 			}
 			link, err := h.kernel.Readlink(string(strconv.AppendInt(path, int64(fd), 10)))
 			if errors.Is(err, unix.ENOENT) {
 				continue // closed by now
 			}
 			if err != nil {
-				p.Err = readError("descriptors", string(path), err)
-				return
+				return nil, readError("descriptors", string(path), err)
 			}
-			misses++
-			if tab.add(s, link) {
-				misses = 0
+			tab.add(g.sockets, link)
+			if g.next(); g.enough() {
+				break
 			}
 		}
 	}
-	p.Sockets = s
+	return g.sockets, nil
 }
 
-// add adds what the table knows of a descriptor's link, and tells whether that
-// is a listener.
-func (t *table) add(s *Sockets, link string) bool {
+// lookGentlyElsewhere looks at a process in another network namespace.
+func (h *Host) lookGentlyElsewhere(t *Tables, p *Process, g *gentle) error {
+	var info unix.TCPInfo
+	// It ends by itself: so few descriptors need no context.
+	err := h.touch(context.Background(), t.class, p, func(_, dup int) error {
+		k, err := readSocket(h.kernel, dup, listenersOnly, &info)
+		if err == nil {
+			g.sockets.judge(k)
+		}
+		if err != nil && !errors.Is(err, unix.ENOTSOCK) {
+			return err
+		}
+		if g.next(); g.enough() {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return readError("descriptors", procPath(p.PID, "fd"), err)
+	}
+	return nil
+}
+
+// errEnough ends a walk over descriptors: the rest need not be looked at.
+var errEnough = errors.New("enough was seen")
+
+// gentle is how far a gentle look has come.
+type gentle struct {
+	one     bool // stream listener is enough
+	sockets *Sockets
+	found   int // stream listeners
+	misses  int // descriptors since the last of them
+}
+
+// next counts a descriptor that was looked at.
+func (g *gentle) next() {
+	g.misses++
+	if n := len(g.sockets.Listening); n > g.found {
+		g.found, g.misses = n, 0
+	}
+}
+
+func (g *gentle) enough() bool {
+	if g.found == 0 {
+		return g.misses >= gentleNone
+	}
+	return g.one || g.misses >= gentleRun
+}
+
+// add adds what the table knows of a descriptor's link.
+func (t *table) add(s *Sockets, link string) {
 	if !strings.HasPrefix(link, "socket:") {
-		return false
+		return
 	}
 	inode, err := parseInodeLink(link)
 	if err != nil {
-		return false
+		return
 	}
 	if s.Inodes[inode] { // several descriptors may lead to one socket
-		_, listens := t.listening[inode]
-		return listens
+		return
 	}
 	s.Inodes[inode] = true
 	if l, ok := t.listening[inode]; ok {
 		s.Listening = append(s.Listening, l)
-		return true
-	}
-	if l, ok := t.udp[inode]; ok {
+	} else if l, ok := t.udp[inode]; ok {
 		s.Bound = append(s.Bound, l)
 	}
-	return false
 }

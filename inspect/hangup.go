@@ -43,10 +43,10 @@ const (
 // ClientSockets lists the TCP connections that a process has accepted for sure
 // (OriginAccepted) and whose peer has not gone, those idle for the longest first,
 // and last those of which nobody knows that. A connection towards a server is never
-// among them, whatever its addresses are. ErrGone when the process has left.
+// among them, whatever its addresses are. ErrGone when the process has left. Nothing
+// stands in for pidfd_getfd here.
 func (h *Host) ClientSockets(ctx context.Context, id ProcID) ([]ClientSocket, error) {
-	handle := h.Handle(id)
-	if handle == nil {
+	if h.Handle(id) == nil {
 		return nil, readError("connections", "pidfd_getfd", ErrGone)
 	}
 	p, err := h.Again(ctx, id)
@@ -54,15 +54,13 @@ func (h *Host) ClientSockets(ctx context.Context, id ProcID) ([]ClientSocket, er
 		return nil, err
 	}
 	var all []ClientSocket
-	err = handle.with(func(pidfd int) error {
-		return h.eachDescriptor(ctx, pidfd, p, func(fd, dup int) error {
-			c, accepted, err := h.clientSocket(dup)
-			if err == nil && accepted {
-				c.FD = fd
-				all = append(all, c)
-			}
-			return err
-		})
+	err = h.touch(ctx, h.SocketClass(), p, func(fd, dup int) error {
+		c, accepted, err := h.clientSocket(dup)
+		if err == nil && accepted {
+			c.FD = fd
+			all = append(all, c)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, readError("connections", procPath(p.PID, "fd"), err)

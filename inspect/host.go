@@ -3,7 +3,6 @@ package inspect
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -11,8 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // Host looks at this host. It holds a pidfd for each HAProxy process that it
@@ -33,11 +31,12 @@ type Host struct {
 	// commands are those of the present look by their text. Workers have their
 	// master's, so it is parsed and kept once for all.
 	commands map[string]Command
+	silent   map[ProcID]silence // those that a master CLI gave no answer of
 }
 
 // NewHost looks for the executables of the given base names or absolute paths.
 func NewHost(k Kernel, exes []string) *Host {
-	return &Host{kernel: k, exes: exes, handles: map[int]*Handle{}}
+	return &Host{kernel: k, exes: exes, handles: map[int]*Handle{}, silent: map[ProcID]silence{}}
 }
 
 // Close lets go of every process, and of those that a look would still take hold
@@ -156,15 +155,20 @@ func (h *Host) Exited(id ProcID) bool {
 	return err == nil && exited
 }
 
-// CanSignal tells whether this kernel has pidfds at all (Linux 5.3): without
-// them this program observes, and signals nobody.
+// CanSignal tries on this very process what each signal takes: pidfd_open and
+// pidfd_send_signal (Linux 5.3, and a filter of system calls that allows them).
+// Without both this program observes, and signals nobody.
 func (h *Host) CanSignal() bool {
-	fd, err := h.kernel.PidfdOpen(os.Getpid())
-	if err == nil {
-		_ = h.kernel.Close(fd)
+	pidfd, err := h.kernel.PidfdOpen(os.Getpid())
+	if err != nil {
+		return false
 	}
-	return !errors.Is(err, unix.ENOSYS)
+	defer h.kernel.Close(pidfd)
+	return h.kernel.PidfdSendSignal(pidfd, noSignal) == nil
 }
+
+// noSignal is sent to find out whether a signal could be (kill(2)).
+const noSignal = syscall.Signal(0)
 
 // runsHAProxy reads no more than tells HAProxy from the thousands of others:
 // the executable's link, and the name only where the link cannot be read.

@@ -17,17 +17,16 @@ import (
 // one that stands in no table is unclassified, and refuses. It costs about 1 us
 // for each socket of the host, works in our own network namespace only, and
 // needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to read the links.
-func (h *Host) lookInTables(ctx context.Context, t *Tables, p *Process, refused error) {
+func (h *Host) lookInTables(ctx context.Context, t *Tables, p *Process, refused error) (*Sockets, error) {
 	s, err := h.socketsInTables(ctx, t, p)
 	if err != nil {
-		p.Err = readError("descriptors", procPath(p.PID, "fd"), fmt.Errorf("%w; and in the kernel's tables: %w", refused, err))
-		return
+		return nil, fmt.Errorf("%w; and in the kernel's tables: %w", refused, err)
 	}
-	p.Sockets = s
+	return s, nil
 }
 
 func (h *Host) socketsInTables(ctx context.Context, t *Tables, p *Process) (*Sockets, error) {
-	if p.NetNS == 0 || p.NetNS != t.netNS {
+	if t.elsewhere(p) {
 		return nil, errors.New("they are those of another network namespace")
 	}
 	held, err := h.socketInodes(ctx, p)

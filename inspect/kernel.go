@@ -25,9 +25,6 @@ type Kernel interface {
 	// regular file is opened at all, and what a symbolic link to one leads to:
 	// /dev/null is empty, all else is ErrNotRegular.
 	ReadFile(path string, limit int) ([]byte, error)
-	// ReadHead is ReadFile of a file whose beginning may be enough: it ends after
-	// the read(2) with which enough, shown all that was read by then, says so.
-	ReadHead(path string, limit int, enough func(read []byte) bool) ([]byte, error)
 	// ReadDir lists the names in a directory, in order, and opens nothing else; more
 	// than 10,000 are an error (unix.EFBIG).
 	ReadDir(path string) ([]string, error)
@@ -46,6 +43,11 @@ type Kernel interface {
 	// from one on: some of the lowest, none when there is none. Needs
 	// PTRACE_MODE_READ, and CAP_DAC_READ_SEARCH for another user's.
 	OpenDescriptors(pid, from int) ([]int, error)
+
+	// SameDescriptors tells whether two tasks share one table of descriptors: kcmp(2)
+	// with KCMP_FILES. Needs PTRACE_MODE_READ_REALCREDS, and a kernel with
+	// CONFIG_KCMP; else it is ENOSYS.
+	SameDescriptors(pid, tid int) (bool, error)
 
 	// PidfdOpen is pidfd_open(2), Linux 5.3.
 	PidfdOpen(pid int) (fd int, err error)
@@ -92,8 +94,21 @@ type Kernel interface {
 	NetlinkSend(fd int, request []byte) error
 	NetlinkRecv(fd int, buf []byte) (n int, err error)
 
+	// Euid is the effective user of this process.
+	Euid() uint32
+	// OpenIn opens the place that a path leads to (O_PATH of open(2)): whatever is
+	// there is neither read nor connected to. root is taken for the root directory,
+	// which neither a link nor ".." leaves. With "" the path is followed as ever.
+	OpenIn(root, path string) (fd int, err error)
+	// ModeAndOwner is the kind of a file with its permissions (st_mode), and its user,
+	// by fstat(2).
+	ModeAndOwner(fd int) (mode, uid uint32, err error)
 	// Dial connects to a stream socket: network is "unix" or "tcp".
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
+	// PeerCred is the process that listens on the unix socket that a connection of
+	// Dial's was made to, and its user, as they were when it began to listen
+	// (SO_PEERCRED of unix(7)). The pid is 0 for a process outside of our PID namespace.
+	PeerCred(conn net.Conn) (pid int, uid uint32, err error)
 
 	// UserName is the login name of a uid, or the number where it has none. It is
 	// shown, and decides nothing.

@@ -42,11 +42,7 @@ func (Linux) Pids(ctx context.Context) ([]int, error) {
 
 // ReadFile reads without the stat and the growing buffer of os.ReadFile: files
 // of /proc have no size, and most of ours fit one read.
-func (l Linux) ReadFile(path string, limit int) ([]byte, error) {
-	return l.ReadHead(path, limit, func([]byte) bool { return false })
-}
-
-func (Linux) ReadHead(path string, limit int, enough func([]byte) bool) ([]byte, error) {
+func (Linux) ReadFile(path string, limit int) ([]byte, error) {
 	fd, err := openRegular(path)
 	if err != nil || fd < 0 {
 		return nil, err
@@ -70,9 +66,6 @@ func (Linux) ReadHead(path string, limit int, enough func([]byte) bool) ([]byte,
 			return buf, nil
 		}
 		buf = buf[:len(buf)+n]
-		if enough(buf) {
-			return buf, nil
-		}
 	}
 }
 
@@ -200,6 +193,17 @@ func (Linux) OpenDescriptors(pid, from int) ([]int, error) {
 	return fds, nil
 }
 
+// SameDescriptors may wait while one of the tasks executes a program, so Go's
+// scheduler is told.
+func (Linux) SameDescriptors(pid, tid int) (bool, error) {
+	const kcmpFiles = 2 // of linux/kcmp.h
+	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(pid), uintptr(tid), kcmpFiles, 0, 0, 0)
+	if errno != 0 {
+		return false, errno
+	}
+	return order == 0, nil
+}
+
 func (Linux) PidfdInfo(pidfd int) error {
 	return unix.IoctlPidfdInfo(pidfd, &unix.PidfdInfo{Mask: unix.PIDFD_INFO_PID})
 }
@@ -304,9 +308,42 @@ func (Linux) NetlinkRecv(fd int, buf []byte) (int, error) {
 	})
 }
 
+func (Linux) Euid() uint32 { return uint32(os.Geteuid()) }
+
+func (Linux) OpenIn(root, path string) (int, error) {
+	if root == "" {
+		return retry(func() (int, error) { return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0) })
+	}
+	return openIn(root, path)
+}
+
+func (Linux) ModeAndOwner(fd int) (mode, uid uint32, err error) {
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	return st.Mode, st.Uid, err
+}
+
 func (Linux) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, network, address)
+}
+
+func (Linux) PeerCred(conn net.Conn) (pid int, uid uint32, err error) {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0, 0, unix.ENOTSOCK
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, 0, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) { cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err = errors.Join(err, credErr); err != nil {
+		return 0, 0, err
+	}
+	return int(cred.Pid), cred.Uid, nil
 }
 
 func (Linux) UserName(uid uint32) string {

@@ -1,10 +1,15 @@
 package inspect
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -12,81 +17,159 @@ import (
 // `show proc` prints of the 202 processes that it can.
 const maxAnswer = 256 << 10
 
-// MasterCLI is the socket that a master opens with -S (management.txt, "Master
-// CLI"; HAProxy 1.9 and later). Its answers are a witness's word: they may
-// contradict what the kernel says, never replace it.
-//
-// A master serves few of these connections at once, so each question is one
-// short connection, and the caller's context bounds it.
-type MasterCLI struct {
-	Kernel           Kernel
-	Network, Address string
+// masterCLI is a conversation with a master (management.txt, "Master CLI"; HAProxy
+// 1.9 and later): one question after another over one connection, since a master
+// takes ten of them. Its answers are a witness's word: they may contradict what the
+// kernel says, never replace it.
+type masterCLI struct {
+	ctx   context.Context
+	stop  func() bool
+	conn  net.Conn
+	in    *bufio.Reader
+	place cliPlace
+
+	held    int // connections that the master had when this one was made
+	heldErr error
 }
 
-// Ask sends one command and returns the whole answer.
-func (m MasterCLI) Ask(ctx context.Context, command string) ([]byte, error) {
-	return m.askUpTo(ctx, command, maxAnswer)
-}
+var (
+	errNoTime = errors.New("not asked: no time was left")
+	// errNoAnswer says that the master had an answer of its own: the worker exited, or
+	// the level of the socket is too low.
+	errNoAnswer = errors.New("none")
+	// errHungUp says that the master closed the connection amid an answer.
+	errHungUp = errors.New("the master hung up")
+	// errMisfit says that an answer is of another process than the one that was asked.
+	// A worker that was taken over may write more than one answer.
+	errMisfit = errors.New("master CLI: the answers do not fit the questions")
+)
 
-// askUpTo is Ask for an answer of so many bytes at the most.
-func (m MasterCLI) askUpTo(ctx context.Context, command string, limit int) ([]byte, error) {
-	answer, err := m.ask(ctx, command, limit)
-	if err != nil {
-		// A deadline on a connection is reported as a timeout of its own.
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return nil, fmt.Errorf("ask master CLI %q: %w", command, err)
-	}
-	return answer, nil
-}
-
-func (m MasterCLI) ask(ctx context.Context, command string, limit int) ([]byte, error) {
-	conn, err := m.Kernel.Dial(ctx, m.Network, m.Address)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
+// newMasterCLI begins a conversation that ends with ctx.
+func newMasterCLI(ctx context.Context, conn net.Conn, place cliPlace) *masterCLI {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	// The master's side stays open after an answer: quit ends it (all versions).
-	if _, err := io.WriteString(conn, command+";quit\n"); err != nil {
-		return nil, err
-	}
-	answer, err := io.ReadAll(io.LimitReader(conn, int64(limit)+1))
+	return &masterCLI{ctx: ctx, stop: stop, conn: conn, in: bufio.NewReader(conn), place: place}
+}
+
+func (c *masterCLI) close() {
+	c.stop()
+	_ = c.conn.Close()
+}
+
+// hasTime tells whether an answer may take its whole time.
+func (c *masterCLI) hasTime() bool {
+	deadline, bounded := c.ctx.Deadline()
+	return !bounded || time.Until(deadline) >= answerTimeout
+}
+
+// ask sends a command and returns its answer, with the blank line that ends each
+// (2.2 to 3.4). The error is os.ErrDeadlineExceeded if the answer does not come in
+// time, and the context's if that has ended.
+func (c *masterCLI) ask(command string, limit int) ([]byte, error) {
+	answer, err := c.exchange(command, limit)
 	if err != nil {
-		return nil, err
-	}
-	if len(answer) > limit {
-		return nil, errors.New("answer too long")
+		if c.ctx.Err() != nil {
+			err = c.ctx.Err()
+		}
+		return nil, fmt.Errorf("ask master CLI %q: %w", command, plain(err))
 	}
 	return answer, nil
 }
 
-// Proc is the master's own list of its processes.
-func (m MasterCLI) Proc(ctx context.Context) (procTable, error) {
-	answer, err := m.Ask(ctx, "show proc")
-	if err != nil {
-		return procTable{}, err
+func (c *masterCLI) exchange(command string, limit int) ([]byte, error) {
+	_ = c.conn.SetDeadline(time.Now().Add(answerTimeout))
+	if err := c.ctx.Err(); err != nil {
+		return nil, err // before this, it may have set a deadline that was set off here
 	}
-	return parseShowProc(answer)
+	if _, err := io.WriteString(c.conn, command+"\n"); err != nil {
+		return nil, err
+	}
+	var answer []byte
+	for {
+		line, err := c.in.ReadSlice('\n')
+		answer = append(answer, line...)
+		switch {
+		case len(answer) > limit:
+			return nil, errors.New("answer too long")
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF):
+			return nil, errHungUp
+		case err != nil:
+			return nil, err
+		case len(answer) == 1, bytes.HasSuffix(answer, []byte("\n\n")):
+			return answer, nil
+		}
+	}
 }
 
-// Info asks a worker about itself; nspid is its pid in its own PID namespace,
-// which is the one the master knows. An answer of another process is an error.
-// A worker that is still starting may not answer at all (3.1 and later). The same
-// connection asks where its own CLI listens (seen on 2.2 to 3.4).
-func (m MasterCLI) Info(ctx context.Context, nspid int) (CLIAnswer, error) {
-	answer, err := m.Ask(ctx, fmt.Sprintf("@!%[1]d show info;@!%[1]d show cli sockets", nspid))
+// askWorker asks a worker about itself, where its own CLI listens, and for its
+// streams if that is wanted.
+func (c *masterCLI) askWorker(w *Process, streams bool, answers map[*Process]CLIAnswer, sessions map[*Process]map[netip.AddrPort]time.Duration) error {
+	answer, err := c.info(w.NSPID)
+	if err != nil {
+		return err
+	}
+	answers[w] = answer
+	if !streams {
+		return nil
+	}
+	text, err := c.ask(fmt.Sprintf("@!%d show sess", w.NSPID), maxSessions)
+	if err != nil {
+		return err
+	}
+	ages, err := parseShowSess(text)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	sessions[w] = ages
+	return nil
+}
+
+// info asks a worker about itself; nspid is its pid in its own PID namespace,
+// which is the one the master knows. It also asks where its own CLI listens.
+func (c *masterCLI) info(nspid int) (CLIAnswer, error) {
+	text, err := c.ask(fmt.Sprintf("@!%d show info", nspid), maxAnswer)
 	if err != nil {
 		return CLIAnswer{}, err
 	}
-	pid, info, err := parseShowInfo(answer)
+	pid, _, err := parseShowInfo(text)
+	switch {
+	case err != nil:
+		return CLIAnswer{}, fmt.Errorf("%w: %w", errNoAnswer, err)
+	case pid != nspid:
+		return CLIAnswer{}, fmt.Errorf("%w: process %d answers for %d", errMisfit, pid, nspid)
+	}
+	sockets, err := c.ask(fmt.Sprintf("@!%d show cli sockets", nspid), maxAnswer)
 	if err != nil {
 		return CLIAnswer{}, err
 	}
-	if pid != nspid {
-		return CLIAnswer{}, fmt.Errorf("show info: answer of process %d, want %d", pid, nspid)
+	_, answer, err := parseShowInfo(slices.Concat(text, sockets))
+	return answer, err
+}
+
+// quit ends the conversation. Whatever is left of the answers then is none that was
+// asked for.
+func (c *masterCLI) quit() error {
+	_ = c.conn.SetDeadline(time.Now().Add(answerTimeout))
+	if err := c.ctx.Err(); err != nil {
+		return fmt.Errorf("ask master CLI: %w", err)
 	}
-	return info, nil
+	_, sendErr := io.WriteString(c.conn, "quit\n")
+	rest, err := io.ReadAll(io.LimitReader(c.in, maxAnswer))
+	switch err = errors.Join(sendErr, err); {
+	case len(bytes.TrimSpace(rest)) > 0:
+		return errMisfit
+	case isSilence(err): // else it has closed its side first
+		return fmt.Errorf("ask master CLI %q: %w", "quit", plain(err))
+	}
+	return nil
+}
+
+// plain is an error without the address of the connection, which may be a
+// descriptor of our own.
+func plain(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -44,7 +45,7 @@ func TestMasterCLIOfARealHAProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	info, err := cli.Info(ctx, first)
+	info, err := cli.info(ctx, first)
 	if err != nil || info.Stopping || info.CurrConns != 1 || info.ConnRate < 0 {
 		t.Errorf("current worker: got %+v, %v, want one connection and not stopping", info, err)
 	}
@@ -61,25 +62,25 @@ func TestMasterCLIOfARealHAProxy(t *testing.T) {
 	}
 	// It is listed as old an instant before it has handled the signal.
 	for info = (CLIAnswer{}); !info.Stopping; poll(t, ctx) {
-		if info, err = cli.Info(ctx, first); err != nil {
+		if info, err = cli.info(ctx, first); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if info.CurrConns != 1 {
 		t.Errorf("old worker: got %d connections, want 1", info.CurrConns)
 	}
-	info, err = cli.Info(ctx, after.current[0])
+	info, err = cli.info(ctx, after.current[0])
 	if err != nil || info.Stopping || info.CurrConns != 0 {
 		t.Errorf("new worker: got %+v, %v, want no connection and not stopping", info, err)
 	}
-	if got, err := cli.Info(ctx, os.Getpid()); err == nil {
+	if got, err := cli.info(ctx, os.Getpid()); err == nil {
 		t.Errorf("a process that is none of the master's: got %+v, want an error", got)
 	}
 }
 
 // startHAProxy starts a master with a CLI; it ends with the test. The port of
 // frontend was free a moment ago.
-func startHAProxy(t *testing.T, frontend, backend string) (MasterCLI, *os.Process) {
+func startHAProxy(t *testing.T, frontend, backend string) (realCLI, *os.Process) {
 	t.Helper()
 	// t.TempDir can be too long for a unix socket.
 	dir, err := os.MkdirTemp("", "reaper")
@@ -119,15 +120,49 @@ listen test
 			t.Logf("HAProxy said:\n%s", log.Bytes())
 		}
 	})
-	return MasterCLI{Kernel: Linux{}, Network: "unix", Address: socket}, cmd.Process
+	return realCLI{socket}, cmd.Process
+}
+
+// realCLI is a master's socket, asked over a new connection each time.
+type realCLI struct{ path string }
+
+func (r realCLI) open(ctx context.Context) (*masterCLI, error) {
+	conn, err := (Linux{}).Dial(ctx, "unix", r.path)
+	if err != nil {
+		return nil, err
+	}
+	return newMasterCLI(ctx, conn, cliPlace{}), nil
+}
+
+func (r realCLI) proc(ctx context.Context) (procTable, error) {
+	cli, err := r.open(ctx)
+	if err != nil {
+		return procTable{}, err
+	}
+	defer cli.close()
+	text, err := cli.ask("show proc", maxAnswer)
+	if err != nil {
+		return procTable{}, err
+	}
+	return parseShowProc(text)
+}
+
+func (r realCLI) info(ctx context.Context, nspid int) (CLIAnswer, error) {
+	cli, err := r.open(ctx)
+	if err != nil {
+		return CLIAnswer{}, err
+	}
+	defer cli.close()
+	answer, err := cli.info(nspid)
+	return answer, errors.Join(err, cli.quit())
 }
 
 // procWhen asks for the list of processes until it is as wanted: a master of up
 // to 3.0 closes its CLI during a reload.
-func procWhen(t *testing.T, ctx context.Context, cli MasterCLI, wanted func(procTable) bool) procTable {
+func procWhen(t *testing.T, ctx context.Context, cli realCLI, wanted func(procTable) bool) procTable {
 	t.Helper()
 	for {
-		table, err := cli.Proc(ctx)
+		table, err := cli.proc(ctx)
 		if err == nil && wanted(table) {
 			return table
 		}

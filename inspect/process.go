@@ -129,7 +129,7 @@ func (h *Host) readFacts(p *Process) {
 		return nil
 	})
 	read("cgroup", "cgroup", factLimit, func(b []byte) error {
-		p.Cgroup = parseCgroup(b)
+		p.Cgroup, p.SocketClass = parseCgroup(b), socketClass(b)
 		p.Unit = unitOf(p.Cgroup)
 		return nil
 	})
@@ -159,7 +159,7 @@ func (h *Host) readFacts(p *Process) {
 }
 
 func (p *Process) setStat(st stat) {
-	p.Comm, p.State, p.PPID, p.Session, p.StartTicks, p.Forked = st.comm, st.state, st.ppid, st.session, st.startTicks, st.forked
+	p.Comm, p.State, p.PPID, p.Session, p.StartTicks, p.Forked, p.Threads = st.comm, st.state, st.ppid, st.session, st.startTicks, st.forked, st.threads
 }
 
 // workingDir is the working directory of a process, from its own root. It is ""

@@ -3,7 +3,6 @@ package inspect
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,22 +19,16 @@ type MasterAnswer struct {
 // AskReloads asks a master how many reloads its workers have seen; socket is as
 // in AskMaster, and so are the errors.
 func (h *Host) AskReloads(ctx context.Context, s Snapshot, master *Process, socket string) (MasterAnswer, error) {
-	network, address, err := h.cliAddress(s, master, socket)
-	if err != nil {
-		return MasterAnswer{}, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	text, err := MasterCLI{Kernel: h.kernel, Network: network, Address: address}.Ask(ctx, "show proc")
+	cli, err := h.openCLI(ctx, s, master, socket)
 	if err != nil {
 		return MasterAnswer{}, err
 	}
-	table, err := parseShowProc(text)
+	defer cli.close()
+	text, _, err := h.askProc(cli, master)
 	if err != nil {
 		return MasterAnswer{}, err
-	}
-	if table.master != master.NSPID {
-		return MasterAnswer{}, fmt.Errorf("%w: the one at %s belongs to process %d", ErrNoCLI, address, table.master)
 	}
 	return parseReloads(text), nil
 }

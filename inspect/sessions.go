@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -14,42 +13,6 @@ import (
 // maxSessions bounds the answer to `show sess`, in bytes: some ten thousand
 // streams of three hundred bytes each.
 const maxSessions = 4 << 20
-
-// AskSessions asks a master's CLI since when each client of these workers is
-// there, and leaves the answers in their Sessions fields: the kernel does not
-// tell. HAProxy counts streams, so a connection that has none just now (an idle
-// one of HTTP) has no age. It is for a person who asks who holds a worker: it
-// makes the worker write a line for every stream. socket and the error are as
-// AskMaster's; all of it takes a second at most.
-func (h *Host) AskSessions(ctx context.Context, s Snapshot, master *Process, workers []*Process, socket string) error {
-	network, address, err := h.cliAddress(s, master, socket)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	cli := MasterCLI{Kernel: h.kernel, Network: network, Address: address}
-	return eachWorker(workers, func(w *Process) error {
-		if !w.Signals.Ready() {
-			return nil
-		}
-		ages, err := cli.Sessions(ctx, w.NSPID)
-		if err == nil {
-			w.Sessions = ages
-		}
-		return err
-	})
-}
-
-// Sessions asks a worker for the age of each stream, by its client's address.
-// The command is `show sess` (management.txt), its level is operator.
-func (m MasterCLI) Sessions(ctx context.Context, nspid int) (map[netip.AddrPort]time.Duration, error) {
-	answer, err := m.askUpTo(ctx, fmt.Sprintf("@!%d show sess", nspid), maxSessions)
-	if err != nil {
-		return nil, err
-	}
-	return parseShowSess(answer)
-}
 
 // parseShowSess reads the answer to `show sess`: a line for each stream, words
 // of name=value after its address (1.9 to 3.4). Clients of unix sockets have no

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,6 +15,14 @@ import (
 type procTable struct {
 	master                 int
 	current, old, programs []int
+}
+
+// unlisted is 1 for a worker that is not in the list, and 0 for one that is.
+func (t procTable) unlisted(w *Process) int {
+	if slices.Contains(t.current, w.NSPID) || slices.Contains(t.old, w.NSPID) {
+		return 0
+	}
+	return 1
 }
 
 // parseShowProc reads the answer to `show proc`. The columns after the type

@@ -53,6 +53,7 @@ type Process struct {
 	PPID    int    // parent, in our PID namespace; 0 when outside of it
 	Session int    // pid of its session's leader, in our PID namespace; 0 when outside of it
 	Forked  bool   // it runs on from a fork(2), and has executed no program itself
+	Threads int    // itself included
 	State   byte   // state letter of proc(5): R S D T t Z X I
 	UID     uint32 // effective uid; NoUID when it could not be read
 	// Stranger says that its owner is neither root nor a user of this program, and that no
@@ -76,6 +77,11 @@ type Process struct {
 	Cgroup  string // path in the systemd hierarchy, as seen from our cgroup namespace
 	Unit    string // systemd unit of that path, "" when there is none
 	FDSize  int    // descriptor slots allocated, an upper bound of its descriptors
+	// SocketClass is its place in the cgroup v1 hierarchies net_cls and net_prio, ""
+	// where there is none. pidfd_getfd(2) writes the receiver's class into a socket
+	// (__receive_sock in fs/file.c and net/core/sock.c, since 5.9), which changes
+	// nothing where the two are in the same place.
+	SocketClass string
 
 	// Sockets is nil until it was looked at, and when it could not be.
 	Sockets *Sockets
@@ -121,9 +127,9 @@ type Sockets struct {
 	Proof bool
 
 	Listening []Listener // in LISTEN: TCP, unix stream and seqpacket
-	// Unused are in LISTEN, or are datagram listeners, and no HAProxy has ever
-	// accepted through them: somebody passed their descriptors to the service,
-	// as a systemd socket unit does, and its configuration names them nowhere.
+	// Unused are in LISTEN, or are datagram listeners, and are in blocking mode. A
+	// systemd socket unit passed their descriptors, and the configuration names them
+	// nowhere; or it passed them to a second service later.
 	Unused []Listener
 	Paused []Listener // bound, once listening, not now: it may come back
 	// Bound are datagram listeners: unconnected UDP sockets with a port and
@@ -133,6 +139,9 @@ type Sockets struct {
 	Bound []Listener
 	// Unclassified describes sockets that fit no known kind.
 	Unclassified []string
+	// Apart is a thread that has a table of descriptors of its own, 0 when all
+	// threads share that of the first. What the tables of others hold was not examined.
+	Apart int
 	// Inodes of the sockets met, for finding which ones two processes share.
 	// Gentle looks stop after the lowest descriptors.
 	Inodes map[uint64]bool

@@ -16,14 +16,6 @@ func TestAnAbstractNameIsShownWithoutItsPadding(t *testing.T) {
 			t.Errorf("%q is shown as %q, want %q", name, got, want)
 		}
 	}
-	if got := unprintedName("@inner" + strings.Repeat("@", 102)); got != padded {
-		t.Errorf("of the kernel's table: %q, want %q", got, padded)
-	}
-	for _, name := range []string{"@inner@", "/run/" + strings.Repeat("@", 103), ""} {
-		if got := unprintedName(name); got != name {
-			t.Errorf("of the kernel's table: %q, want %q", got, name)
-		}
-	}
 }
 
 // The kernel writes as much of an address as there is; what is too short for its

@@ -24,6 +24,8 @@ type socket struct {
 	origin Origin
 	// blocking says that the descriptor lacks O_NONBLOCK; asked of listeners.
 	blocking bool
+	// v6only says that one of IPv6 takes no IPv4; asked of listeners.
+	v6only bool
 	// deaf says that the reading side is shut down, as sock_diag tells.
 	deaf bool
 
@@ -150,7 +152,7 @@ func (s *Sockets) note(list *[]Listener, k socket) {
 		return
 	}
 	s.Inodes[k.inode] = true
-	l := Listener{Network: k.network(), Address: k.local.String(), Port: k.local.IP.Port(), Inode: k.inode}
+	l := Listener{Network: k.network(), Address: k.local.String(), Port: k.local.IP.Port(), Inode: k.inode, V6Only: k.v6only}
 	l.Unsure = l.Network == "udp" && k.origin == OriginUnread && !k.connected
 	*list = append(*list, l)
 }

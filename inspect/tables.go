@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -10,7 +9,9 @@ import (
 
 // Tables are the host's socket tables for the length of one look: read at most
 // once each, and only if somebody asks. They prove that a socket is there, never
-// that none is.
+// that none is. They are those of our own network namespace. A sock_diag socket of
+// ours answers "no sockets" about another one, without an error; and /proc/PID/net
+// costs CPU and memory for each of its connections.
 type Tables struct {
 	// Peers asks thorough looks for each connection's peer, which costs one more
 	// call for each.
@@ -23,17 +24,21 @@ type Tables struct {
 	// TCP as well. The kernel walks all of its hash of MPTCP for them, two times some
 	// 1 ms of CPU, and its size is that of the memory (net/mptcp/token.c).
 	Brief bool
+	// OneListener ends a gentle look at the first stream listener: whether there is
+	// one is all that matters. It leaves out those of datagrams.
+	OneListener bool
 
 	host  *Host
 	netNS uint64 // our own
+	class string // our own, see Process.SocketClass
 
 	spent atomic.Int64 // descriptors of strangers that were looked at
 
-	mu    sync.Mutex
-	byNet map[uint64]*table
+	mu  sync.Mutex
+	own *table // nil until somebody asks
 }
 
-// table is one network namespace's sockets by inode.
+// table is our network namespace's sockets by inode.
 type table struct {
 	read      chan struct{} // closed once it is
 	listening map[uint64]Listener
@@ -43,23 +48,23 @@ type table struct {
 
 // Tables starts a look at the socket tables.
 func (h *Host) Tables() *Tables {
-	t := &Tables{host: h, byNet: map[uint64]*table{}}
+	t := &Tables{host: h}
 	t.netNS, _ = h.namespace("/proc/self/ns/net")
+	t.class = h.SocketClass()
 	return t
 }
 
-// of is the table of a process's network namespace: by sock_diag for our own,
-// from /proc/PID/net for another, where a sock_diag socket of ours would answer
-// "no sockets" without an error.
-func (t *Tables) of(p *Process) (*table, error) {
-	if t.host.LeavesAlone(p) && p.NetNS != t.netNS {
-		return nil, readError("sockets", procPath(p.PID, "net"), errStrangersNamespace)
-	}
+// elsewhere tells whether a process is in another network namespace than this
+// program, or may be.
+func (t *Tables) elsewhere(p *Process) bool { return p.NetNS == 0 || p.NetNS != t.netNS }
+
+// table is that of our own network namespace.
+func (t *Tables) table() (*table, error) {
 	t.mu.Lock()
-	tab, known := t.byNet[p.NetNS]
+	tab, known := t.own, t.own != nil
 	if !known {
 		tab = &table{read: make(chan struct{})}
-		t.byNet[p.NetNS] = tab
+		t.own = tab
 	}
 	t.mu.Unlock()
 	if known {
@@ -67,18 +72,14 @@ func (t *Tables) of(p *Process) (*table, error) {
 		return tab, tab.err
 	}
 	defer close(tab.read)
-	if p.NetNS != 0 && p.NetNS == t.netNS {
-		tab.readOwn(t.host.kernel, !t.Brief, t.host.others())
-	} else {
-		tab.readProc(t.host.kernel, p.PID)
-	}
+	tab.fill(t.host.kernel, !t.Brief, !t.OneListener, t.host.others())
 	return tab, tab.err
 }
 
-// Listening are the sockets in LISTEN of a process's network namespace, whichever
+// Listening are the sockets in LISTEN of our own network namespace, whichever
 // process holds them.
-func (t *Tables) Listening(p *Process) ([]Listener, error) {
-	tab, err := t.of(p)
+func (t *Tables) Listening() ([]Listener, error) {
+	tab, err := t.table()
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +93,13 @@ func (t *Tables) mayBeMPTCP(p *Process, d detail) func(port uint16) bool {
 	if d == listenersOnly {
 		return func(uint16) bool { return false }
 	}
-	tab, err := t.of(p)
-	if err != nil || t.Brief {
-		return func(uint16) bool { return true }
+	everyPort := func(uint16) bool { return true }
+	if t.Brief || t.elsewhere(p) {
+		return everyPort
+	}
+	tab, err := t.table()
+	if err != nil {
+		return everyPort
 	}
 	ports := map[uint16]bool{}
 	for _, l := range tab.listening {
@@ -105,47 +110,16 @@ func (t *Tables) mayBeMPTCP(p *Process, d detail) func(port uint16) bool {
 	return func(port uint16) bool { return ports[port] }
 }
 
-func (t *table) readOwn(k Kernel, mptcp bool, others *others) {
+func (t *table) fill(k Kernel, mptcp, udp bool, others *others) {
 	var err error
 	if t.listening, err = dumpListening(k, mptcp, others); err != nil {
 		t.err = readError("listening sockets", "sock_diag", err)
 		return
 	}
+	if !udp {
+		return
+	}
 	if t.udp, err = dumpUDP(k, others); err != nil {
 		t.err = readError("UDP sockets", "sock_diag", err)
-	}
-}
-
-func (t *table) readProc(k Kernel, pid int) {
-	t.listening, t.udp = map[uint64]Listener{}, map[uint64]Listener{}
-	files := []struct {
-		name  string
-		parse func([]byte) ([]Listener, error)
-		into  map[uint64]Listener
-	}{
-		{"net/tcp", func(b []byte) ([]Listener, error) { return parseNetTCP(b, "tcp") }, t.listening},
-		{"net/tcp6", func(b []byte) ([]Listener, error) { return parseNetTCP(b, "tcp") }, t.listening},
-		{"net/unix", parseNetUnix, t.listening},
-		{"net/udp", func(b []byte) ([]Listener, error) { return parseNetUDP(b, "udp") }, t.udp},
-		{"net/udp6", func(b []byte) ([]Listener, error) { return parseNetUDP(b, "udp") }, t.udp},
-	}
-	for _, f := range files {
-		path := procPath(pid, f.name)
-		b, err := readNetTable(k, path)
-		if isGone(err) && f.name != "net/tcp" {
-			continue // a kernel without IPv6 has no tcp6 and no udp6
-		}
-		var list []Listener
-		if err == nil {
-			list, err = f.parse(b)
-		}
-		if err != nil {
-			t.err = errors.Join(t.err, readError("sockets", path, err))
-			continue
-		}
-		for _, l := range list {
-			l.Unsure = l.Network == "udp" // a log's socket looks the same there
-			f.into[l.Inode] = l
-		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,95 @@ func TestMoreInstancesThanSixtyFourAreSummedUnderOneName(t *testing.T) {
 		if strings.Contains(text, gone) {
 			t.Errorf("%s has a name of its own", gone)
 		}
+	}
+}
+
+// Whatever another user names an HAProxy, and however many it starts, the service's
+// series are its own, the service's counters are when it is gone, and what no alert
+// pages for is told.
+func TestStrangersAreSummedFirstAndTakeNoSeriesFromAService(t *testing.T) {
+	stranger := func(n int, name string) reaper.Instance {
+		return reaper.Instance{Name: name, Owner: reaper.Owner{UID: uint32(1000 + n%200), Stranger: true}, Processes: []reaper.Process{
+			{Role: reaper.RoleActive, Started: ago(time.Minute)}, residual(2*time.Hour, time.Hour, 3, ""),
+		}}
+	}
+	in := emptyPass()
+	for n := range 300 {
+		in.Report.Instances = append(in.Report.Instances, stranger(n, fmt.Sprintf("/!%03d.cfg@user", n)))
+	}
+	for _, own := range []reaper.Instance{
+		{Name: "haproxy.service", Confirmed: true},
+		{Name: "/~/own.cfg@haproxy", Confirmed: true, Owner: reaper.Owner{UID: 102}},
+	} {
+		own.Processes = []reaper.Process{{Role: reaper.RoleActive, Started: ago(time.Hour)}, residual(2*time.Hour, time.Hour, 3, "")}
+		in.Report.Instances = append(in.Report.Instances, own)
+	}
+	none := reaper.Instance{Processes: []reaper.Process{{Role: reaper.RoleStranded}}, Owner: reaper.Owner{UID: 1000, Stranger: true}}
+	in.Report.Instances = append(in.Report.Instances, none)
+	in.Counters.Units = map[string]reaper.UnitCounters{"zz-gone.service": {TerminatedProcesses: 5, Owner: &reaper.Owner{}}}
+	in.Counters.Add(in.Report, false)
+	text := expose(t, in)
+	has := func(want ...string) {
+		t.Helper()
+		for _, want := range want {
+			if !strings.Contains(text, "haproxy_reaper_"+want+"\n") {
+				t.Errorf("no %s", want)
+			}
+		}
+	}
+	hasNot := func(unwanted ...string) {
+		t.Helper()
+		for _, unwanted := range unwanted {
+			if strings.Contains(text, "haproxy_reaper_"+unwanted) {
+				t.Errorf("there is %s", unwanted)
+			}
+		}
+	}
+	has(
+		`instances 302`,
+		`stranger_instances 300`,
+		`active_confirmed{unit="haproxy.service"} 1`,
+		`processes{state="residual",unit="haproxy.service"} 1`,
+		`stranger{unit="haproxy.service"} 0`,
+		`active_confirmed{unit="/~/own.cfg@haproxy"} 1`,
+		`stranger{unit="/~/own.cfg@haproxy"} 0`,
+		`terminated_processes_total{unit="zz-gone.service"} 5`,
+		`stranger{unit="(others)"} 1`,
+		`active_confirmed{unit="(others)"} 0`,
+		`processes{state="residual",unit="(others)"} 241`, // 300, less those of the 59 names that are left
+	)
+	hasNot(`active_start_timestamp_seconds{unit="(others)"}`)
+	if got := strings.Count(text, "haproxy_reaper_terminated_processes_total{"); got != 64 {
+		t.Errorf("%d instances have counters, want 64", got)
+	}
+
+	// A host that has more than 64 of its own: the sum is of those, and says nothing of
+	// strangers but what was counted.
+	for n := range 80 {
+		in.Report.Instances = append(in.Report.Instances, reaper.Instance{Name: fmt.Sprintf("own-%02d.service", n), Confirmed: true, Processes: []reaper.Process{
+			residual(2*time.Hour, time.Hour, 3, reaper.OutcomeSurvived),
+		}})
+	}
+	text = expose(t, in)
+	has(`stranger{unit="(others)"} 0`, `active_confirmed{unit="(others)"} 1`)
+	if !regexp.MustCompile(`surviving_processes{unit="\(others\)"} [12]\d\n`).MatchString(text) {
+		t.Error("the sum is not of the some twenty instances that are no strangers'")
+	}
+}
+
+// A process of no instance is no service, which could be confirmed or be gone.
+func TestProcessesOfNoInstanceAreNeitherCountedAsOneNorUnconfirmed(t *testing.T) {
+	in := emptyPass()
+	in.Report.Instances = []reaper.Instance{{Processes: []reaper.Process{{Role: reaper.RoleStranded}}}}
+	in.Counters.Add(in.Report, false)
+	text := expose(t, in)
+	for _, want := range []string{"instances 0", `processes{state="stranded",unit=""} 1`} {
+		if !strings.Contains(text, "haproxy_reaper_"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(text, "haproxy_reaper_active_confirmed{") {
+		t.Error("an instance is unconfirmed")
 	}
 }
 

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -9,28 +10,27 @@ import (
 
 const (
 	// maxUnits bounds the series of one host: well over a hundred for each instance, whose
-	// names anybody may choose who may start a HAProxy.
+	// names any user may choose who may start an HAProxy.
 	maxUnits = 64
+	// unitsPerUser is how many names a user has before others have none.
+	unitsPerUser = 16
 	// others is the name that the rest is summed under, which no unit and no
 	// absolute path can have.
 	others = "(others)"
 )
 
-// foldOthers keeps so many instances, those that are there before those that are
-// gone, each sort by name, and makes one of the rest.
+// foldOthers keeps so many instances, and makes one of the rest: strangers are of it
+// first, see reaper.ByOwner. Of one user those that are there are kept before those
+// that are gone, then those of which something was counted, then by name.
 func foldOthers(units []*unit) []*unit {
 	if len(units) <= maxUnits {
 		return units
 	}
-	units = slices.Clone(units)
-	slices.SortStableFunc(units, func(a, b *unit) int {
-		switch {
-		case (a.instance != nil) == (b.instance != nil):
-			return 0
-		case a.instance != nil:
-			return -1
-		}
-		return 1
+	units = reaper.ByOwner(units, unitsPerUser, func(u *unit) *reaper.Owner { return u.owner }, func(a, b *unit) int {
+		return cmp.Or(
+			first(a.instance != nil, b.instance != nil),
+			first(a.counters.Any(), b.counters.Any()),
+			cmp.Compare(a.name, b.name))
 	})
 	rest := &unit{name: others}
 	for _, u := range units[maxUnits-1:] {
@@ -39,18 +39,32 @@ func foldOthers(units []*unit) []*unit {
 	return append(units[:maxUnits-1:maxUnits-1], rest)
 }
 
+// first compares two facts: what is true comes first.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
 // add sums an instance up with others: what is not confirmed of one is not of
-// all, and what is not known of one is not of all either.
+// all, and what is not known of one is not of all either. Of strangers beside
+// other instances it sums up the counters alone: alerts are about the others.
 func (u *unit) add(v *unit) {
-	if u.instance == nil && v.instance != nil {
-		u.instance = &reaper.Instance{Name: others, Confirmed: true}
-		u.known = true
-	}
-	if v.instance != nil && !v.instance.Confirmed {
-		u.instance.Confirmed = false
-	}
 	u.known = u.known || v.known
-	u.here = append(u.here, v.here...)
+	confirmed := v.instance != nil && (v.instance.Confirmed || v.name == "") // of no instance nothing is to confirm
+	switch {
+	case v.instance == nil:
+	case u.instance == nil:
+		u.instance = &reaper.Instance{Name: others, Confirmed: confirmed, Owner: v.instance.Owner}
+		u.here = slices.Clone(v.here)
+	case u.instance.Stranger == v.instance.Stranger:
+		u.instance.Confirmed = u.instance.Confirmed && confirmed
+		u.here = append(u.here, v.here...)
+	}
 
 	c, d := &u.counters, v.counters
 	c.Signals = plus(c.Signals, d.Signals)

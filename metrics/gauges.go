@@ -73,13 +73,24 @@ func oldestStart(_ *pass, u *unit, out sink) {
 	earliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Started }, out)
 }
 
+// activeStart is absent for the sum of several instances: a change is a reload.
 func activeStart(_ *pass, u *unit, out sink) {
+	if u.name == others {
+		return
+	}
 	earliest(u, reaper.RoleActive, func(p *reaper.Process) *time.Time { return p.Started }, out)
 }
 
+// confirmed is absent for the processes of no instance: nothing is to confirm.
 func confirmed(_ *pass, u *unit, out sink) {
-	if u.instance != nil {
+	if u.instance != nil && u.name != "" {
 		out.value(truth(u.instance.Confirmed), u.name)
+	}
+}
+
+func stranger(_ *pass, u *unit, out sink) {
+	if u.instance != nil {
+		out.value(truth(u.instance.Stranger), u.name)
 	}
 }
 

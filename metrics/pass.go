@@ -24,13 +24,14 @@ type unit struct {
 	instance *reaper.Instance  // nil: the pass did not see it
 	here     []*reaper.Process // its processes at the end of the pass
 	counters reaper.UnitCounters
+	owner    *reaper.Owner // nil: not known
 }
 
 func newPass(in Input) *pass {
 	byName := make(map[string]*unit)
 	for name, counters := range in.Counters.Units {
 		name = label(name)
-		byName[name] = &unit{name: name, known: in.seen() && len(in.Report.Errors) == 0, counters: counters}
+		byName[name] = &unit{name: name, known: in.seen() && len(in.Report.Errors) == 0, counters: counters, owner: counters.Owner}
 	}
 	for i := range in.Report.Instances {
 		instance := &in.Report.Instances[i]
@@ -43,7 +44,7 @@ func newPass(in Input) *pass {
 		if u.instance != nil {
 			continue // names differ in invalid bytes only: two of one name would spoil every metric
 		}
-		u.known, u.instance = true, instance
+		u.known, u.instance, u.owner = true, instance, &instance.Owner
 		for j := range instance.Processes {
 			if p := &instance.Processes[j]; !p.Left() {
 				u.here = append(u.here, p)
@@ -65,8 +66,25 @@ func label(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 // instances is absent when nothing was seen for an error and not for want of
 // HAProxy.
 func (p *pass) instances() (float64, bool) {
-	n := len(p.Report.Instances)
-	return float64(n), n > 0 || p.seen() && len(p.Report.Errors) == 0
+	return p.count(func(*reaper.Instance) bool { return true })
+}
+
+// strangers is the same of those that strangers own.
+func (p *pass) strangers() (float64, bool) {
+	return p.count(func(i *reaper.Instance) bool { return i.Stranger })
+}
+
+// count counts instances. The processes of no instance have no name, and are none.
+func (p *pass) count(counts func(*reaper.Instance) bool) (n float64, ok bool) {
+	for i := range p.Report.Instances {
+		if instance := &p.Report.Instances[i]; instance.Name != "" {
+			ok = true
+			if counts(instance) {
+				n++
+			}
+		}
+	}
+	return n, ok || p.seen() && len(p.Report.Errors) == 0
 }
 
 func (p *pass) deadline() (float64, bool)    { return p.Report.DeadlineSeconds, p.seen() }

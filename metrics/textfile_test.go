@@ -163,7 +163,7 @@ func FuzzUnitName(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := parse(t, bytes.NewReader(content))["haproxy_reaper_active_confirmed"].GetMetric()
+		got := parse(t, bytes.NewReader(content))["haproxy_reaper_surviving_processes"].GetMetric()
 		if len(got) != 1 || len(got[0].GetLabel()) != 1 || got[0].GetLabel()[0].GetValue() != label(name) {
 			t.Errorf("%q is read back as %v", name, got)
 		}

@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -15,7 +16,8 @@ type Look struct {
 	Groups   []group
 
 	// CLI is what asking a group's master CLI came to, by its key: nil where it
-	// answered, inspect.ErrNoCLI itself where there was none to ask.
+	// answered, inspect.ErrNoCLI itself where there was none to ask, and an
+	// inspect.UnaskedError where it gave no answer of some workers.
 	CLI map[string]error
 	// ActiveClients is the number of client connections of a group's active
 	// generation, by its key; no entry when not known.
@@ -30,6 +32,9 @@ type Look struct {
 	MemoryLimits map[string]*inspect.MemoryLimit
 	// HostShare is as in Report.
 	HostShare *float64
+	// MaySignal tells whether the agent may signal the processes of a user; nil is
+	// those of all.
+	MaySignal func(uid uint32) bool
 }
 
 // maxProcesses is the most that one instance is judged on: more is no service
@@ -61,21 +66,26 @@ type classifier struct {
 	group *group
 	past  Past
 
-	active      []*inspect.Process // the youngest generation of ready workers
-	served      *places            // where it listens
-	sides       map[inspect.ProcID]*teller
-	generations union
-	evidence    map[*inspect.Process]evidence
-	namers      map[*inspect.Process]*inspect.Process // by what their lists name, listening or not
+	active []*inspect.Process // the youngest generation of ready workers
+	// activeIdentity is the Identity of its first one.
+	activeIdentity string
+	served         *places // where it listens
+	sides          map[inspect.ProcID]*teller
+	generations    union
+	evidence       map[*inspect.Process]evidence
+	namers         map[*inspect.Process]*inspect.Process // by what their lists name, listening or not
 }
 
 func (c *classifier) instance() Instance {
-	in := Instance{Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
+	in := Instance{Owner: c.look.ownerOf(c.group), Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
 	if limit := c.look.MemoryLimits[c.group.key]; limit != nil {
 		in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = &limit.Limit, &limit.Available
 	}
 	workers := c.group.workers()
 	c.active, c.generations = youngest(workers), generations(workers)
+	if len(c.active) > 0 {
+		c.activeIdentity = c.active[0].Identity()
+	}
 	c.served, c.sides = served(c.active), map[inspect.ProcID]*teller{}
 	c.findEvidence()
 	if c.group.model != "" {
@@ -193,13 +203,15 @@ func (c *classifier) witnesses() []string {
 	if slices.ContainsFunc(workers, c.listed) {
 		list = append(list, "arguments")
 	}
-	if err, asked := c.look.CLI[c.group.key]; asked && err == nil {
+	var unasked *inspect.UnaskedError
+	if err, asked := c.look.CLI[c.group.key]; asked && (err == nil || errors.As(err, &unasked)) {
 		list = append(list, "cli")
 	}
 	return list
 }
 
-// cliError says why a master CLI that is there is no witness.
+// cliError says why a master CLI that is there is no witness, or which workers it gave
+// no answer of.
 func (c *classifier) cliError() string {
 	if err := c.look.CLI[c.group.key]; err != nil && err != inspect.ErrNoCLI {
 		return err.Error()

@@ -341,7 +341,7 @@ func TestNamesOfInstances(t *testing.T) {
 	want := []string{
 		"/etc/byroot/haproxy.cfg@5001", // older than root's, and the name is root's all the same
 		"haproxy.service", "edge.service:/etc/edge/haproxy.cfg@0.0.0.0:444", "edge.service:/etc/edge/haproxy.cfg@0.0.0.0:445",
-		"/etc/d.cfg@102", "/etc/d.cfg@7", "/etc/e.cfg@0.0.0.0:5003", "/etc/e.cfg@0.0.0.0:5002", "/etc/f.cfg@netns:77", "/etc/f.cfg@4f3ac0e1a2b3",
+		"/etc/d.cfg@102", "/etc/d.cfg@7", "/etc/e.cfg@102@0.0.0.0:5003", "/etc/e.cfg@102@0.0.0.0:5002", "/etc/f.cfg@102", "/etc/f.cfg@102@4f3ac0e1a2b3",
 		"/etc/byroot/haproxy.cfg", "/etc/byhand/haproxy.cfg",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -500,7 +500,7 @@ func TestAnInstanceKeepsItsQualifierWhenTheOtherHasGone(t *testing.T) {
 	fakehost.Daemon(w, "/etc/d.cfg", 401, ticks(40*time.Minute), nil, fakehost.Listen(5000))
 	fakehost.Daemon(w, "/etc/d.cfg", 402, ticks(39*time.Minute), nil, fakehost.Listen(5001))
 	p := pass(t, w)
-	for _, want := range [][]string{{"/etc/d.cfg@0.0.0.0:5000", "/etc/d.cfg@0.0.0.0:5001"}, {"/etc/d.cfg@0.0.0.0:5001"}} {
+	for _, want := range [][]string{{"/etc/d.cfg@102@0.0.0.0:5000", "/etc/d.cfg@102@0.0.0.0:5001"}, {"/etc/d.cfg@102@0.0.0.0:5001"}} {
 		r, err := p.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)

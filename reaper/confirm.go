@@ -34,7 +34,7 @@ func (x *execution) confirmSettled(ctx context.Context, in Instance) error {
 // through their pidfds: ready, listening, no reload begun.
 func (x *execution) confirmActive(ctx context.Context, in Instance) error {
 	tables := x.Host.Tables()
-	tables.Brief = true
+	tables.Brief, tables.OneListener = true, true
 	listening := false
 	for i := range in.Processes {
 		p := &in.Processes[i]

@@ -1,6 +1,9 @@
 package reaper
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +34,13 @@ type UnitCounters struct {
 	// Lifetimes are those of the residual processes that have left, by how they
 	// left.
 	Lifetimes map[Departure]Lifetimes `json:"lifetimes,omitempty"`
+	// Owner is the instance's, as it was last seen; nil is not known.
+	Owner *Owner `json:"owner,omitempty"`
+}
+
+// Any tells whether anything was ever counted.
+func (u *UnitCounters) Any() bool {
+	return len(u.Signals)+len(u.SignalFailures)+len(u.Refusals)+len(u.Lifetimes) > 0 || u.TerminatedProcesses > 0
 }
 
 // Stage is the part of a look in which something could not be read.
@@ -48,9 +58,13 @@ var Stages = []Stage{StageProcesses, StageListeners, StageConnections}
 // SignalNames are the signals that are ever sent, in that order.
 var SignalNames = []string{"SIGTERM", "SIGKILL"}
 
-// maxUnits bounds the instances remembered: names come from the host, where
-// anyone may start an HAProxy under a new name every minute.
-const maxUnits = 1000
+const (
+	// maxUnits bounds the instances remembered: names come from the host, where
+	// any user may start an HAProxy under a new name every minute.
+	maxUnits = 1000
+	// unitsPerUser is how many of them a user has before others have none.
+	unitsPerUser = 64
+)
 
 // Add counts one pass. A dry run counts no signals and no terminations.
 func (c *Counters) Add(r Report, failed bool) {
@@ -68,6 +82,7 @@ func (c *Counters) Add(r Report, failed bool) {
 		name := strings.ToValidUTF8(instance.Name, "\uFFFD") // as JSON would write it
 		present[name] = true
 		unit := c.Units[name]
+		unit.Owner = &instance.Owner
 		if reason := instance.withheld(r.Time); reason != "" {
 			unit.Refusals = plus(unit.Refusals, reason, 1)
 		}
@@ -99,17 +114,37 @@ func (c *Counters) bury(ended []life) {
 	}
 }
 
-// forget drops the instances that are gone when there are too many. Their
-// counters start again if they return, which rate() allows for.
+// forget drops instances when there are too many: those of strangers first, and of
+// one user those that are gone, and those that nothing was counted of. Their counters
+// start again if they return, which rate() allows for.
 func (c *Counters) forget(present map[string]bool) {
 	if len(c.Units) <= maxUnits {
 		return
 	}
-	for name := range c.Units {
-		if !present[name] {
-			delete(c.Units, name)
-		}
+	names := ByOwner(slices.Collect(maps.Keys(c.Units)), unitsPerUser,
+		func(name string) *Owner { return c.Units[name].Owner },
+		func(a, b string) int { return cmp.Or(first(present[a], present[b]), c.compare(a, b)) })
+	for _, name := range names[maxUnits:] {
+		delete(c.Units, name)
 	}
+}
+
+// compare orders two instances of one user: those that something was counted of come
+// first.
+func (c *Counters) compare(a, b string) int {
+	x, y := c.Units[a], c.Units[b]
+	return cmp.Or(first(x.Any(), y.Any()), strings.Compare(a, b))
+}
+
+// first compares two facts: what is true comes first.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }
 
 func (c *Counters) addErrors(r Report) {

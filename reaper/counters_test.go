@@ -2,10 +2,12 @@ package reaper
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // passTime is when the reports of these tests were made.
@@ -36,6 +38,9 @@ func refused(reason Reason) func(*Process) {
 func onePass(processes ...Process) Report {
 	return Report{Time: passTime, Instances: []Instance{{Name: "haproxy.service", Processes: processes}}}
 }
+
+// ofAnyOwner leaves out whose instances they are.
+var ofAnyOwner = cmpopts.IgnoreFields(UnitCounters{}, "Owner")
 
 func TestCountersAdd(t *testing.T) {
 	tests := []struct {
@@ -205,7 +210,7 @@ func TestCountersAdd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got Counters
 			got.Add(tt.report, tt.failed)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, got, ofAnyOwner); diff != "" {
 				t.Errorf("counters (-want +got):\n%s", diff)
 			}
 		})
@@ -231,22 +236,80 @@ func TestCountersAddUp(t *testing.T) {
 			Refusals: map[Reason]uint64{ReasonStray: 1},
 		},
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, ofAnyOwner); diff != "" {
 		t.Errorf("after three passes (-want +got):\n%s", diff)
 	}
 }
 
-func TestCountersForgetInstancesThatAreGoneWhenThereAreTooMany(t *testing.T) {
+// Where there are too many instances, a stranger's are forgotten before any other,
+// and of one user those that are gone, and that nothing was counted of.
+func TestCountersForgetStrangersFirstAndThenWhatIsGone(t *testing.T) {
+	stranger := Owner{UID: 1000, Stranger: true}
+	instances := func(owner Owner, what string, n int) (list []Instance) {
+		for i := range n {
+			list = append(list, Instance{Name: fmt.Sprintf("/%s/%d.cfg", what, i), Owner: owner})
+		}
+		return list
+	}
 	var c Counters
-	for n := range maxUnits {
-		c.Add(Report{Instances: []Instance{{Name: fmt.Sprintf("%d.cfg", n)}}}, false)
+	due := oldWorker(time.Minute, 1, 1, after(OutcomeTerminated, "SIGTERM"))
+	service := Instance{Name: "haproxy.service", Processes: []Process{due}}
+	of := func(what string) (n int) {
+		for name := range c.Units {
+			if strings.HasPrefix(name, what) {
+				n++
+			}
+		}
+		return n
 	}
-	if len(c.Units) != maxUnits {
-		t.Fatalf("%d instances remembered, want all %d", len(c.Units), maxUnits)
+	for _, step := range []struct {
+		why    string
+		report []Instance
+		want   map[string]int
+	}{
+		{"all that there is room for", append(instances(stranger, "a", maxUnits-1), service), map[string]int{"/a": maxUnits - 1, "haproxy.service": 1}},
+		{"strangers that are there before strangers that are gone, and the service that is gone before both", instances(stranger, "b", 100),
+			map[string]int{"/b": 100, "/a": maxUnits - 101, "haproxy.service": 1}},
+		{"root's, however many strangers there are", append(instances(Owner{}, "root", 500), instances(stranger, "c", 2000)...),
+			map[string]int{"/root": 500, "/c": maxUnits - 501, "haproxy.service": 1}},
+		{"an instance that was counted before others of its user, where all are gone", append(instances(Owner{}, "new", maxUnits-1), instances(stranger, "c", 5000)...),
+			map[string]int{"/new": maxUnits - 1, "haproxy.service": 1}},
+	} {
+		c.Add(Report{Time: passTime, Instances: step.report}, false)
+		for what, want := range step.want {
+			if got := of(what); got != want {
+				t.Errorf("%s: %d of %s, want %d", step.why, got, what, want)
+			}
+		}
 	}
-	c.Add(Report{Instances: []Instance{{Name: "0.cfg"}, {Name: "one too many.cfg"}}}, false)
-	want := map[string]UnitCounters{"0.cfg": {}, "one too many.cfg": {}}
-	if diff := cmp.Diff(want, c.Units); diff != "" {
-		t.Errorf("remembered (-want +got):\n%s", diff)
+	if got := c.Units["haproxy.service"].Signals["SIGTERM"]; got != 1 {
+		t.Errorf("the service was sent %d signals, want 1", got)
+	}
+}
+
+// A user takes no place from another by number.
+func TestEachUserHasPlacesOfItsOwn(t *testing.T) {
+	type entry struct {
+		name  string
+		owner *Owner
+	}
+	var list []entry
+	for i := range 100 {
+		list = append(list, entry{fmt.Sprintf("many %02d", i), &Owner{UID: 33}})
+	}
+	for i := range 3 {
+		list = append(list, entry{fmt.Sprintf("few %d", i), &Owner{UID: 102}}, entry{fmt.Sprintf("root %d", i), &Owner{}},
+			entry{fmt.Sprintf("stranger %d", i), &Owner{UID: 1, Stranger: true}}, entry{fmt.Sprintf("unknown %d", i), nil})
+	}
+	var got []string
+	for _, e := range ByOwner(list, 2, func(e entry) *Owner { return e.owner }, func(a, b entry) int { return strings.Compare(a.name, b.name) }) {
+		got = append(got, e.name)
+	}
+	want := []string{"root 0", "root 1", "root 2", "many 00", "many 01", "few 0", "few 1", "many 02", "many 03", "few 2", "many 04"}
+	if diff := cmp.Diff(want, got[:len(want)]); diff != "" {
+		t.Errorf("the first (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"stranger 0", "stranger 1", "stranger 2", "unknown 0", "unknown 1", "unknown 2"}, got[len(got)-6:]); diff != "" {
+		t.Errorf("the last (-want +got):\n%s", diff)
 	}
 }

@@ -30,7 +30,9 @@ func (s *State) Signalled(began time.Duration, after Memory, instance string, id
 		}
 	}
 	seen := s.Memory[id]
-	seen.Signals = append(slices.Clone(seen.Signals), signal)
+	if !slices.Contains(seen.Signals, signal) {
+		seen.Signals = append(slices.Clone(seen.Signals), signal)
+	}
 	s.Memory[id] = seen
 }
 

@@ -1,7 +1,6 @@
 package reaper_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 )
 
 // fault is one way for a call to go wrong. A number is the errno that it fails
@@ -176,11 +174,6 @@ func (f *faulty) ReadFile(name string, limit int) ([]byte, error) {
 	return through(f, kind{name: "ReadFile", about: name, descriptor: true, mayHang: true}, func() ([]byte, error) { return f.kernel.ReadFile(name, limit) }, cutBytes)
 }
 
-func (f *faulty) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
-	b, err := f.ReadFile(name, limit)
-	return fakehost.Head(b, enough), err
-}
-
 func (f *faulty) ReadDir(name string) ([]string, error) {
 	return through(f, kind{name: "ReadDir", about: name, descriptor: true, mayHang: true}, func() ([]string, error) { return f.kernel.ReadDir(name) }, cutList)
 }
@@ -200,6 +193,10 @@ func (f *faulty) Readlink(name string) (string, error) {
 func (f *faulty) OpenDescriptors(pid, from int) ([]int, error) {
 	return through(f, kind{name: "OpenDescriptors", about: strconv.Itoa(pid), descriptor: true, mayHang: true},
 		func() ([]int, error) { return f.kernel.OpenDescriptors(pid, from) }, cutList)
+}
+
+func (f *faulty) SameDescriptors(pid, tid int) (bool, error) {
+	return through(f, kind{name: "SameDescriptors", about: strconv.Itoa(tid), mayHang: true}, func() (bool, error) { return f.kernel.SameDescriptors(pid, tid) }, nil)
 }
 
 func (f *faulty) PidfdOpen(pid int) (int, error) {
@@ -294,40 +291,74 @@ func (f *faulty) NetlinkRecv(fd int, buf []byte) (int, error) {
 		})
 }
 
+func (f *faulty) OpenIn(root, path string) (int, error) {
+	return through(f, kind{name: "OpenIn", about: root + path, descriptor: true, mayHang: true}, func() (int, error) { return f.kernel.OpenIn(root, path) }, nil)
+}
+
+func (f *faulty) ModeAndOwner(fd int) (mode, uid uint32, err error) {
+	mode, err = through(f, kind{name: "ModeAndOwner"}, func() (uint32, error) {
+		mode, owner, err := f.kernel.ModeAndOwner(fd)
+		uid = owner
+		return mode, err
+	}, nil)
+	return mode, uid, err
+}
+
+func (f *faulty) PeerCred(c net.Conn) (pid int, uid uint32, err error) {
+	if wrapped, ok := c.(*cutConn); ok {
+		c = wrapped.Conn
+	}
+	pid, err = through(f, kind{name: "PeerCred"}, func() (int, error) {
+		pid, user, err := f.kernel.PeerCred(c)
+		uid = user
+		return pid, err
+	}, nil)
+	return pid, uid, err
+}
+
 // Dial to a master that hangs succeeds: the kernel answers for it.
 func (f *faulty) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if f.fault.what == hangs {
-		if f.turn("Dial", address) {
-			near, far := net.Pipe()
-			go func() {
-				<-f.release
-				far.Close()
-			}()
-			return near, nil
+		hit := f.turn("Dial", address)
+		c, err := f.kernel.Dial(ctx, network, address)
+		switch {
+		case hit && err != nil:
+			f.unfit()
+		case hit:
+			c = &cutConn{Conn: c, silent: true}
 		}
-		return f.kernel.Dial(ctx, network, address)
+		return c, err
 	}
 	return through(f, kind{name: "Dial", about: address, descriptor: true}, func() (net.Conn, error) { return f.kernel.Dial(ctx, network, address) },
 		func(c net.Conn, line bool) (net.Conn, bool) { return &cutConn{Conn: c, line: line}, true })
 }
 
-// cutConn is a connection that ends before the answer does.
+// cutConn is a connection that ends before the first answer does, or one that is
+// never answered.
 type cutConn struct {
 	net.Conn
-	line bool
-	rest io.Reader
+	line   bool
+	silent bool
+	ended  bool
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	if c.silent {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
 }
 
 func (c *cutConn) Read(b []byte) (int, error) {
-	if c.rest == nil {
-		all, err := io.ReadAll(c.Conn)
-		if err != nil {
-			return 0, err
-		}
-		all, _ = cutBytes(all, c.line)
-		c.rest = bytes.NewReader(all)
+	if c.ended {
+		return 0, io.EOF
 	}
-	return c.rest.Read(b)
+	n, err := c.Conn.Read(b)
+	if err == nil {
+		rest, _ := cutBytes(b[:n], c.line)
+		n, c.ended = len(rest), true
+	}
+	return n, err
 }
 
 // UserName may ask a directory service, and so take its time.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +44,7 @@ type faultRun struct {
 	ending ending
 	wrong  int
 	calls  int
+	missed []int    // residual processes beside the model's that were not signalled
 	faults []string // of the agent's
 }
 
@@ -51,7 +54,11 @@ func passUnder(w faultWorld, f fault, at int, change host) faultRun {
 	faulty := &faulty{kernel: k, fault: f, at: at, change: change, noGetfd: w.noGetfd, release: make(chan struct{})}
 	h := inspect.NewHost(faulty, []string{"haproxy"})
 	h.Rights = &inspect.Rights{UIDs: []uint32{fakehost.UIDHAProxy}}
-	p := &reaper.Pass{Host: h, Terminator: reaper.Signaller{Host: h}, Timing: w.timing, MasterSocket: w.socket}
+	root := uint32(0)
+	p := &reaper.Pass{
+		Host: h, Terminator: reaper.Signaller{Host: h}, Timing: w.timing, MasterSocket: w.socket,
+		Memory: maps.Clone(w.memory), MemoryOwner: &root,
+	}
 	began, clock := time.Now(), k.World.Boottime()
 	report, err := p.Run(context.Background())
 	took := time.Since(began) + k.World.Boottime() - clock
@@ -80,6 +87,11 @@ func passUnder(w faultWorld, f fault, at int, change host) faultRun {
 	}
 	if len(k.World.Signals())+len(k.World.HangUps()) > 0 {
 		run.ending = acted
+	}
+	for pid := range k.beside {
+		if !slices.ContainsFunc(k.World.Signals(), func(s fakehost.Sent) bool { return s.ID.PID == pid }) {
+			run.missed = append(run.missed, pid)
+		}
 	}
 	blame := func(format string, args ...any) { run.faults = append(run.faults, fmt.Sprintf(format, args...)) }
 	if k.wrong > 0 {
@@ -110,7 +122,10 @@ type sweep struct {
 // each makes one in so many of the runs over a world.
 func (s *sweep) each(t *testing.T, share int) {
 	s.endings = map[ending]int{}
-	calls := passUnder(s.world, fault{}, -1, host{}).calls
+	calm := passUnder(s.world, fault{}, -1, host{})
+	if len(calm.missed) > 0 {
+		s.faults = append(s.faults, fmt.Sprintf("%s: without any fault, %v were not signalled", s.world.name, calm.missed))
+	}
 	draw := rand.New(rand.NewPCG(1, 1))
 	try := func(f fault, at int, change host, say string) {
 		if draw.IntN(share) != 0 {
@@ -134,7 +149,7 @@ func (s *sweep) each(t *testing.T, share int) {
 		}
 	}
 	now := s.world.build().now()
-	for at := range calls {
+	for at := range calm.calls {
 		for _, f := range faults {
 			try(f, at, host{}, f.name)
 		}

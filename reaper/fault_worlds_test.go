@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -19,6 +20,7 @@ type faultWorld struct {
 	furnish func(k *kernel)
 	socket  string // --master-socket
 	noGetfd bool
+	memory  reaper.Memory // in a state of root's
 }
 
 // build is a new kernel of that world.
@@ -57,6 +59,9 @@ func faultWorlds() []faultWorld {
 	add(faultWorld{socket: "none", dress: contained}, "master-worker, in a container", ordinaryHost(false))
 	add(faultWorld{socket: "none", noGetfd: true}, "master-worker, pidfd_getfd is refused", ordinaryHost(false))
 	add(faultWorld{socket: "none", furnish: another}, "two instances", ordinaryHost(false))
+	add(faultWorld{socket: "none", furnish: secondMaster}, "a second master has replaced the first", ordinaryHost(false))
+	add(faultWorld{socket: "none", furnish: sameArguments}, "two daemon services with equal arguments", ordinaryHost(true))
+	add(faultWorld{socket: "none", furnish: forgotten, memory: remembered}, "a daemon of which only the memory says that it was told", ordinaryHost(false))
 	timing.DrainRate, timing.DrainTimeout = 10, 3*time.Second
 	add(plain, "master-worker, drained", ordinaryHost(false).after(reload(103)...))
 	add(faultWorld{socket: "none", dress: stubborn}, "daemon, drained in vain", ordinaryHost(true))
@@ -101,7 +106,7 @@ func answering(h host, b body, p *fakehost.Proc) {
 	p.CLI["show proc"] = rows + "\n"
 }
 
-// varied gives each worker what is no listener of its own: sockets of a log and of a
+// varied gives each worker threads, and what is no listener of its own: sockets of a log and of a
 // resolver, one that a socket unit passed and nobody uses, connections to servers;
 // and its clients have finished sending.
 func varied(_ host, b body, p *fakehost.Proc) {
@@ -113,6 +118,7 @@ func varied(_ host, b body, p *fakehost.Proc) {
 			p.Sockets[i].State = unix.BPF_TCP_CLOSE_WAIT
 		}
 	}
+	p.Threads = 3
 	passed, source := fakehost.Listen(7004), fakehost.Server(10000+b.pid)
 	passed.Blocking, source.ReuseAddr = true, true
 	p.Sockets = append(p.Sockets, passed, source, fakehost.Server(41000+b.pid), fakehost.UDP(40000+b.pid), fakehost.Resolver(42000+b.pid))
@@ -127,4 +133,41 @@ func another(k *kernel) {
 	s.Worker(501, ticks(49*time.Minute), nil, fakehost.Client(22, 1, time.Minute))
 	s.Worker(502, ticks(30*time.Minute), []int{501}, fakehost.Listen(22))
 	k.beside = map[int]bool{501: true}
+}
+
+// secondMaster is a service whose master was replaced (haproxy -D -W -sf), with the
+// old worker of the first.
+func secondMaster(k *kernel) {
+	first := fakehost.NewService(k.World, "edge", 500, ticks(50*time.Minute))
+	first.Worker(501, ticks(49*time.Minute), nil, fakehost.Client(22, 1, time.Minute))
+	second := fakehost.NewService(k.World, "edge", 600, ticks(30*time.Minute))
+	second.Master.Args = append(second.Master.Args, "-sf", "500")
+	second.Worker(601, ticks(30*time.Minute), []int{500}, fakehost.Listen(22))
+	k.beside = map[int]bool{501: true}
+}
+
+// sameArguments is two daemon services of one file, by an environment variable. 501
+// was told by 502. The operator told 511, which no list names.
+func sameArguments(k *kernel) {
+	const config = "/etc/edge.cfg"
+	fakehost.Daemon(k.World, config, 501, ticks(50*time.Minute), nil, fakehost.Client(22, 1, time.Minute))
+	fakehost.Daemon(k.World, config, 511, ticks(48*time.Minute), nil, fakehost.Client(23, 1, time.Minute))
+	fakehost.Daemon(k.World, config, 502, ticks(30*time.Minute), []int{501}, fakehost.Listen(22))
+	k.beside = map[int]bool{501: true}
+}
+
+// forgotten is a daemon whose namer 502 has left, and whose clients came by an
+// address that is gone.
+func forgotten(k *kernel) {
+	const config = "/etc/edge.cfg"
+	fakehost.Daemon(k.World, config, 501, ticks(50*time.Minute), nil, fakehost.Client(23, 1, time.Minute))
+	fakehost.Daemon(k.World, config, 503, ticks(30*time.Minute), []int{502}, fakehost.Listen(22))
+	k.beside = map[int]bool{501: true}
+}
+
+// remembered is what an earlier pass saw of forgotten's daemon.
+var remembered = reaper.Memory{
+	inspect.ProcID{PID: 501, StartTicks: ticks(50 * time.Minute)}: {
+		Told: true, Superseded: 20 * time.Minute, Heir: reaper.Heir{ProcID: inspect.ProcID{PID: 502, StartTicks: ticks(40 * time.Minute)}, NSPID: 502},
+	},
 }

@@ -20,8 +20,9 @@ func youngest(workers []*inspect.Process) []*inspect.Process {
 
 // generations sorts workers, oldest first, into generations. Two workers are
 // siblings if they have the same arguments, the -sf list included, one user and
-// one cgroup, and either started within a second or hold a socket in common. A
-// sibling of a sibling is one too: the forks of a generation may take longer.
+// one cgroup, and either started within a second or hold a listener in common. A
+// sibling of a sibling is one too: the forks of a generation may take longer. Other
+// sockets tell nothing: two services may log to one that their supervisor passed them.
 func generations(workers []*inspect.Process) union {
 	const second = 100 // ticks
 	u := union{}
@@ -35,8 +36,8 @@ func generations(workers []*inspect.Process) union {
 		}
 		last[alike] = p
 		if p.Sockets != nil {
-			for inode := range p.Sockets.Inodes {
-				joinFirst(u, holder, meeting{service: alike, inode: inode}, p)
+			for _, l := range slices.Concat(p.Sockets.Listening, p.Sockets.Paused, p.Sockets.Bound, p.Sockets.Unused) {
+				joinFirst(u, holder, meeting{service: alike, inode: l.Inode}, p)
 			}
 		}
 	}

@@ -89,11 +89,22 @@ func (g *group) strangers() bool {
 	return !slices.ContainsFunc(g.members, func(m member) bool { return !m.Stranger })
 }
 
+// elsewhere tells whether a process is known to be in another PID or network namespace
+// than everything of the group.
+func (g *group) elsewhere(p *inspect.Process) bool {
+	differ := func(a, b uint64) bool { return a != 0 && b != 0 && a != b }
+	return !slices.ContainsFunc(g.members, func(m member) bool {
+		return !differ(m.PIDNS, p.PIDNS) && !differ(m.NetNS, p.NetNS)
+	})
+}
+
 // unit is the systemd unit of the group, "" when it has none of its own: login
-// sessions come and go with their operators and are no part of an instance.
+// sessions come and go with their operators and are no part of an instance. Nor is
+// the unit of a process of another user's, which a list of root's may name.
 func (g *group) unit() string {
+	head := g.head()
 	for _, m := range g.members {
-		if (m.kind == kindMaster || m.kind == kindWorker) && !inspect.IsSessionUnit(m.Unit) {
+		if (m.kind == kindMaster || m.kind == kindWorker) && (m.UID == 0 || m.UID == head.UID) && !inspect.IsSessionUnit(m.Unit) {
 			return m.Unit
 		}
 	}

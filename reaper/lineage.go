@@ -351,39 +351,49 @@ func (n numbers) of(text string) int {
 }
 
 // joinClients joins each process that holds no listener to the set of one service
-// with it whose active has a listener, paused or not, on the address of one of its
-// connections. Connections that were not read may be there.
+// with it whose active is younger and has a listener, paused or not, on the address of
+// one of its connections. Connections that were not read may be there. What is younger
+// than the active is no old worker of it: a service of its own that has stopped.
 func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) {
-	var sets []*inspect.Process // those with a head
-	workers := map[*inspect.Process][]*inspect.Process{}
-	masters := map[*inspect.Process]*inspect.Process{} // of the workers
-	for _, m := range t.candidates(c) {
-		if set := u.find(m.home()); heads[set] && m.kind == kindWorker {
-			if workers[set] == nil {
-				sets = append(sets, set)
-			}
-			workers[set] = append(workers[set], m.Process)
-			masters[m.Process] = m.master
-		}
+	type home struct {
+		set     *inspect.Process
+		workers []*inspect.Process
+		active  *inspect.Process // the youngest of them
+		master  *inspect.Process // its master
+		places  *places
 	}
-	homes := map[string][]*inspect.Process{} // by the services of their actives
-	for _, set := range sets {
-		active := workers[set][len(workers[set])-1]
-		services := []string{t.service(active)}
-		if m := masters[active]; m != nil {
-			services = t.servicesFor(m, active.UID)
+	of := map[*inspect.Process]*home{}
+	var all []*home // those with a head
+	for _, m := range t.candidates(c) {
+		set := u.find(m.home())
+		if !heads[set] || m.kind != kindWorker {
+			continue
+		}
+		if of[set] == nil {
+			of[set] = &home{set: set}
+			all = append(all, of[set])
+		}
+		h := of[set]
+		h.workers, h.active, h.master = append(h.workers, m.Process), m.Process, m.master
+	}
+	homes := map[string][]*home{} // by the services of their actives
+	for _, h := range all {
+		h.places = served(youngest(h.workers))
+		services := []string{t.service(h.active)}
+		if h.master != nil {
+			services = t.servicesFor(h.master, h.active.UID)
 		}
 		for _, service := range services {
-			homes[service] = append(homes[service], set)
+			homes[service] = append(homes[service], h)
 		}
 	}
 	for _, p := range c.roots {
 		if heads[u.find(p)] || mayServe(p) {
 			continue
 		}
-		for _, set := range slices.Concat(homes[t.service(p)], homes[t.besideMasters(p)]) {
-			if p.Sockets.Ends == nil || connectedTo(p, served(youngest(workers[set])), true) {
-				u.join(set, p)
+		for _, h := range slices.Concat(homes[t.service(p)], homes[t.besideMasters(p)]) {
+			if p.StartTicks <= h.active.StartTicks && mayBelong(p, h.places) {
+				u.join(h.set, p)
 				break
 			}
 		}

@@ -166,3 +166,16 @@ func TestWhatCouldNotBeReadStandsWhereItMayBelong(t *testing.T) {
 		}
 	})
 }
+
+// Each of two services of one supervisor holds the socket that the supervisor gave
+// them for their logs.
+func TestASocketThatASupervisorPassesMakesNoSiblings(t *testing.T) {
+	a, b := standing(201, 1000, 99, "/x.cfg", []uint16{80}), standing(301, 5000, 99, "/x.cfg", []uint16{81})
+	for _, p := range []*inspect.Process{a, b} {
+		p.Cgroup = "/system.slice/s6.service"
+		p.Sockets.Inodes[99] = true
+	}
+	if got := youngest([]*inspect.Process{a, b}); len(got) != 1 {
+		t.Errorf("%d processes are one generation", len(got))
+	}
+}

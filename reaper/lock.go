@@ -43,11 +43,12 @@ func Lock(dir *os.File, wait time.Duration) (release func() error, err error) {
 }
 
 // openLock follows no link and waits for nothing, whatever lies there. Only what
-// it has made itself is given away.
+// it has made itself is given away. A file of root's is opened for reading, which
+// CAP_DAC_READ_SEARCH allows; flock(2) needs no more, but on NFS.
 func openLock(dir *os.File, path string) (*os.File, error) {
-	const flags = unix.O_RDWR | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 	for {
-		fd, err := unix.Openat(int(dir.Fd()), "lock", flags|unix.O_CREAT|unix.O_EXCL, 0o600)
+		fd, err := unix.Openat(int(dir.Fd()), "lock", flags|unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 		if err == nil {
 			file := os.NewFile(uintptr(fd), path)
 			giveToOwner(dir, file)
@@ -56,7 +57,10 @@ func openLock(dir *os.File, path string) (*os.File, error) {
 		if !errors.Is(err, unix.EEXIST) {
 			return nil, err
 		}
-		fd, err = unix.Openat(int(dir.Fd()), "lock", flags, 0)
+		fd, err = unix.Openat(int(dir.Fd()), "lock", flags|unix.O_RDWR, 0)
+		if errors.Is(err, unix.EACCES) {
+			fd, err = unix.Openat(int(dir.Fd()), "lock", flags, 0)
+		}
 		if err == nil {
 			return os.NewFile(uintptr(fd), path), nil
 		}

@@ -3,6 +3,7 @@ package reaper_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"syscall"
@@ -25,8 +26,15 @@ func logged(t *testing.T, w *fakehost.World) []string {
 // loggedUntil is the same of a pass that may be interrupted, with its report.
 func loggedUntil(ctx context.Context, t *testing.T, w *fakehost.World) ([]string, reaper.Report) {
 	t.Helper()
+	return loggedBy(ctx, t, w, func(*reaper.Pass) {})
+}
+
+// loggedBy is the same of a pass that is set up as a test likes.
+func loggedBy(ctx context.Context, t *testing.T, w *fakehost.World, set func(*reaper.Pass)) ([]string, reaper.Report) {
+	t.Helper()
 	var b bytes.Buffer
 	p := pass(t, w)
+	set(p)
 	p.Log = slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey && len(groups) == 0 {
 			return slog.Attr{}
@@ -49,6 +57,32 @@ func TestEachSignalAndEachEndIsLoggedWithWhatIsKnown(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, logged(t, w)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A name that no instance has is one line, with the names that it may mean.
+func TestAnInstanceThatIsNotThereIsLoggedWithThoseThatAre(t *testing.T) {
+	for wanted, want := range map[string]string{
+		"haproxy.service":  ``,
+		"/etc/d.cfg":       `level=WARN msg="no instance has the name that --instance gives" name=/etc/d.cfg instances=/etc/d.cfg@102`,
+		"gone.service":     `level=WARN msg="no instance has the name that --instance gives" name=gone.service instances="haproxy.service, /etc/d.cfg@7, /etc/d.cfg@102, /tmp/0.cfg@5001, /tmp/1.cfg@5001"`,
+		"/tmp/\n.cfg@5001": `level=WARN msg="no instance has the name that --instance gives" name="/tmp/\n.cfg@5001" instances="haproxy.service, /etc/d.cfg@7, /etc/d.cfg@102, /tmp/0.cfg@5001, /tmp/1.cfg@5001"`,
+	} {
+		w, _ := reloaded()
+		fakehost.Daemon(w, "/etc/d.cfg", 401, ticks(40*time.Minute), nil, fakehost.Listen(5000))
+		if wanted != "/etc/d.cfg" {
+			fakehost.Daemon(w, "/etc/d.cfg", 402, ticks(40*time.Minute), nil, fakehost.Listen(5001)).UID = 7
+		}
+		for n := range 9 {
+			fakehost.Daemon(w, fmt.Sprintf("/tmp/%d.cfg", n), 501+n, ticks(40*time.Minute), nil, fakehost.Listen(6001+n)).UID = 5001
+		}
+		lines, _ := loggedBy(t.Context(), t, w, func(p *reaper.Pass) {
+			p.Policy = reaper.Policy{Deadline: time.Hour, Instances: []string{wanted}}
+			p.MaySignal = func(uid uint32) bool { return uid != 5001 }
+		})
+		if got := strings.Join(lines, "\n"); got != want {
+			t.Errorf("logged %s\nwant   %s", got, want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -25,10 +26,18 @@ type Seen struct {
 	// Superseded is the CLOCK_BOOTTIME at which it was superseded; 0 is not known.
 	Superseded time.Duration `json:",omitempty"`
 
+	// Silent is set when the process did not answer by its master's CLI. It is not
+	// asked again: each question may cost the master a connection for ever. Whoever
+	// says so, it only takes a witness away.
+	Silent bool `json:",omitempty"`
+
 	// The rest is for the account of a residual process that has left: its
 	// instance, and the signals that it was sent and did not leave by.
 	Unit    string   `json:",omitempty"`
 	Signals []string `json:",omitempty"`
+
+	// Owner is that of its instance, for what is forgotten first. It decides nothing.
+	Owner *Owner `json:",omitempty"`
 }
 
 // Heir names a process, also by its pid in its own PID namespace: the lists of
@@ -83,10 +92,13 @@ func Remember(old Memory, r Report) Memory {
 			case p.Role == RoleResidual && r.boottime > 0:
 				seen, known = seen.residual(in.Name, p, r.boottime), true
 			}
-			if in.Refusal == "" && (len(p.Evidence) > 0 || p.StrandedReason == StrandedOtherUser) {
-				seen.Told, seen.Heir, known = len(p.Evidence) > 0, p.Heir, true
+			if in.Refusal == "" && (p.toldToStop() || p.StrandedReason == StrandedOtherUser) {
+				seen.Told, seen.Heir, known = p.toldToStop(), p.Heir, true
 			}
 			if known {
+				if in.Model != "" || seen.Owner == nil {
+					seen.Owner = &in.Owner
+				}
 				kept[p.ProcID] = seen
 			}
 		}
@@ -98,6 +110,26 @@ func Remember(old Memory, r Report) Memory {
 		return all
 	}
 	return kept
+}
+
+// silent adds the processes that did not answer by their master's CLI.
+func (m Memory) silent(list []inspect.ProcID) Memory {
+	all := maps.Clone(m)
+	if all == nil {
+		all = Memory{}
+	}
+	for _, id := range list {
+		seen := all[id]
+		seen.Silent = true
+		all[id] = seen
+	}
+	return all
+}
+
+// toldToStop tells whether something says of a process for good that it was told to
+// stop. Its connections do so for as long as they last, no longer.
+func (p *Process) toldToStop() bool {
+	return slices.ContainsFunc(p.Evidence, func(word string) bool { return word != evidenceConnections })
 }
 
 // residual is what is remembered of a process that is residual at boottime.

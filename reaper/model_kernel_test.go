@@ -149,11 +149,6 @@ func (k *kernel) ReadFile(name string, limit int) ([]byte, error) {
 	return text, err
 }
 
-func (k *kernel) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
-	b, err := k.ReadFile(name, limit)
-	return fakehost.Head(b, enough), err
-}
-
 func (k *kernel) Owner(name string) (uint32, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -326,6 +321,9 @@ func (k *kernel) MaySignal(pidfd int) error {
 func (k *kernel) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if signal == 0 { // which is none
+		return k.World.PidfdSendSignal(pidfd, signal)
+	}
 	k.boundary(nil)
 	serial := k.serialOf[pidfd]
 	target, done, err := k.current(pidfd)

@@ -21,13 +21,15 @@ func disturb(groups []*group, p *inspect.Process, k kind) {
 
 // standNear puts a process that could not be read in the way of every group that
 // it may be of by its owner, its parent or its children. What could not be read of it
-// may be what tells. In the group of its own master it is as it is.
+// may be what tells, but not where its namespaces are known to be others. In the group
+// of its own master it is as it is.
 func standNear(groups []*group, p *inspect.Process, t *tree) {
 	for _, g := range groups {
 		if p.Stranger && slices.ContainsFunc(g.near, func(m member) bool { return m.Err != nil }) {
 			continue // one is enough, and there may be thousands
 		}
-		if g.mayHave(p) || slices.ContainsFunc(t.children[p], g.has) || g.master != nil && g.master == t.parent(p) {
+		owner := g.mayHave(p) && !g.elsewhere(p)
+		if owner || slices.ContainsFunc(t.children[p], g.has) || g.master != nil && g.master == t.parent(p) {
 			g.near = append(g.near, member{p, t.kind(p), nil})
 		}
 	}

@@ -71,6 +71,15 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			fakehost.Daemon(w, "/etc/other.cfg", 203, ticks(0), nil).UID = 0
 			unreadable(w, "/proc/203/cgroup")
 		}, reaper.ReasonUnreadable},
+		{"one of the same user that could not be read, in a network namespace of its own", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(0), nil, fakehost.Listen(80)).NetNS = 4711
+			unreadable(w, "/proc/203/cgroup")
+		}, ""},
+		{"and one of root's in a PID namespace of its own", func(w *fakehost.World) {
+			p := fakehost.Daemon(w, config, 203, ticks(0), nil, fakehost.Listen(80))
+			p.UID, p.PIDNS = 0, 4712
+			unreadable(w, "/proc/203/cgroup")
+		}, ""},
 		{"a stranger's daemon whose start and parent could not be read", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}).UID = 5001
 			unreadable(w, "/proc/203/stat")

@@ -37,7 +37,7 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	l := Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s,
 		CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,
-		MemoryLimits: map[string]*inspect.MemoryLimit{},
+		MemoryLimits: map[string]*inspect.MemoryLimit{}, MaySignal: p.MaySignal,
 	}
 	tables := p.Host.Tables()
 	tables.Peers = l.Clients
@@ -157,7 +157,8 @@ func fewestFirst(clusters [][]member) [][]member {
 }
 
 // lookAtSockets looks at the sockets of ready workers, oldest first. A worker that
-// no younger one names may be the active: it is touched as little as can be.
+// no younger one names may be the active: it is touched as little as can be, and
+// only if that has to be.
 func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []member) {
 	named := tellers(workers, func(*inspect.Process) bool { return true }, anyTwo)
 	for _, w := range workers {
@@ -174,8 +175,8 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 			if untouched || w.Err == nil && len(w.Sockets.Listening) > 0 {
 				continue
 			}
-			// Nothing seen, or nothing to be seen by this way: a listener in another
-			// network namespace, say. Only then is it touched.
+			// Nothing seen, or nothing to be seen by this way: a listener that it has in
+			// another network namespace than its own, say.
 			w.Err = nil
 		}
 		p.Host.LookThoroughly(ctx, tables, w.Process)
@@ -190,10 +191,7 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 	var wg sync.WaitGroup
 	lookAt := func(ctx context.Context, g *group) {
 		p.lookAtOld(ctx, tables, g)
-		cli := p.askMaster(ctx, l.Snapshot, g)
-		if cli == nil && l.Clients {
-			p.askSessions(ctx, l.Snapshot, g)
-		}
+		cli := p.askMaster(ctx, l, g)
 		clients, known := 0, false
 		var limit *inspect.MemoryLimit
 		if before == nil && ctx.Err() == nil {
@@ -253,25 +251,23 @@ func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *group) 
 	})
 }
 
-// askMaster asks the master CLI. An error means that it is no witness.
-func (p *Pass) askMaster(ctx context.Context, s inspect.Snapshot, g *group) error {
+// askMaster asks the master CLI, for people also since when the clients of the old
+// workers are there. An error that is no inspect.UnaskedError means that it is no
+// witness.
+func (p *Pass) askMaster(ctx context.Context, l *Look, g *group) error {
 	if g.master == nil || g.master.Signals.Reloading() {
 		return inspect.ErrNoCLI
 	}
-	err := p.Host.AskMaster(ctx, s, g.master, g.ownWorkers(), p.MasterSocket)
+	q := inspect.Questions{Workers: g.ownWorkers()}
+	if l.Clients {
+		active := youngest(g.workers())
+		q.Sessions = slices.DeleteFunc(slices.Clone(q.Workers), func(w *inspect.Process) bool { return slices.Contains(active, w) })
+	}
+	err := p.Host.AskMaster(ctx, l.Snapshot, g.master, q, p.MasterSocket)
 	if err != nil {
-		p.Log.Debug("the master CLI is no witness", "master", g.master.PID, "error", err)
+		p.Log.Debug("the master CLI does not tell all", "master", g.master.PID, "error", err)
 	}
 	return err
-}
-
-// askSessions asks since when the clients of the old workers are there.
-func (p *Pass) askSessions(ctx context.Context, s inspect.Snapshot, g *group) {
-	active := youngest(g.workers())
-	old := slices.DeleteFunc(g.workers(), func(w *inspect.Process) bool { return slices.Contains(active, w) })
-	if err := p.Host.AskSessions(ctx, s, g.master, old, p.MasterSocket); err != nil {
-		p.Log.Debug("the master CLI does not tell the age of every client", "master", g.master.PID, "error", err)
-	}
 }
 
 // measure reads the memory that old workers would free, and the limit on that of
@@ -315,7 +311,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 			return 0, false
 		}
 	}
-	clients, err := p.countClients(tables, active[0], at)
+	clients, err := p.countClients(tables, at)
 	if err != nil {
 		p.Log.Debug("cannot count the active's connections", "error", err)
 		return 0, false
@@ -338,8 +334,8 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 
 // countClients counts the connections of the host that came by the places of an
 // active. One to an address that another listener has for itself came by that.
-func (p *Pass) countClients(tables *inspect.Tables, active *inspect.Process, at *places) (int, error) {
-	everybody, err := tables.Listening(active)
+func (p *Pass) countClients(tables *inspect.Tables, at *places) (int, error) {
+	everybody, err := tables.Listening()
 	if err != nil {
 		return 0, err
 	}

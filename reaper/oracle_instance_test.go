@@ -297,7 +297,7 @@ func ofOneMaster(p, m *inspect.Process) bool {
 }
 
 // joinConnected: what has no listener, and holds a connection on an address of the
-// active of a service.
+// younger active of a service.
 func (o oracle) joinConnected(l *learned) {
 	before := l.service
 	l.service = map[*inspect.Process]int{}
@@ -319,9 +319,12 @@ func (o oracle) joinConnected(l *learned) {
 			if number == before[p] || !slices.Contains(workers, first) || !o.serves(before, number) {
 				continue
 			}
+			if p.StartTicks > workers[len(workers)-1].StartTicks {
+				continue
+			}
 			// What was not read may be there.
 			i := slices.IndexFunc(generation(workers), func(a *inspect.Process) bool {
-				return (o.masterOf(a) != nil && o.alikeMasters(p, a) || o.masterOf(a) == nil && alike(p, a)) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a), true))
+				return (o.masterOf(a) != nil && o.alikeMasters(p, a) || o.masterOf(a) == nil && alike(p, a)) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a)))
 			})
 			if i >= 0 {
 				o.join(l, p, o.home(first))

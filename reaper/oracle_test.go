@@ -113,7 +113,12 @@ func (o oracle) settled(in *instance) bool {
 		}
 		// Whose it is, and whose its children are, may be what could not be read.
 		child := func(c *inspect.Process) bool { return o.parent(c) == p }
-		its := p.UID == 0 || p.UID == inspect.NoUID || in.master != nil && o.head(p) == in.master || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return q.UID == p.UID || child(q) })
+		apart := func(q *inspect.Process) bool {
+			return p.PIDNS*q.PIDNS != 0 && p.PIDNS != q.PIDNS || p.NetNS*q.NetNS != 0 && p.NetNS != q.NetNS
+		}
+		elsewhere := !slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return !apart(q) })
+		owner := p.UID == 0 || p.UID == inspect.NoUID || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return q.UID == p.UID })
+		its := owner && !elsewhere || in.master != nil && o.head(p) == in.master || slices.ContainsFunc(in.members, child)
 		open := o.kind(p) == "master" || o.head(p) == nil || slices.ContainsFunc(o.procs, child)
 		if p.Err != nil && its && open && p.HAProxy && o.kind(p) != "check" {
 			return false
@@ -128,7 +133,7 @@ func (o oracle) settled(in *instance) bool {
 		case p.Err != nil:
 			return false
 		}
-		if o.mayStop(p) && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || len(p.Sockets.Unclassified) > 0) {
+		if o.mayStop(p) && !o.isActive(in, p) && (p.Sockets == nil || !p.Sockets.Proof || p.Sockets.Apart > 0 || len(p.Sockets.Unclassified) > 0) {
 			return false
 		}
 		if younger := o.kind(p) == "orphan" && !o.older(in, p); o.mayStop(p) && !o.isActive(in, p) && !younger && o.isPaused(in, p) {
@@ -144,10 +149,11 @@ func (o oracle) isPaused(in *instance, p *inspect.Process) bool {
 }
 
 // confirmed: rule 6, in one PID and network namespace. An active generation that
-// was told to stop itself is a whole service that drains.
+// was told to stop itself is a whole service that drains; one that listens only
+// if its master says so, since no list is younger than it.
 func (o oracle) confirmed(in *instance) bool {
 	active := o.active(in)
-	if !slices.ContainsFunc(active, listens) || !slices.ContainsFunc(active, func(p *inspect.Process) bool { return !o.learned.told[p] }) {
+	if !slices.ContainsFunc(active, listens) || !slices.ContainsFunc(active, func(p *inspect.Process) bool { return !stopping(p) && (listens(p) || !o.learned.told[p]) }) {
 		return false
 	}
 	for _, p := range active {
@@ -184,14 +190,25 @@ func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
 	return o.learned.told[p] || o.byItsConnections(in, p)
 }
 
-// byItsConnections: in daemon mode, they are on an address that the active listens
-// on, and nothing else could be listening.
+// byItsConnections: in daemon mode, it accepted one on an address that the active
+// listens on, and nothing else could be listening. Whether [::] takes IPv4 is told in
+// the agent's own network namespace alone.
 func (o oracle) byItsConnections(in *instance, p *inspect.Process) bool {
 	alone := !p.Forked || p.Session == p.PID // else it may be a check, of -D too
-	if in.master != nil || !alone || p.Sockets == nil || !p.Sockets.Proof || listens(p) {
+	if in.master != nil || !alone || p.Sockets == nil || !p.Sockets.Proof || listens(p) || len(p.Sockets.Unused) > 0 {
 		return false
 	}
-	return slices.ContainsFunc(o.active(in), func(a *inspect.Process) bool { return alike(p, a) && isConnected(p, openListeners(a), false) })
+	for end := range p.Sockets.Ends {
+		if end.Network == inspect.NetworkUnix || end.Gone || end.Origin != inspect.OriginAccepted && end.Origin != inspect.OriginPassed {
+			continue
+		}
+		for _, a := range o.active(in) {
+			if alike(p, a) && slices.ContainsFunc(openListeners(a), func(l inspect.Listener) bool { return takes(l, end) && (p.NetNS == ownNetNS || !maybeV6(l, end)) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // holdsNoListener: rule 5.

@@ -218,13 +218,19 @@ func siblings(p, q *inspect.Process) bool {
 	return same && (apart <= 100 || shareSocket(p, q))
 }
 
+// shareSocket: one listener, of whatever kind.
 func shareSocket(p, q *inspect.Process) bool {
 	if p.Sockets == nil || q.Sockets == nil {
 		return false
 	}
-	for inode := range p.Sockets.Inodes {
-		if q.Sockets.Inodes[inode] {
-			return true
+	everything := func(s *inspect.Sockets) []inspect.Listener {
+		return slices.Concat(s.Listening, s.Paused, s.Bound, s.Unused)
+	}
+	for _, a := range everything(p.Sockets) {
+		for _, b := range everything(q.Sockets) {
+			if a.Inode == b.Inode {
+				return true
+			}
 		}
 	}
 	return false
@@ -251,15 +257,11 @@ func hasListener(p *inspect.Process) bool {
 	return s != nil && len(s.Listening)+len(s.Paused)+len(s.Bound) > 0
 }
 
-// isConnected: one of its connections is on the address of one of some listeners.
-// One that has ended, or that it made itself, says nothing. One that it may have made,
-// since its options were not read, counts with may.
-func isConnected(p *inspect.Process, to []inspect.Listener, may bool) bool {
-	if p.Sockets == nil {
-		return false
-	}
+// isConnected: one of its connections is, or may be, on the address of one of some
+// listeners. One that has ended, or that it made itself, says nothing.
+func isConnected(p *inspect.Process, to []inspect.Listener) bool {
 	for end := range p.Sockets.Ends {
-		made := end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource || !may && end.Origin == inspect.OriginUnread && end.Network != inspect.NetworkUnix
+		made := end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource
 		if !end.Gone && !made && slices.ContainsFunc(to, func(l inspect.Listener) bool { return takes(l, end) }) {
 			return true
 		}

@@ -1,11 +1,13 @@
 package reaper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +37,9 @@ type Pass struct {
 	MemoryOwner *uint32
 	// Qualified are the names that earlier passes qualified.
 	Qualified Qualified
+	// MaySignal, when set, tells whether the agent may signal the processes of a user.
+	// Instances of others come last where not all can be kept, see Owner.
+	MaySignal func(uid uint32) bool
 	// Approve, when set, is shown the decided report before anything is
 	// signalled, if something is due. What it is not shown is not signalled.
 	Approve func(Report) (bool, error)
@@ -65,12 +70,41 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 	r, err := p.observe(ctx, nil)
 	r.CanSignal = p.Host.CanSignal()
 	if err == nil {
-		p.Memory = Remember(p.Memory, r)
+		p.Memory = Remember(p.Memory, r).silent(p.Host.Silent())
 	}
 	if len(p.Policy.Instances) > 0 {
+		if err == nil {
+			p.tellUnknown(r)
+		}
 		r.Instances = slices.DeleteFunc(r.Instances, func(in Instance) bool { return !slices.Contains(p.Policy.Instances, in.Name) })
 	}
 	return Foresee(Decide(r, p.Policy), p.Policy, p.Timing), err
+}
+
+// tellUnknown says in a line which names of the policy no instance has, and which
+// instances such a name may mean: those that it begins, or else those that are there,
+// strangers' last.
+func (p *Pass) tellUnknown(r Report) {
+	const most = 5
+	there := ByOwner(r.Instances, most, func(in Instance) *Owner { return &in.Owner }, func(a, b Instance) int { return cmp.Compare(a.Name, b.Name) })
+	for _, wanted := range p.Policy.Instances {
+		var names, longer []string
+		for _, in := range there {
+			if in.Model != "" {
+				names = append(names, in.Name)
+			}
+			if strings.HasPrefix(in.Name, wanted+"@") || strings.HasPrefix(in.Name, wanted+":") {
+				longer = append(longer, in.Name)
+			}
+		}
+		if slices.Contains(names, wanted) {
+			continue
+		}
+		if len(longer) > 0 {
+			names = longer
+		}
+		p.Log.Warn("no instance has the name that --instance gives", "name", wanted, "instances", strings.Join(names[:min(len(names), most)], ", "))
+	}
 }
 
 // Run is a whole pass. The report holds what became of everything; the error
@@ -101,6 +135,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 		wg.Go(func() { *in = x.run(ctx) })
 	}
 	wg.Wait()
+	p.Memory = p.Memory.silent(p.Host.Silent())
 	r.Summary = Summarize(r)
 	return r, nil
 }
@@ -196,6 +231,11 @@ func (p *Pass) prepare(ctx context.Context) {
 	}
 	if p.Signalled == nil {
 		p.Signalled = func(Memory, string, inspect.ProcID, string) {}
+	}
+	for id, seen := range p.Memory {
+		if seen.Silent {
+			p.Host.Spare(id)
+		}
 	}
 	// Without it nothing remembered is believed; that delays, and harms nobody.
 	p.bootID, _ = within(ctx, func() (string, error) { return inspect.BootID(p.Host.Kernel()) })

@@ -147,8 +147,8 @@ func TestTheActiveIsConfirmedAgainBeforeEachSignal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, s := reloaded()
-			w.Before = func(_ int, call, _ string) error {
-				if call == "PidfdSendSignal" && len(w.Signals()) == 0 {
+			w.Before = func(_ int, call, about string) error {
+				if call == "PidfdSendSignal" && about != noSignal && len(w.Signals()) == 0 {
 					defer tt.change(w, s)
 				}
 				return nil
@@ -234,8 +234,8 @@ func TestAWedgedProcess(t *testing.T) {
 	})
 	t.Run("is not killed when the checks no longer hold", func(t *testing.T) {
 		w, s := wedged()
-		w.Before = func(_ int, call, _ string) error {
-			if call == "PidfdSendSignal" {
+		w.Before = func(_ int, call, about string) error {
+			if call == "PidfdSendSignal" && about != noSignal {
 				defer func() { s.Worker(104, ticks(0), []int{103}).Masks = fakehost.ReloadingMasks }()
 			}
 			return nil
@@ -358,8 +358,8 @@ func TestWhatWasNotShownIsNotSignalled(t *testing.T) {
 func TestAnInterruptedPassSignalsNobodyMore(t *testing.T) {
 	w, _ := reloaded()
 	ctx, cancel := context.WithCancel(t.Context())
-	w.Before = func(_ int, call, _ string) error {
-		if call == "PidfdSendSignal" {
+	w.Before = func(_ int, call, about string) error {
+		if call == "PidfdSendSignal" && about != noSignal {
 			cancel()
 		}
 		return nil
@@ -379,8 +379,8 @@ func TestAnInterruptedPassSignalsNobodyMore(t *testing.T) {
 func TestFailuresToSignal(t *testing.T) {
 	failing := func(err error) reaper.Report {
 		w, _ := reloaded()
-		w.Before = func(_ int, call, _ string) error {
-			if call == "PidfdSendSignal" {
+		w.Before = func(_ int, call, about string) error {
+			if call == "PidfdSendSignal" && about != noSignal {
 				return err
 			}
 			return nil

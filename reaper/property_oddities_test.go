@@ -48,6 +48,7 @@ var oddities = []func(w *world, p, q *inspect.Process){
 	func(_ *world, p, _ *inspect.Process) {
 		change(p, func(s *inspect.Sockets) { s.Unclassified = []string{"socket of address family 40"} })
 	},
+	func(_ *world, p, _ *inspect.Process) { change(p, func(s *inspect.Sockets) { s.Apart = 7 }) },
 
 	// Whose it is.
 	func(w *world, p, q *inspect.Process) { w.adopt(p, q.PID) },

@@ -192,7 +192,7 @@ func (w *world) tied(in Instance, p *inspect.Process) bool {
 	for i := range in.Processes {
 		for _, q := range w.of([]inspect.ProcID{in.Processes[i].ProcID}) {
 			named := slices.Contains(q.Command.Finish, p.NSPID) && q.StartTicks > p.StartTicks
-			if named || in.Processes[i].Role == RoleActive && isConnected(p, allListeners(q), true) {
+			if named || in.Processes[i].Role == RoleActive && isConnected(p, allListeners(q)) {
 				return true
 			}
 		}

@@ -88,6 +88,7 @@ const (
 	ReasonTie              Reason = "tie"                  // two generations started in one tick
 	ReasonUnreadable       Reason = "unreadable"           // a fact could not be read
 	ReasonUnclassified     Reason = "unclassified_socket"  // a socket of no known kind
+	ReasonApart            Reason = "thread_descriptors"   // a thread has a table of descriptors of its own
 	ReasonNamespace        Reason = "namespace"            // PID or network namespace differs
 	ReasonWitness          Reason = "witness_disagreement" // the master CLI says otherwise
 	ReasonTooMany          Reason = "too_many"             // more processes than one pass looks at
@@ -100,7 +101,7 @@ const (
 var Refusals = []Reason{
 	ReasonNoActive, ReasonNotListening, ReasonNoStreamListener, ReasonActiveStopped,
 	ReasonStarting, ReasonReloading, ReasonPaused, ReasonDraining, ReasonStray, ReasonTie,
-	ReasonUnreadable, ReasonUnclassified, ReasonNamespace, ReasonWitness, ReasonTooMany, ReasonChanged, ReasonPrivilege,
+	ReasonUnreadable, ReasonUnclassified, ReasonApart, ReasonNamespace, ReasonWitness, ReasonTooMany, ReasonChanged, ReasonPrivilege,
 }
 
 // StrandedReason says which fact keeps a superseded process from being residual.

@@ -13,7 +13,7 @@ import (
 // reader: what explains the rest comes first.
 func (c *classifier) refusal() (Reason, string) {
 	for _, rule := range []func() (Reason, string){
-		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.draining, c.silent, c.unproven, c.paused, c.unclassified, c.contradicted,
+		c.tooMany, c.unreadable, c.noActive, c.unsettled, c.foreign, c.tie, c.draining, c.apart, c.silent, c.unproven, c.paused, c.unclassified, c.contradicted,
 	} {
 		if reason, detail := rule(); reason != "" {
 			return reason, detail
@@ -117,9 +117,14 @@ func (c *classifier) draining() (Reason, string) {
 	return ReasonDraining, fmt.Sprintf("the youngest, %s, was told to stop, and nothing younger has taken over", pidList(c.active))
 }
 
-// finishes tells whether all of the youngest generation was told to stop.
+// finishes tells whether all of the youngest generation was told to stop. Of a
+// process that listens the memory counts for nothing: its user may have forged it.
 func (c *classifier) finishes() bool {
-	return !slices.ContainsFunc(c.active, func(p *inspect.Process) bool { return !c.evidence[p].any() })
+	return !slices.ContainsFunc(c.active, func(p *inspect.Process) bool {
+		e := c.evidence[p]
+		e.remembered = e.remembered && !listens(p)
+		return !e.any()
+	})
 }
 
 // silent refuses when the youngest generation is not seen to serve.
@@ -144,6 +149,19 @@ func (c *classifier) silent() (Reason, string) {
 // others are the members that may be residual, less the active.
 func (c *classifier) others() []member {
 	return slices.DeleteFunc(c.group.candidates(), func(m member) bool { return slices.Contains(c.active, m.Process) })
+}
+
+// apart refuses where a thread of an old worker has a table of descriptors of its own
+// (HAProxy 3.5, tune.fd.tables per-thread-group): what that holds was not examined.
+// The same of an active that is not seen to listen: it may listen there.
+func (c *classifier) apart() (Reason, string) {
+	serves := c.listening(c.active)
+	for _, m := range c.group.candidates() {
+		if m.Sockets != nil && m.Sockets.Apart != 0 && !(serves && slices.Contains(c.active, m.Process)) {
+			return ReasonApart, fmt.Sprintf("thread %d of process %d has descriptors of its own, which cannot be examined", m.Sockets.Apart, m.PID)
+		}
+	}
+	return "", ""
 }
 
 // unproven refuses where not every descriptor of an old worker was examined:

@@ -86,6 +86,28 @@ func TestRefusals(t *testing.T) {
 		{"an old worker has a socket of no known kind", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Socket{Family: unix.AF_VSOCK, Type: unix.SOCK_STREAM, Inode: 5})
 		}, reaper.ReasonUnclassified, "address family 40"},
+		{"a thread of an old worker has descriptors of its own", func(w *fakehost.World, s *fakehost.Service) {
+			p := s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0))
+			p.Threads, p.Apart = 2, []fakehost.Socket{fakehost.Listen(443)}
+		}, reaper.ReasonApart, "thread 1000101 of process 101"},
+		{"without kcmp, too", func(w *fakehost.World, s *fakehost.Service) {
+			p := s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0))
+			p.Threads, p.Apart = 2, []fakehost.Socket{fakehost.Listen(443)}
+			w.Before = func(_ int, call, _ string) error {
+				if call == "SameDescriptors" {
+					return unix.ENOSYS
+				}
+				return nil
+			}
+		}, reaper.ReasonApart, "thread 1000101 of process 101"},
+		{"a duplicate would change an old worker's sockets, in another network namespace", func(w *fakehost.World, s *fakehost.Service) {
+			for _, p := range []*fakehost.Proc{
+				s.Master, s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)), s.Worker(102, ticks(30*time.Minute), []int{101}),
+				s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)),
+			} {
+				p.NetNS, p.SocketClass = 77, "/docker/7"
+			}
+		}, reaper.ReasonUnreadable, "change the class"},
 		{"an old worker lives in another network namespace", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil).NetNS = 77
 		}, reaper.ReasonNamespace, "101"},

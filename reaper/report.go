@@ -43,8 +43,9 @@ type Report struct {
 // Instance is one HAProxy service: a master and its workers, or one lineage of
 // daemon processes. Nothing is ever decided across instances.
 type Instance struct {
-	Name  string `json:"name"`
-	Model Model  `json:"model"`
+	Name string `json:"name"`
+	Owner
+	Model Model `json:"model"`
 	// Confirmed is set when the youngest generation is ready and holds a socket
 	// in LISTEN.
 	Confirmed bool `json:"confirmed"`
@@ -54,8 +55,9 @@ type Instance struct {
 	RefusalDetail string `json:"refusal_detail"`
 	// Witnesses are those that answered: sockets, arguments, cli.
 	Witnesses []string `json:"witnesses"`
-	// CLIError says why the master CLI, although there is one, is no witness:
-	// not readable for us, say. It stands against nothing.
+	// CLIError says why the master CLI, although there is one, is no witness (not
+	// readable for us, say), or of which workers it gave no answer, and why. It
+	// stands against nothing.
 	CLIError string `json:"cli_error"`
 	// MemoryLimitBytes is the limit of the memory cgroup that the active runs in,
 	// or of one above it, and MemoryLimitAvailableBytes what is left of it; null

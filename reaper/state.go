@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,9 +27,12 @@ type State struct {
 	Memory   Memory   `json:"memory"` // of the boot BootID names; never nil
 	Counters Counters `json:"counters"`
 	// Qualified are the names of instances that are qualified, in this boot.
-	Qualified Qualified `json:"qualified,omitempty"`
+	Qualified Qualified `json:"qualifiers,omitempty"`
 	// Owner is the user that owns the file it was read from; nil without a file.
 	Owner *uint32 `json:"-"`
+
+	// Forgotten is how many entries the last write left out, see bound.
+	Forgotten int `json:"-"`
 
 	// Open is a run that has signalled and not ended yet, or died.
 	Open *OpenRun `json:"open,omitempty"`
@@ -45,7 +49,7 @@ var ErrStateReset = errors.New("counters and first-seen times start again")
 
 const (
 	stateVersion = 1
-	// maxStateSize is far above what a thousand instances need.
+	// maxStateSize is the most that is read, and above what bound leaves.
 	maxStateSize = 4 << 20
 	// clockSkew is how far ahead of us the last run may have been.
 	clockSkew = time.Minute
@@ -87,6 +91,7 @@ func UpdateState(dir, bootID string, now time.Time, boottime time.Duration, chan
 	state, loadErr := LoadState(dir, bootID, now, boottime)
 	change(&state)
 	state.Version, state.BootID = stateVersion, bootID
+	state.bound()
 	switch {
 	case lockErr != nil:
 		return state, lockErr
@@ -130,6 +135,10 @@ func readState(path string) (content []byte, owner uint32, err error) {
 	return content, st.Uid, nil
 }
 
+// maxUnitName is the most bytes of an instance's name that the state may have. Each
+// of some hundred series has the name, and the state's user may have forged it.
+const maxUnitName = 256
+
 // parseState reads the content of a state file.
 func parseState(content []byte, bootID string, now time.Time, boottime time.Duration) (State, error) {
 	if len(content) > maxStateSize {
@@ -155,6 +164,7 @@ func parseState(content []byte, bootID string, now time.Time, boottime time.Dura
 	}
 	state.BootID = bootID
 	state.Memory = state.Memory.possible(boottime)
+	maps.DeleteFunc(state.Counters.Units, func(name string, _ UnitCounters) bool { return len(name) > maxUnitName })
 	return state, nil
 }
 
@@ -169,7 +179,7 @@ func (m Memory) possible(boottime time.Duration) Memory {
 		if seen.Superseded > boottime || seen.Superseded < 0 {
 			seen.Superseded = 0
 		}
-		if seen.Residual > 0 || seen.Stranded || seen.Told || seen.Heir.PID > 0 {
+		if seen.Residual > 0 || seen.Stranded || seen.Told || seen.Heir.PID > 0 || seen.Silent {
 			kept[id] = seen
 		}
 	}
@@ -182,7 +192,7 @@ func (m Memory) MarshalJSON() ([]byte, error) {
 	for id, seen := range m {
 		byName[id.String()] = seen
 	}
-	return json.Marshal(byName)
+	return encode(byName)
 }
 
 // UnmarshalJSON leaves out what is not a process.
@@ -215,11 +225,11 @@ func parseProcID(name string) (inspect.ProcID, bool) {
 // writeState replaces the file at once and for good: a crash leaves the old one
 // or the new one.
 func writeState(path string, state State) error {
-	content, err := json.MarshalIndent(state, "", " ")
+	content, err := encode(state)
 	if err != nil {
 		return fmt.Errorf("write state %s: %w", path, err)
 	}
-	if err := ReplaceFile(path, append(content, '\n'), 0o600); err != nil {
+	if err := ReplaceFile(path, content, 0o600); err != nil {
 		return fmt.Errorf("write state %s: %w", path, err)
 	}
 	return nil

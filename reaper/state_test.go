@@ -212,6 +212,17 @@ func TestStateStartsAgain(t *testing.T) {
 	}
 }
 
+// Each of its series would have the name, and node_exporter reads them all.
+func TestAStateHasNoInstanceWithAnEndlessName(t *testing.T) {
+	dir := t.TempDir()
+	longest := strings.Repeat("n", 256)
+	writeFile(t, filepath.Join(dir, "state.json"), fmt.Sprintf(`{"version":1,"counters":{"runs":7,"units":{%q:{"terminated_processes":1},%q:{"terminated_processes":1}}}}`, longest, longest+"n"))
+	got, err := LoadState(dir, thisBoot, passTime, bootAge)
+	if err != nil || got.Counters.Runs != 7 || len(got.Counters.Units) != 1 || got.Counters.Units[longest].TerminatedProcesses != 1 {
+		t.Errorf("%d runs, %d instances, %v; want 7, and the one whose name has 256 bytes", got.Counters.Runs, len(got.Counters.Units), err)
+	}
+}
+
 // A run that died left its signals; where a file says none, they can be added to.
 func TestTheSignalsOfAnOpenRunCanBeAddedTo(t *testing.T) {
 	for content, want := range map[string]int{

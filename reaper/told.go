@@ -126,8 +126,6 @@ type evidence struct {
 	connections bool             // daemon mode: it has no listener, and clients of the active's address
 }
 
-// any tells whether something says so. A later pass may remember it, whatever it
-// was: a soft stop cannot be undone.
 func (e evidence) any() bool { return e.by != nil || e.stopping || e.remembered || e.connections }
 
 const evidenceConnections = "connections"
@@ -174,33 +172,44 @@ func (c *classifier) findEvidence() {
 }
 
 // holdsClients tells whether a daemon that is not the active, and that is no check,
-// has no listener,
-// proven descriptor by descriptor, and a connection on the address of an active
-// of the same service.
+// has no listener, proven descriptor by descriptor, and a client of an active of the
+// same service. What was passed to it and seems to be left over counts as a listener:
+// another service that was passed the same socket may have made it seem so.
 func (c *classifier) holdsClients(p *inspect.Process) bool {
-	if !standsAlone(p) || len(c.active) == 0 || slices.Contains(c.active, p) || p.Sockets == nil || !p.Sockets.Proof || mayServe(p) {
+	if !standsAlone(p) || len(c.active) == 0 || slices.Contains(c.active, p) || p.Sockets == nil || !p.Sockets.Proof || mayServe(p) || len(p.Sockets.Unused) > 0 {
 		return false
 	}
 	a := c.active[0]
-	return p.SameUser(a) && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == a.Identity() && connectedTo(p, open(c.active), false)
+	return p.SameUser(a) && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == c.activeIdentity && acceptedAt(p, open(c.active), a.NetNS == c.look.Snapshot.NetNS)
 }
 
 // listed tells whether the list of a younger worker, listening or not, names a
 // process.
 func (c *classifier) listed(p *inspect.Process) bool { return c.namers[p] != nil }
 
-// connectedTo tells whether a process has a connection at one of some places, which
-// it accepted there. With may, it may have: its options were not read. That keeps a
-// process in an instance, where it stands in the way. It is no evidence.
-func connectedTo(p *inspect.Process, at *places, may bool) bool {
-	if p.Sockets == nil {
-		return false
+// acceptedAt tells whether a process holds a client that came in at one of some
+// places, which it accepted for sure. A path is no evidence: two services may have one
+// path, in turn or each in a mount namespace of its own. In another network namespace
+// nothing tells whether [::] takes IPv4 (v6Only), so there it does not count.
+func acceptedAt(p *inspect.Process, at *places, v6Only bool) bool {
+	for end := range p.Sockets.Ends {
+		if end.Network != inspect.NetworkUnix && !end.Gone && end.Origin.Accepted() && at.holds(end) && (v6Only || !at.mixes(end)) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBelong tells whether a process may have accepted a connection at one of some
+// places. That keeps the process in an instance, where it stands in the way.
+func mayBelong(p *inspect.Process, at *places) bool {
+	if p.Sockets.Ends == nil {
+		return true // they were not read
 	}
 	for end := range p.Sockets.Ends {
 		// HAProxy closes an abstract listener when it pauses it (SIGTTOU), and opens it
 		// anew when it resumes. So a connection there does not tell a stop.
-		read := may || end.Network == inspect.NetworkUnix || end.Origin != inspect.OriginUnread
-		if read && !end.Gone && !end.Origin.Made() && !strings.HasPrefix(end.Path, "@") && at.holds(end) {
+		if !end.Gone && !end.Origin.Made() && !strings.HasPrefix(end.Path, "@") && at.holds(end) {
 			return true
 		}
 	}

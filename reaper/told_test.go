@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -84,9 +85,42 @@ func TestWhatWasToldIsRemembered(t *testing.T) {
 	}
 }
 
-// A pass leaves to the next what it saw told, and which process was active then. A
-// daemon of which only its connections say so is remembered as well: its clients may
-// leave before it does.
+// Its own user may have forged the memory, which then would keep what is residual
+// for as long as the active lives.
+func TestTheMemoryMakesNoServiceDrainThatListens(t *testing.T) {
+	own := uint32(fakehost.UIDHAProxy)
+	for _, tt := range []struct {
+		name    string
+		active  []fakehost.Socket
+		role    reaper.Role
+		refusal reaper.Reason
+	}{
+		{"it listens", []fakehost.Socket{fakehost.Listen(443)}, reaper.RoleActive, ""},
+		{"it has clients alone", []fakehost.Socket{fakehost.Client(443, 4, 0)}, reaper.RoleDraining, reaper.ReasonDraining},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := reloaded()
+			active := s.Worker(103, ticks(10*time.Minute), []int{102, 101}, tt.active...)
+			p := pass(t, w)
+			id := reaper.Process{}.ProcID
+			id.PID, id.StartTicks = active.PID, active.Ticks
+			p.Memory, p.MemoryOwner = reaper.Memory{id: {Told: true}}, &own
+			r, err := p.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := process(t, r, 103).Role; got != tt.role || r.Instances[0].Refusal != tt.refusal {
+				t.Errorf("role %q, refusal %q; want %q and %q", got, r.Instances[0].Refusal, tt.role, tt.refusal)
+			}
+			if got := process(t, r, 101).Role; got != reaper.RoleResidual {
+				t.Errorf("the old worker is %q", got)
+			}
+		})
+	}
+}
+
+// A pass leaves to the next what it saw told, and which process was active then. Where
+// only its connections say so, nothing is left: the next pass has to see them again.
 func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {
 	w, s := reloaded()
 	replaced(w, s, 0)
@@ -97,9 +131,9 @@ func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pid, heir := range map[int]int{100: 200, 101: 201, 103: 201, 300: 301} {
+	for pid, heir := range map[int]int{100: 200, 101: 201, 103: 201, 300: 0} {
 		seen := p.Memory[process(t, r, pid).ProcID]
-		if !seen.Told || seen.Heir.PID != heir {
+		if seen.Told != (heir != 0) || heir != 0 && seen.Heir.PID != heir {
 			t.Errorf("%d is remembered as %+v, want told with heir %d", pid, seen, heir)
 		}
 	}
@@ -108,25 +142,70 @@ func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {
 	}
 }
 
-// A wedged daemon stays after its clients. Nothing but the memory says then that it
-// was told to stop.
-func TestADaemonWhoseClientsHaveGoneIsStillReaped(t *testing.T) {
+// Its operator told 201 to stop. The other service of the same arguments has started
+// since, and nothing of 201 tells that it has superseded it.
+func TestWhatTellsNothingOfADaemonThatItsOperatorStopped(t *testing.T) {
+	path := func(peer string, listening bool) fakehost.Socket {
+		s := fakehost.Socket{Family: unix.AF_UNIX, Type: unix.SOCK_STREAM, Local: "/run/haproxy.sock", Listening: listening, Inode: 71}
+		if !listening {
+			s.Peer, s.State, s.Inode = peer, unix.BPF_TCP_ESTABLISHED, 72
+		}
+		return s
+	}
+	busy := fakehost.Server(15000)
+	busy.ReuseAddr, busy.Busy = true, true
+	passed := fakehost.Listen(443)
+	passed.Blocking = true
+	wide := fakehost.Listen(8443)
+	wide.Family, wide.Local = unix.AF_INET6, "[::]:8443"
+	for _, tt := range []struct {
+		name       string
+		old, other []fakehost.Socket
+		netNS      uint64
+	}{
+		{"a session of the CLI, at a path that both have", []fakehost.Socket{path("x", false)}, []fakehost.Socket{fakehost.Listen(8082), path("", true)}, 0},
+		{"a server's connection from a port of the other, of which TCP does not tell now", []fakehost.Socket{busy}, []fakehost.Socket{fakehost.Listen(15000)}, 0},
+		{"a client of a socket that was passed to both, and was made to block again", []fakehost.Socket{passed, fakehost.Client(443, 1, 0)}, []fakehost.Socket{passed, fakehost.Listen(8082)}, 0},
+		{"a client by IPv4, where [::] takes IPv6 alone as far as is known", []fakehost.Socket{fakehost.Client(8443, 1, 0)}, []fakehost.Socket{wide}, 4711},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := fakehost.New()
+			ordinary(w)
+			old := fakehost.Daemon(w, attackConfig, 201, ticks(50*time.Minute), nil, tt.old...)
+			other := fakehost.Daemon(w, attackConfig, 301, ticks(40*time.Minute), nil, tt.other...)
+			old.Cgroup, other.Cgroup = "/system.slice/a.service", "/system.slice/b.service"
+			if tt.netNS > 0 {
+				old.NetNS, other.NetNS = tt.netNS, tt.netNS
+				w.Write("/proc/301/net/tcp", netTCPHead)
+				w.Write("/proc/301/net/tcp6", netTCPHead+"   0: 00000000000000000000000000000000:20FB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 8443 1 0 100 0 0 10 0\n")
+				for _, name := range []string{"unix", "udp", "udp6"} {
+					w.Write("/proc/301/net/"+name, "Num RefCount Protocol Flags Type St Inode Path\n")
+				}
+			}
+			p := pass(t, w)
+			run(t, p)
+			if got := signalled(w); len(got) > 0 {
+				t.Errorf("signalled %v", got)
+			}
+		})
+	}
+}
+
+const netTCPHead = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+
+// 301 is a service of the same arguments, which its operator stopped. It is younger
+// than 202, so it is no old worker of it, whatever address both have.
+func TestAYoungerServiceThatStopsIsOfNoOther(t *testing.T) {
 	w := fakehost.New()
 	ordinary(w)
-	old := fakehost.Daemon(w, "/etc/d.cfg", 300, ticks(50*time.Minute), nil, fakehost.Client(8081, 1, 0))
-	fakehost.Daemon(w, "/etc/d.cfg", 301, ticks(40*time.Minute), nil, fakehost.Listen(8081))
-	root := uint32(0)
-	p := pass(t, w)
-	p.Policy.Deadline = time.Hour
-	p.MemoryOwner = &root
-	run(t, p)
-	old.Sockets = nil
-	if err := w.Sleep(t.Context(), time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	run(t, p)
-	if got := signalled(w); !equal(got, []string{"300 terminated"}) {
-		t.Errorf("signalled %v, want 300 terminated", got)
+	fakehost.Daemon(w, attackConfig, 201, ticks(50*time.Minute), nil, fakehost.Client(8081, 1, 0))
+	fakehost.Daemon(w, attackConfig, 202, ticks(40*time.Minute), []int{201}, fakehost.Listen(8081), fakehost.Listen(8404))
+	fakehost.Daemon(w, attackConfig, 301, ticks(30*time.Minute), nil, fakehost.Client(8082, 1, 0), fakehost.Client(8404, 1, 0))
+	r := look(t, w)
+	for pid, want := range map[int]reaper.Role{201: reaper.RoleResidual, 202: reaper.RoleActive, 301: reaper.RoleStranded} {
+		if got := process(t, r, pid).Role; got != want {
+			t.Errorf("%d is %s, want %s", pid, got, want)
+		}
 	}
 }
 

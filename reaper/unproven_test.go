@@ -17,6 +17,7 @@ func TestAnOldWorkerThatWasNotExaminedInFullRefuses(t *testing.T) {
 	}{
 		{"not looked at", nil, ReasonUnreadable},
 		{"looked at gently", &inspect.Sockets{}, ReasonUnreadable},
+		{"examined, but for what a thread has for itself", &inspect.Sockets{Apart: 7}, ReasonApart},
 		{"examined", &inspect.Sockets{Proof: true}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -36,6 +37,24 @@ func TestAnOldWorkerThatWasNotExaminedInFullRefuses(t *testing.T) {
 				t.Errorf("refusal %q, verdict on the old one %q; want %q, %q", got.Refusal, got.Processes[1].Verdict, tt.want, want)
 			}
 		})
+	}
+}
+
+// What an active's other table holds may be its listeners; where it is seen to listen
+// that is its own affair.
+func TestAnActiveWhoseThreadHasDescriptorsOfItsOwn(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*inspect.Sockets)
+		want   Reason
+	}{
+		{"and is seen to listen", func(*inspect.Sockets) {}, ""},
+		{"and is not seen to listen", func(s *inspect.Sockets) { s.Listening = nil }, ReasonApart},
+	} {
+		in := onHost(1, func(active *inspect.Process) { active.Sockets.Apart = 7; tt.change(active.Sockets) })
+		if in.Refusal != tt.want {
+			t.Errorf("%s: refused for %q (%s), want %q", tt.name, in.Refusal, in.RefusalDetail, tt.want)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package reaper_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +48,88 @@ func TestTheMasterCLIIsAWitnessWhereItAnswers(t *testing.T) {
 				t.Errorf("error is %q, want %q", in.CLIError, tt.error)
 			}
 		})
+	}
+}
+
+// Each question to a worker that does not answer may cost its master a connection
+// for ever: it is asked once in its life, by whichever look of whichever pass.
+func TestAWorkerThatDoesNotAnswerIsRemembered(t *testing.T) {
+	w, s := reloaded()
+	s.Answer(map[int]bool{101: true, 102: true, 103: false})
+	silence := func(pid int) {
+		w.Change(func() { s.Master.CLI[fmt.Sprintf("@!%d show info", pid)] = fakehost.Silence })
+	}
+	silence(102)
+	dials := 0
+	w.Before = func(_ int, call, _ string) error {
+		if call == "Dial" {
+			dials++
+		}
+		return nil
+	}
+	one := func(memory reaper.Memory, deadline time.Duration) (reaper.Report, reaper.Memory) {
+		t.Helper()
+		p := pass(t, w)
+		p.Terminator, p.Policy.Deadline, p.Memory = reaper.DryRun{}, deadline, memory
+		dials = 0
+		r := run(t, p)
+		return r, p.Memory
+	}
+	silent := func(m reaper.Memory) (pids []int) {
+		for id, seen := range m {
+			if seen.Silent {
+				pids = append(pids, id.PID)
+			}
+		}
+		slices.Sort(pids)
+		return pids
+	}
+
+	r, memory := one(nil, 0)
+	if want := "master CLI: no answer of 102 (none within 1s), 101 (not asked after that)"; r.Instances[0].CLIError != want {
+		t.Errorf("the error is %q, want %q", r.Instances[0].CLIError, want)
+	}
+	if got := silent(memory); !slices.Equal(got, []int{102}) || dials != 2 {
+		t.Errorf("silent are %v, after %d connections of two looks", got, dials)
+	}
+	if _, after := one(memory, 24*time.Hour); !slices.Equal(silent(after), []int{102}) || dials != 1 {
+		t.Errorf("silent are %v, after %d connections of one look", silent(after), dials)
+	}
+
+	// The second look of a pass finds another one.
+	w.Before = func(_ int, call, _ string) error {
+		if call == "Dial" {
+			if dials++; dials == 2 {
+				silence(101)
+			}
+		}
+		return nil
+	}
+	r, memory = one(memory, 0)
+	if want := "master CLI: no answer of 102 (not asked: it did not answer before)"; r.Instances[0].CLIError != want {
+		t.Errorf("the error is %q, want %q", r.Instances[0].CLIError, want)
+	}
+	if got := silent(memory); !slices.Equal(got, []int{101, 102}) {
+		t.Errorf("silent are %v", got)
+	}
+	for pid, outcome := range map[int]reaper.Outcome{101: reaper.OutcomeDryRun, 102: reaper.OutcomeDryRun} {
+		if got := process(t, r, pid).Outcome; got != outcome {
+			t.Errorf("%d, which does not answer, is %q", pid, got)
+		}
+	}
+
+	// It is kept by the state, and forgotten with the process.
+	dir := t.TempDir()
+	if _, err := reaper.UpdateState(dir, "boot", w.Now(), w.Boottime(), func(s *reaper.State) { s.Memory = memory }); err != nil {
+		t.Fatal(err)
+	}
+	state, err := reaper.LoadState(dir, "boot", w.Now(), w.Boottime())
+	if err != nil || !slices.Equal(silent(state.Memory), []int{101, 102}) {
+		t.Errorf("the state has %v, %v", silent(state.Memory), err)
+	}
+	w.Exit(102)
+	if _, memory = one(state.Memory, 0); !slices.Equal(silent(memory), []int{101}) {
+		t.Errorf("silent are %v", silent(memory))
 	}
 }
 

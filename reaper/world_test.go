@@ -11,6 +11,9 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
+// noSignal is how a world names the signal that a pass tries on itself.
+const noSignal = "signal 0"
+
 // ticks is a start time: so long before now, which is an hour after boot.
 func ticks(ago time.Duration) uint64 { return uint64((time.Hour - ago) / (10 * time.Millisecond)) }
 

@@ -38,7 +38,8 @@ type heldCall struct {
 	args   [6]uint64
 }
 
-// signals tells whether it is a way to a signal. Signal 0 asks whether one may be sent.
+// signals tells whether it is a way to a signal. Signal 0 is none: the agent tries it on
+// itself, and asks by it whether it may signal a process.
 func (c heldCall) signals() bool {
 	return c.number == unix.SYS_PIDFD_SEND_SIGNAL && c.args[1] != 0 || c.number == unix.SYS_KILL || c.number == unix.SYS_TKILL ||
 		c.number == unix.SYS_TGKILL || c.number == unix.SYS_RT_SIGQUEUEINFO || c.number == unix.SYS_RT_TGSIGQUEUEINFO

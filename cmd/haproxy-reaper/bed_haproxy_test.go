@@ -189,6 +189,15 @@ func (s *service) workers() []process {
 	})
 }
 
+// unit is the name of the instance: that of a daemon, which has no master of root's,
+// ends in its user.
+func (s *service) unit() string {
+	if s.model == reaper.ModelDaemon {
+		return s.config + "@haproxy"
+	}
+	return s.config
+}
+
 // active is the youngest worker, residual the others, oldest first.
 func (s *service) active() process {
 	s.b.t.Helper()

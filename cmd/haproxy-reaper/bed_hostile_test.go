@@ -43,23 +43,21 @@ func (b *bed) buildHostile() {
 	}
 }
 
-// shippedAs is a command that runs the agent as its unit does: as the user haproxy, with
-// two capabilities and 1,024 descriptors.
-func (b *bed) shippedAs(args ...string) []string {
-	uid := uidOf(b.t, "haproxy")
-	b.ownedBy(uid, "/run/haproxy-reaper", "/run/state")
-	wrap := append([]string{"prlimit", "--nofile=1024:1024"}, withCapabilities(uid, []string{"sys_ptrace", "dac_read_search"})...)
-	return append(append(wrap, bedAgent), append(slices.Clone(args), "--state-dir", "/run/state")...)
+// wrappedAsShipped is a command that runs the agent as its unit does, with its state.
+func (b *bed) wrappedAsShipped(args ...string) []string {
+	b.t.Helper()
+	b.furnishShipped()
+	return b.shipped(slices.Concat([]string{bedAgent}, args, []string{"--state-dir", bedState})...)
 }
 
-// shipped runs the agent as its unit does, and wants no more of the host than the unit
+// passWithin runs the agent as its unit does, and wants no more of the host than the unit
 // gives: 256 MiB, and 10 s of CPU.
-func (b *bed) shipped(args ...string) *answer {
+func (b *bed) passWithin(args ...string) *answer {
 	b.t.Helper()
 	const measured = bedDir + "/measured"
 	b.buildHostile()
 	wrap := []string{"env", hostileProgram, "measure", measured}
-	a := b.answer(b.start(command{args: append(wrap, b.shippedAs(append(args, "-o", "json")...)...)}))
+	a := b.answer(b.start(command{args: append(wrap, b.wrappedAsShipped(append(args, "-o", "json")...)...)}))
 	var kib, milliseconds int
 	if _, err := fmt.Sscan(b.read(measured), &kib, &milliseconds); err != nil {
 		b.t.Fatalf("what the agent used is not known: %v", err)

@@ -25,6 +25,7 @@ type preflight struct {
 type surroundings struct {
 	features     inspect.Features
 	pidNS, netNS uint64                   // our own, 0 when unreadable
+	otherClasses map[int]string           // inspect.Process.SocketClass where it is not our own, by pid
 	instances    map[string]instanceFacts // by name
 	err          error                    // the processes could not be read again
 }
@@ -47,7 +48,7 @@ type instanceFacts struct {
 
 // Surroundings reads them for the instances of a report.
 func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report) surroundings {
-	out := surroundings{features: e.Host.Features(), instances: map[string]instanceFacts{}}
+	out := surroundings{features: e.Host.Features(), otherClasses: map[int]string{}, instances: map[string]instanceFacts{}}
 	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for judge
 	look, err := e.Host.Observe(ctx)
 	if err != nil {
@@ -56,8 +57,12 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report) surroundi
 	}
 	out.netNS = look.NetNS
 	processes := map[inspect.ProcID]*inspect.Process{}
+	own := e.Host.SocketClass()
 	for _, p := range look.Processes {
 		processes[p.ProcID] = p
+		if p.SocketClass != own {
+			out.otherClasses[p.PID] = p.SocketClass
+		}
 	}
 	// Of a stranger's nothing is opened, and nothing is asked, unless there is no other.
 	all := e.Host.Rights.All || !slices.ContainsFunc(r.Instances, ofOwn)

@@ -12,8 +12,10 @@ type findingName string
 // Of the host.
 const (
 	findPidfdOpen       findingName = "pidfd_open"          // kernel: signals at all (Linux 5.3)
+	findPidfdSendSignal findingName = "pidfd_send_signal"   // kernel: the same (Linux 5.1)
 	findPidfdGetfd      findingName = "pidfd_getfd"         // kernel: sockets one by one (Linux 5.6)
 	findPidfdInfo       findingName = "pidfd_get_info"      // kernel: told only (Linux 6.13)
+	findSocketClass     findingName = "socket_class"        // whether pidfd_getfd would change HAProxy's sockets (cgroup v1)
 	findCapSysPtrace    findingName = "cap_sys_ptrace"      // privilege to look
 	findCapDACRead      findingName = "cap_dac_read_search" // privilege to look
 	findCapKill         findingName = "cap_kill"            // privilege to signal
@@ -38,7 +40,7 @@ const (
 
 // findingNames is every name, in the order of the report.
 var findingNames = []findingName{
-	findPidfdOpen, findPidfdGetfd, findPidfdInfo, findCapSysPtrace, findCapDACRead, findCapKill, findReadable, findInstances,
+	findPidfdOpen, findPidfdSendSignal, findPidfdGetfd, findPidfdInfo, findSocketClass, findCapSysPtrace, findCapDACRead, findCapKill, findReadable, findInstances,
 	findActiveConfirmed, findStranded, findNamespaces, findMasterCLI, findConfiguration,
 	findHardStopAfter, findHardStopUnbound, findMaxReloads, findExposeFD,
 	findUnit, findUnitType, findUnitKillMode, findUnitRestart,
@@ -46,7 +48,7 @@ var findingNames = []findingName{
 
 // privilegeFindings are those whose failure is a missing privilege or kernel
 // feature, exit status 4. The failure of any other is exit status 1.
-var privilegeFindings = []findingName{findPidfdOpen, findCapSysPtrace, findCapDACRead, findCapKill, findReadable, findConfiguration}
+var privilegeFindings = []findingName{findPidfdOpen, findPidfdSendSignal, findCapSysPtrace, findCapDACRead, findCapKill, findReadable, findConfiguration}
 
 // findingStatus says how it stands.
 type findingStatus string

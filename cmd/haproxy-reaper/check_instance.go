@@ -73,6 +73,8 @@ func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []
 		return list
 	}
 	switch {
+	case slices.Contains(in.Witnesses, "cli") && facts.cliErr == nil && in.CLIError != "":
+		list = append(list, warning(findMasterCLI, "see the wedged processes in status", "is a witness, but for some workers: %s", strings.TrimPrefix(in.CLIError, "master CLI: ")))
 	case slices.Contains(in.Witnesses, "cli") && facts.cliErr == nil:
 		list = append(list, passed(findMasterCLI, "answers, and is a witness"))
 	case facts.cliErr == nil:
@@ -81,6 +83,8 @@ func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []
 		list = append(list, warning(findMasterCLI, "start HAProxy with -S /run/haproxy-master.sock, for one witness more", "there is none to ask"))
 	case errors.Is(facts.cliErr, inspect.ErrNoCLI):
 		list = append(list, warning(findMasterCLI, "start HAProxy with -S /run/haproxy-master.sock, for one witness more", "%v", facts.cliErr))
+	case errors.Is(facts.cliErr, inspect.ErrCLIRule):
+		list = append(list, warning(findMasterCLI, "let the master run as root or as the user of this program, or name its socket with --master-socket, for one witness more", "%v", facts.cliErr))
 	case inspect.IsPermission(facts.cliErr):
 		list = append(list, warning(findMasterCLI, "the right to connect (root, or user and group in the arguments of -S), for one witness more",
 			"may not be asked: %v", facts.cliErr))

@@ -80,6 +80,12 @@ func judgeKernel(p preflight) []finding {
 	if err := p.features.PidfdOpen; err != nil {
 		list[0] = failure(findPidfdOpen, "a kernel from Linux 5.3 on that allows it; until then only status and dry runs work", "refused (%v): nobody can be signalled", err)
 	}
+	if err := p.features.PidfdSendSignal; err != nil {
+		list = append(list, failure(findPidfdSendSignal, "a system call filter that allows it (systemd: SystemCallFilter=pidfd_open pidfd_send_signal); until then only status and dry runs work",
+			"refused (%v): nobody can be signalled", err))
+	} else {
+		list = append(list, passed(findPidfdSendSignal, "there"))
+	}
 	if err := p.features.PidfdGetfd; err != nil {
 		list = append(list, warning(findPidfdGetfd, filter,
 			"refused (%v): the kernel's tables of sockets stand in, in our own network namespace only", err))
@@ -87,9 +93,23 @@ func judgeKernel(p preflight) []finding {
 		list = append(list, passed(findPidfdGetfd, "there: each descriptor of an old worker can be looked at"))
 	}
 	if err := p.features.PidfdInfo; err != nil {
-		return append(list, passed(findPidfdInfo, "not there (%v), and not needed", err))
+		list = append(list, passed(findPidfdInfo, "not there (%v), and not needed", err))
+	} else {
+		list = append(list, passed(findPidfdInfo, "there, and not needed"))
 	}
-	return append(list, passed(findPidfdInfo, "there, and not needed"))
+	return append(list, judgeSocketClass(p))
+}
+
+// judgeSocketClass tells whether the sockets of HAProxy would take the class of this
+// program from a look at its descriptors.
+func judgeSocketClass(p preflight) finding {
+	apart := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && p.otherClasses[q.PID] != "" })
+	if len(apart) == 0 {
+		return passed(findSocketClass, "HAProxy's sockets keep their class: cgroup v1 (net_cls, net_prio) gives them no other than this program's")
+	}
+	return warning(findSocketClass, "run this program in the same cgroup of net_cls and net_prio, or boot with cgroup_no_v1=net_cls,net_prio where nothing uses them",
+		"pidfd_getfd would change the class of HAProxy's sockets, which cgroup v1 has (%s). The kernel's tables stand in, in our own network namespace only, and nothing is drained",
+		p.otherClasses[apart[0]]).about(apart)
 }
 
 func judgePrivileges(p preflight) []finding {

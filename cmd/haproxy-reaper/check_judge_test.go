@@ -101,6 +101,9 @@ func TestFindings(t *testing.T) {
 		exit    int
 	}{
 		{"no pidfds", []change{host(func(p *preflight) { p.features.PidfdOpen = unix.ENOSYS })}, findPidfdOpen, findingFailure, "nobody can be signalled", nil, exitPrivilege},
+		{"no pidfd_send_signal", []change{host(func(p *preflight) { p.features.PidfdSendSignal = unix.EPERM })}, findPidfdSendSignal, findingFailure, "operation not permitted", nil, exitPrivilege},
+		{"a class of its sockets that is not ours", []change{host(func(p *preflight) { p.otherClasses = map[int]string{6001: "net_cls:/", 6035: "net_cls:/docker/7"} })},
+			findSocketClass, findingWarning, "net_cls:/docker/7", []int{6035}, exitOK},
 		{"no pidfd_getfd", []change{host(func(p *preflight) { p.features.PidfdGetfd = unix.EPERM })}, findPidfdGetfd, findingWarning, "operation not permitted", nil, exitOK},
 		{"no PIDFD_GET_INFO, which nobody needs", []change{host(func(p *preflight) { p.features.PidfdInfo = unix.ENOTTY })}, findPidfdInfo, findingOK, "not needed", nil, exitOK},
 		{"rights that cannot be read", []change{host(func(p *preflight) { p.have, p.haveErr = privileges{}, unix.EIO })}, findCapKill, findingFailure, "not known: input/output error", nil, exitPrivilege},

@@ -62,7 +62,8 @@ func TestTimeNamespacesChangeNoAge(t *testing.T) {
 
 // A time namespace whose clock began between the starts of two generations: the
 // older one started before its zero, which the kernel tells as a number without
-// a sign. By that the older would be the younger, and the instance is refused.
+// a sign. By that the older would be the younger, and the instance is refused. A daemon
+// that is younger and has no listener is of no instance.
 func TestProcessesFromBeforeTheZeroOfATimeNamespaceAreNotTheYounger(t *testing.T) {
 	for _, model := range models {
 		t.Run(string(model), func(t *testing.T) {
@@ -80,8 +81,11 @@ func TestProcessesFromBeforeTheZeroOfATimeNamespaceAreNotTheYounger(t *testing.T
 			args := append(inTime(-zero), bedAgent, "reap", "--deadline", "0s", "--settle", "1s", "-o", "json")
 			a := b.answer(b.start(command{args: args}))
 			a.exits(exitOK) // nothing is known to be due
-			if in := a.report.Instances[0]; in.Refusal == "" || in.Confirmed {
+			if in := a.report.Instances[0]; model == reaper.ModelMasterWorker && (in.Refusal == "" || in.Confirmed) {
 				t.Errorf("refusal %q, confirmed %v", in.Refusal, in.Confirmed)
+			}
+			if model == reaper.ModelDaemon && one(t, a, reaper.RoleStranded).StrandedReason != reaper.StrandedNoInstance {
+				t.Error("the older one is not shown stranded, in no instance")
 			}
 			b.stay(before...)
 			s.answers()

@@ -53,3 +53,27 @@ func TestPidsOfAContainerMeanNobodyOnTheHost(t *testing.T) {
 		b.stay(before...)
 	})
 }
+
+// The agent as it ships, and an active in another network namespace with more
+// connections than there are descriptors that a look touches.
+func TestServiceInAContainerIsReapedAsShipped(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		b.moveClients()
+		s := b.startService("inside", setup{container: true})
+		old := s.makeResidual(1, 2)[0]
+		s.hold(100)
+		before := b.processes()
+		agent := uidOf(t, "haproxy")
+		b.ownedBy(agent, "/run/haproxy-reaper", "/run/state")
+		args := append(withCapabilities(agent, []string{"sys_ptrace", "dac_read_search"}), "prlimit", "--nofile=1024", bedAgent)
+		a := b.answer(b.start(command{args: append(args, "reap", "--deadline", "0s", "--state-dir", "/run/state", "-o", "json")})).exits(exitOK)
+		a.finds(old, isTerminated).finds(s.active(), isActive)
+		if got := a.process(old).Connections.Client; got == nil || *got != 2 {
+			t.Errorf("clients of %v: %v, want 2", old.ProcID, got)
+		}
+		if got := a.process(s.active()).Listeners; len(got) < 2 {
+			t.Errorf("the active listens on %v, want its frontend and its statistics socket", got)
+		}
+		b.stay(without(before, old)...)
+	})
+}

@@ -76,7 +76,7 @@ func TestARunByRootBetweenTwoOfTheAgentsUserBreaksNothing(t *testing.T) {
 	s := b.startService("web", setup{})
 	s.hold(1)
 	const state, textfile = "/run/agent/state", "/run/agent/textfile"
-	lockDir := "/run/haproxy-reaper" // systemd's RuntimeDirectory= makes it
+	lockDir := "/run/haproxy-reaper" // where an operator gives it to the agent's user
 	for _, dir := range []string{"/run/agent", state, textfile, lockDir} {
 		if err := b.inside(func() error {
 			if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -33,6 +33,12 @@ var asHAProxy = []string{"RUN_AS=haproxy", "RUN_GROUP=haproxy", "PORT=8000"}
 // same arguments, and a list that names the given processes.
 func (s *service) intrude(named ...process) process {
 	s.b.t.Helper()
+	return s.intrudeAt("8100", named...)
+}
+
+// intrudeAt is the same at another port.
+func (s *service) intrudeAt(port string, named ...process) process {
+	s.b.t.Helper()
 	args := s.b.haproxyAs(bedNobody, "/usr/sbin/haproxy", "-D", "-f", s.config)
 	if s.model == reaper.ModelMasterWorker {
 		args = append([]string{"setsid", "--fork"}, s.b.haproxyAs(bedNobody, "/usr/sbin/haproxy", "-W", "-f", s.config)...)
@@ -44,7 +50,7 @@ func (s *service) intrude(named ...process) process {
 		}
 	}
 	before := s.b.processes()
-	env := []string{"RUN_AS=nobody", "RUN_GROUP=nogroup", "PORT=8100"}
+	env := []string{"RUN_AS=nobody", "RUN_GROUP=nogroup", "PORT=" + port}
 	s.b.run(command{args: args, env: env, log: s.b.log})
 	var intruder process
 	s.b.until(func() error {
@@ -57,7 +63,7 @@ func (s *service) intrude(named ...process) process {
 		}
 		return errors.New("the look-alike is not there")
 	})
-	if c, err := s.b.dial("127.0.0.1:8100"); err != nil {
+	if c, err := s.b.dial("127.0.0.1:" + port); err != nil {
 		s.b.t.Fatal("the look-alike does not serve:", err)
 	} else {
 		c.Close()

@@ -22,6 +22,7 @@ func TestTheMasterCLIIsFoundWhereverItIsBound(t *testing.T) {
 		{"any of IPv6, with bind options", "ipv6@*:9995,v4v6,level,admin", ""},
 		{"one address", "127.0.0.1:9992", ""},
 		{"a path", bedDir + "/own.sock", ""},
+		{"a path through a link", "/var/run/bed/own.sock", ""},
 		{"a path with its family", "unix@" + bedDir + "/own.sock", ""},
 		{"an abstract name", "abns@own", ""},
 		{"a descriptor", "fd@3", "a descriptor"},
@@ -42,6 +43,47 @@ func TestTheMasterCLIIsFoundWhereverItIsBound(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The kernel says which process listens on a socket. With -D that is the one that HAProxy
+// forks its master from, and it has gone.
+func TestTheMasterCLIIsAskedHoweverTheMasterWasStarted(t *testing.T) {
+	for name, with := range map[string]setup{
+		"in the background": {flags: []string{"-D"}},
+		"in a container":    {container: true},
+		"for systemd":       {notify: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inEveryRelease(t, func(t *testing.T, b *bed) {
+				s := b.startService("web", with)
+				old := s.makeResidual(1, 1)[0]
+				in := b.agent("status").exits(0).instance(old)
+				if !slices.Contains(in.Witnesses, "cli") || in.CLIError != "" || !slices.Contains(b.agent("status").process(old).Evidence, "stopping") {
+					t.Errorf("checked by %v; the error is %q", in.Witnesses, in.CLIError)
+				}
+			})
+		})
+	}
+}
+
+// Root asks masters of root's, and those of the user that owns the socket that the
+// operator named.
+func TestTheMasterCLIOfAnotherUserIsAskedWhereTheOperatorNamedIt(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.ownedBy(uidOf(t, "haproxy"), bedDir+"/own")
+	text := strings.ReplaceAll(tcpOnly, "    user haproxy\n    group haproxy\n", "")
+	s := b.startService("own/web", setup{uid: uidOf(t, "haproxy"), text: text})
+	in := b.agent("status").exits(0).instance(s.active())
+	if slices.Contains(in.Witnesses, "cli") || !strings.Contains(in.CLIError, "the master runs as haproxy, which is neither root nor the user of this program") {
+		t.Errorf("by its arguments: checked by %v; the error is %q", in.Witnesses, in.CLIError)
+	}
+	b.advises("master CLI not asked: the master runs as haproxy, which is neither root nor the user of this program")
+	b.check(command{}).exits(0).finds(findMasterCLI, findingWarning, "the master runs as haproxy")
+	in = b.agent("status", "--master-socket", s.cli).exits(0).instance(s.active())
+	if !slices.Contains(in.Witnesses, "cli") || in.CLIError != "" {
+		t.Errorf("by --master-socket: checked by %v; the error is %q", in.Witnesses, in.CLIError)
 	}
 }
 

@@ -94,6 +94,7 @@ func TestPrometheusTellsWhatSsTellsAndAlertsUntilItIsReaped(t *testing.T) {
 			t.Parallel()
 			b := newBed(t)
 			s := b.startService("web", setup{model: model})
+			unit := s.unit()
 			b.startNodeExporter()
 			// Two agents, each with a state of its own: one is scraped itself,
 			// one writes the textfile when it is run.
@@ -153,7 +154,7 @@ func TestPrometheusTellsWhatSsTellsAndAlertsUntilItIsReaped(t *testing.T) {
 			}
 
 			const name = "HaproxyReaperOverdueInDryRun"
-			b.until(func() error { return told.fires(name, jobs) })
+			b.until(func() error { return told.fires(name, unit, jobs) })
 
 			pass("--yes").exits(exitOK)
 			for _, o := range old {
@@ -161,7 +162,7 @@ func TestPrometheusTellsWhatSsTellsAndAlertsUntilItIsReaped(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			b.until(func() error { return told.fires(name, nil) })
+			b.until(func() error { return told.fires(name, unit, nil) })
 			p.has(fmt.Sprintf(`haproxy_reaper_terminated_processes_total{job="node",unit=%q}`, unit), float64(len(old)))
 			p.has(fmt.Sprintf(`haproxy_reaper_terminated_connections_total{job="node",unit=%q}`, unit), of(now.clients, old...)+of(now.server, old...))
 			if after := s.ss(); !slices.Equal(after.listening, now.listening) || of(after.clients, active) != of(now.clients, active) {
@@ -187,14 +188,14 @@ func TestASurvivorPagesUntilItLeaves(t *testing.T) {
 	b.startServe("--interval", "200ms", "--deadline", "0s")
 	p := b.startPrometheus(scraping{jobs: map[string][]string{"haproxy-reaper": {serveAddress}}, rules: hastened(t)})
 	p.has(fmt.Sprintf("haproxy_reaper_surviving_processes{unit=%q}", unit), 1)
-	b.until(func() error { return told.fires("HaproxyReaperSurvivor", []string{"haproxy-reaper"}) })
+	b.until(func() error { return told.fires("HaproxyReaperSurvivor", unit, []string{"haproxy-reaper"}) })
 	b.signal(old, "CONT") // it leaves by the SIGTERM that waits for it
 	p.has(fmt.Sprintf("haproxy_reaper_surviving_processes{unit=%q}", unit), 0)
-	b.until(func() error { return told.fires("HaproxyReaperSurvivor", nil) })
+	b.until(func() error { return told.fires("HaproxyReaperSurvivor", unit, nil) })
 }
 
 // fires says that an alert does not fire for exactly these jobs, about unit.
-func (a *alertmanager) fires(name string, jobs []string) error {
+func (a *alertmanager) fires(name, unit string, jobs []string) error {
 	a.b.t.Helper()
 	var got []string
 	for _, alert := range a.alerts() {

@@ -24,6 +24,7 @@ const unit = bedDir + "/web.cfg"
 func TestServeTellsWhatItsPassesSeeAndDo(t *testing.T) {
 	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model})
+		unit := s.unit()
 		old := s.makeResidual(2, 3)
 		before := b.processes()
 		const textfile = "/run/bed/haproxy-reaper.prom"

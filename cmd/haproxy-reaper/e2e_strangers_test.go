@@ -2,132 +2,102 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"slices"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// rivals starts two processes of an unprivileged account beside a service. The younger
-// names the older in its list, and the older still has a client.
-func (s *service) rivals() (old, young process) {
-	s.b.t.Helper()
-	daemons := service{b: s.b, config: s.config, setup: setup{model: reaper.ModelDaemon}}
-	old = daemons.intrude()
-	s.b.client("127.0.0.1:8100")
-	young = daemons.intrude(old)
-	return old, young
-}
-
-func TestTwoProcessesOfAnotherAccountKeepNoResidualOfTheServiceAlive(t *testing.T) {
+// Whoever runs HAProxy with the service's file, before the service or beside it, takes
+// neither its name nor a termination from it: an operator's --instance goes on to mean
+// the service.
+func TestTheServicesNameIsNotToBeHadByAnotherUser(t *testing.T) {
 	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
-		s := b.startService("web", setup{model: model, text: anybodys, env: asHAProxy})
-		theirs, _ := s.rivals()
+		with := setup{model: model, text: anybodys, env: asHAProxy}
+		before := &service{b: b, setup: setup{model: model}, config: bedDir + "/web.cfg"}
+		b.write(before.config, strings.ReplaceAll(anybodys, "BACKEND", "127.0.0.1:9"))
+		name := before.unit()
+		before.intrudeAt("8101")
+		b.passAsShipped("reap", "--deadline", "0s")
+		s := b.startService("web", with)
+		s.intrudeAt("8102")
 		old := s.makeResidual(1, 1)[0]
-		before := b.processes()
-		a := b.shipped("reap", "--deadline", "0s").exits(exitPrivilege).says("CAP_KILL").says(fmt.Sprintf("process %d of user nobody", theirs.PID))
-		a.finds(old, isTerminated)
-		a.refuses(theirs, reaper.ReasonPrivilege)
-		a.finds(theirs, judgement{reaper.RoleResidual, reaper.VerdictRefuse, reaper.ReasonPrivilege, ""})
-		b.stay(without(before, old)...)
-		b.shipped("status", "--deadline", "0s").exits(exitOK).refuses(theirs, reaper.ReasonUnreadable)
+		processes := b.processes()
+		a := b.passAsShipped("reap", "--deadline", "0s", "--instance", name).exits(0).finds(old, isTerminated)
+		if got := a.instance(s.active()).Name; got != name {
+			t.Errorf("the service is %q, and alone %q", got, name)
+		}
+		b.stay(without(processes, old)...)
+		text := b.read(bedState + "/reaper.prom")
+		for _, want := range []string{
+			fmt.Sprintf("haproxy_reaper_terminated_processes_total{unit=%q} 1\n", name),
+			fmt.Sprintf("haproxy_reaper_stranger{unit=%q} 0\n", name),
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
+		b.passAsShipped("reap", "--deadline", "0s", "--instance", "web.cfg").exits(0).says("no instance has the name")
 	})
 }
 
-func TestServeGoesOnBesideProcessesThatItMayNotSignal(t *testing.T) {
+// More processes than a state has room for, of long names that JSON makes longer: the
+// deadline of an old daemon that nothing names counts from when a pass first saw it,
+// and comes.
+func TestStrangersWithLongNamesDelayNoDeadlineAndTakeNoSeries(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	s := b.startService("web", setup{text: anybodys, env: asHAProxy})
-	theirs, _ := s.rivals()
-	serve := b.startServeAs(command{args: b.shippedAs("serve", "--interval", "200ms", "--deadline", "3s")})
-	for n := range 2 {
-		old := s.makeResidual(1, 1)[0]
-		b.until(func() error { return b.gone(old) })
-		s.release(old)
-		serve.has(fmt.Sprintf(`haproxy_reaper_terminated_processes_total{unit=%q}`, unit), float64(n+1))
+	b.write(bedDir+"/web.cfg", strings.ReplaceAll(holding, "BIND", `"${ADDRESS}"`))
+	s := served{b, namesakes{uid: [2]int{uidOf(t, "haproxy"), 0}, address: [2]string{"127.0.0.1:8000", ""}}, 0}
+	old := s.brings()
+	s.hold()
+	b.until(func() error { return b.age(old, oldEnough) })
+	active := s.brings()
+	b.signal(old, "USR1")
+	b.until(func() error { return b.silent(old) })
+
+	const strangers, read = 3600, 256
+	program := bedDir + "/haproxy"
+	if out, err := exec.Command("gcc", "-Wall", "-Werror", "-static", "-O1", "-o", b.path(program), filepath.Join("testdata", "strangers.c")).CombinedOutput(); err != nil {
+		t.Fatalf("build the strangers: %v\n%s", err, out)
 	}
-	got := serve.metrics()
-	if got["haproxy_reaper_runs_total"] < 2 || got["haproxy_reaper_run_failures_total"] != 0 {
-		t.Errorf("%v runs, %v of them failed", got["haproxy_reaper_runs_total"], got["haproxy_reaper_run_failures_total"])
+	b.run(command{args: []string{"env", program, "many", strconv.Itoa(strangers)}, uid: bedNobody})
+
+	var a *answer
+	b.until(func() error {
+		a = b.passAsShipped("reap", "--deadline", "2s").exits(0)
+		if p := a.process(old); p.Outcome != reaper.OutcomeTerminated {
+			return fmt.Errorf("%s, residual for %v s", p.Role, *p.ResidualSeconds)
+		}
+		return nil
+	})
+	b.until(func() error {
+		if n := len(a.report.Instances); n < read+1 {
+			return fmt.Errorf("%d instances, want those of %d strangers that are read", n, read)
+		}
+		return nil
+	})
+	if usage, ok := a.cmd.ProcessState.SysUsage().(*syscall.Rusage); !ok || usage.Maxrss > 256<<10 {
+		t.Errorf("the agent held %d KiB", usage.Maxrss)
 	}
-	refusals := 0.0
-	for name, n := range got {
-		if strings.HasPrefix(name, `haproxy_reaper_refusals_total{reason="privilege"`) {
-			refusals += n
+	t.Logf("a pass over %d strangers: %v of CPU", strangers, a.cmd.ProcessState.UserTime()+a.cmd.ProcessState.SystemTime())
+	if strings.Contains(a.stderr.String(), "start again") {
+		t.Error("the state was reset")
+	}
+	name := a.instance(active).Name
+	text := b.read(bedState + "/reaper.prom")
+	for _, want := range []string{
+		fmt.Sprintf("haproxy_reaper_terminated_processes_total{unit=%q} 1\n", name),
+		fmt.Sprintf("haproxy_reaper_active_confirmed{unit=%q} 1\n", name),
+		"haproxy_reaper_stranger{unit=\"(others)\"} 1\n",
+		fmt.Sprintf("haproxy_reaper_stranger_instances %d\n", read),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in the metrics", want)
 		}
 	}
-	if refusals == 0 {
-		t.Error("no refusal for want of a privilege is counted")
-	}
-	if b.gone(theirs) == nil {
-		t.Error("the stranger is gone")
-	}
-}
-
-// Any account of a host can start such processes. Each test is one limit of the kernel.
-func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
-	for _, tt := range []struct {
-		name      string
-		processes int
-		variables []string
-	}{
-		{"in 12,000 groups", 2, []string{"HOSTILE_GROUPS=12000"}},
-		{"in all groups that there may be", 100, []string{"HOSTILE_GROUPS=65536"}},
-		{"with 345,000 arguments", 12, []string{"HOSTILE_PIECES=345000"}},
-		{"with 19,000 descriptors of one socket", 200, []string{"HOSTILE_COPIES=19000"}},
-		{"more than there are descriptors", 1200, nil},
-		{"with 19,000 listening sockets", 30, []string{"HOSTILE_SOCKETS=19000"}},
-		{"with a file open whose close is never answered", 2, []string{"HOSTILE_FUSE=" + bedDir + "/fuse"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			b := newBed(t)
-			s := b.startService("web", setup{})
-			old, active := s.makeResidual(1, 1)[0], s.active()
-			b.mkdir(bedDir + "/fuse")
-			b.hostile(tt.processes, tt.variables...)
-			a := b.shipped("reap", "--deadline", "0s", "--pass-timeout", "10s").exits(exitOK)
-			a.finds(old, isTerminated).finds(active, isActive)
-			b.until(func() error {
-				if _, err := os.Stat(b.path(fmt.Sprintf("/proc/%d", old.PID))); err == nil {
-					return fmt.Errorf("%v is still there", old.ProcID)
-				}
-				return nil
-			})
-			seen := 0
-			for _, in := range a.report.Instances {
-				for _, p := range in.Processes {
-					if p.UID == bedNobody {
-						seen++
-					}
-				}
-			}
-			if seen != tt.processes {
-				t.Errorf("%d of %d hostile processes are in the report, as their user's", seen, tt.processes)
-			}
-			for _, args := range [][]string{{"status"}, {"check"}} {
-				if a := b.shipped(args...); a.code != exitOK {
-					t.Errorf("%q: exit status %d", args, a.code)
-				}
-			}
-			if in := a.instance(active); slices.ContainsFunc(in.Processes, func(p reaper.Process) bool { return p.UID == bedNobody }) {
-				t.Errorf("%s has processes of strangers", in.Name)
-			}
-		})
-	}
-}
-
-// A duplicate of such a file could never be closed. An agent that may signal all looks
-// at every descriptor of a stranger's process, and duplicates sockets alone.
-func TestAFileWhoseCloseIsNeverAnsweredHoldsUpNoAgentOfRoots(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	s := b.startService("web", setup{})
-	old := s.makeResidual(1, 1)[0]
-	b.mkdir(bedDir + "/fuse")
-	b.hostile(2, "HOSTILE_FUSE="+bedDir+"/fuse")
-	b.agent("reap", "--deadline", "0s", "--pass-timeout", "10s").exits(exitOK).finds(old, isTerminated)
-	b.agent("status").exits(exitOK)
 }

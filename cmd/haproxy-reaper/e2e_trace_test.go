@@ -39,6 +39,7 @@ func TestServeSignalsNothingButTheResidualProcessesThroughTheirPidfds(t *testing
 			t.Parallel()
 			b := newBed(t)
 			s := b.startService("web", setup{model: model})
+			unit := s.unit()
 			old := s.makeResidual(2, 1)
 			b.signal(old[0], "STOP")
 			file := bedDir + "/trace"

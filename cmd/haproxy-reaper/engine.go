@@ -25,8 +25,8 @@ type engine interface {
 type passSettings struct {
 	kernel  inspect.Kernel
 	config  *config
+	live    bool // false: nothing is ever signalled
 	have    privileges
-	live    bool         // false: nothing is ever signalled
 	earlier reaper.State // what earlier runs left
 	approve func(reaper.Report) (bool, error)
 	log     *slog.Logger
@@ -59,6 +59,7 @@ func newHostEngine(s passSettings) engine {
 		Memory:        s.earlier.Memory,
 		MemoryOwner:   s.earlier.Owner,
 		Qualified:     s.earlier.Qualified,
+		MaySignal:     s.have.maySignalUser,
 		Approve:       s.approve,
 		Step:          s.step,
 		Drained:       s.drained,

@@ -131,3 +131,8 @@ func (p privileges) mayAct(kernel inspect.Kernel) error {
 	}
 	return kernel.Close(fd)
 }
+
+// maySignalUser tells whether this process may signal those of a user (kill(2)).
+func (p privileges) maySignalUser(uid uint32) bool {
+	return uid == p.ruid || uid == p.euid || len(p.missing(capKill)) == 0
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -30,6 +31,9 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 		case errors.Is(err, reaper.ErrLocked):
 			log.Error("reap did not start", "error", err)
 			return exitBusy
+		case inspect.IsPermission(err): // as shipped the lock is root's, and takes CAP_DAC_READ_SEARCH
+			f.add(exitPrivilege, "reap may not act", "error", err)
+			able = false
 		case err != nil:
 			f.add(exitFailed, "reap may not act", "error", err)
 			able = false

@@ -98,6 +98,9 @@ func (r *record) write(report reaper.Report, memory reaper.Memory, f *faults) {
 	case err != nil:
 		f.log.Warn("load the state", "error", err)
 	}
+	if state.Forgotten > 0 {
+		f.log.Warn("state is full: first-seen times and counters of strangers are forgotten first", "entries", state.Forgotten)
+	}
 	if r.textfile == "" {
 		return
 	}

@@ -84,14 +84,15 @@ func instanceState(i *reaper.Instance) string {
 	return line + cliWords(i)
 }
 
-// cliWords says why the master CLI was not read, "" where it was or there is none.
+// cliWords says why the master CLI was not read, or of which workers it gave no
+// answer; "" where there is none, or it told all.
 func cliWords(i *reaper.Instance) string {
 	switch text := escape(i.CLIError); {
 	case text == "":
 		return ""
 	case strings.HasPrefix(text, "ask master CLI"):
 		return "; cannot " + text
-	case strings.HasPrefix(text, inspect.ErrNoCLI.Error()):
+	case strings.HasPrefix(text, inspect.ErrNoCLI.Error()), strings.HasPrefix(text, "master CLI"):
 		return "; " + text
 	default:
 		return "; cannot read the master CLI: " + text

@@ -48,6 +48,7 @@ var reasonWords = map[reaper.Reason]string{
 	reaper.ReasonTie:              "two generations started in one tick",
 	reaper.ReasonUnreadable:       "a fact could not be read",
 	reaper.ReasonUnclassified:     "a socket is of no known kind",
+	reaper.ReasonApart:            "a thread of a worker has descriptors of its own",
 	reaper.ReasonNamespace:        "its processes are not in one namespace",
 	reaper.ReasonWitness:          "the master CLI disagrees",
 	reaper.ReasonTooMany:          "it has more processes than one pass looks at",

@@ -37,6 +37,7 @@ var common = []string{
 	"/usr/bin/haproxy-reaper",
 	"/usr/lib/systemd/system/haproxy-reaper.service",
 	"/usr/lib/systemd/system/haproxy-reaper.timer",
+	"/usr/lib/tmpfiles.d/haproxy-reaper.conf",
 	"/usr/share/bash-completion/completions/haproxy-reaper",
 	"/usr/share/doc/haproxy-reaper/changelog.gz",
 	"/usr/share/fish/vendor_completions.d/haproxy-reaper.fish",

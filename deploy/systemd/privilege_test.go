@@ -87,6 +87,33 @@ func TestTheServiceSaysThatItMayNotAskTheMaster(t *testing.T) {
 	}
 }
 
+// HAProxy's master takes ten connections of its CLI, and a question to a stopped worker
+// keeps one.
+func TestTheMasterAnswersAfterTheServiceLookedAtAStoppedResidual(t *testing.T) {
+	t.Parallel()
+	m := machine.Boot(t)
+	install(m)
+	m.ServeTunnel()
+	m.Write("/etc/default/haproxy", `EXTRAOPTS="-S /run/haproxy-master.sock,mode,660,group,haproxy"`+"\n", 0o644)
+	m.Must("systemctl", "restart", "haproxy.service")
+	old, _ := m.ReloadHolding(1)
+	m.Must("kill", "-STOP", old[0])
+	defer m.Must("kill", "-CONT", old[0]) // or the machine does not power off
+	m.Until(func() error {
+		if text := m.Must("ps", "-o", "state=", "-p", old[0]); strings.TrimSpace(text) != "T" {
+			return fmt.Errorf("the residual process is in state %s", text)
+		}
+		return nil
+	})
+	for range 12 {
+		m.Must("systemctl", "start", "haproxy-reaper.service")
+	}
+	out := strings.Join(strings.Fields(asTheAgent(m, "/usr/bin/haproxy-reaper status --config /dev/null")), " ")
+	if want := "checked by sockets, arguments, cli; master CLI: no answer of " + old[0] + " (not asked: it is stopped)"; !strings.Contains(out, want) {
+		t.Errorf("status does not say %q:\n%s", want, out)
+	}
+}
+
 func TestCheckFindsNothingMissingForTheService(t *testing.T) {
 	t.Parallel()
 	m := machine.Boot(t)
@@ -146,7 +173,7 @@ func TestARunByHandAsRootBetweenTwoOfTheTimerBreaksNothing(t *testing.T) {
 	m.AtOnce()
 	for n, run := range [][]string{
 		{"systemctl", "start", "haproxy-reaper.service"},
-		{"haproxy-reaper", "reap", "--yes", "--textfile", "/var/cache/haproxy-reaper/haproxy-reaper.prom"},
+		{"haproxy-reaper", "reap", "--yes", "--textfile", "/run/haproxy-reaper/haproxy-reaper.prom"},
 		{"systemctl", "start", "haproxy-reaper.service"},
 	} {
 		m.ReloadHolding(1)

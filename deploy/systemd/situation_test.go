@@ -190,7 +190,7 @@ func TestGenerationsInDifferentSessionsAreOneInstance(t *testing.T) {
 	}
 	active := m.Answering()
 	p := reap(m)
-	if got := p.outcomes("/etc/haproxy/haproxy.cfg"); len(got) != 1 || got[first] != reaper.OutcomeTerminated {
+	if got := p.outcomes("/etc/haproxy/haproxy.cfg@haproxy"); len(got) != 1 || got[first] != reaper.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %s terminated", got, first)
 	}
 	if now := m.Answering(); now != active {

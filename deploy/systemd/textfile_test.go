@@ -1,7 +1,6 @@
 package systemd_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -9,21 +8,13 @@ import (
 )
 
 // The service may not write to node_exporter's folder, which is root's: a link
-// there leads to its own.
+// there leads to what root has copied.
 func TestNodeExporterReadsWhatTheUnprivilegedServiceWrites(t *testing.T) {
 	t.Parallel()
-	binary, err := os.ReadFile(os.Getenv("NODE_EXPORTER"))
-	if err != nil {
-		t.Fatal("NODE_EXPORTER names no node exporter, scripts/test unpacks one: ", err)
-	}
 	m := machine.Boot(t)
 	install(m)
 	m.Must("systemctl", "start", "haproxy-reaper.service")
-	m.Write("/usr/local/bin/node-exporter", string(binary), 0o755)
-	m.Must("systemd-run", "--quiet", "--unit=node-exporter.service", "--uid=nobody", "/usr/local/bin/node-exporter",
-		"--web.listen-address=127.0.0.1:12101", "--collector.disable-defaults", "--collector.textfile",
-		"--collector.textfile.directory=/var/lib/prometheus/node-exporter")
-	s := newScraper(m)
+	s := startNodeExporter(m)
 	s.until("haproxy_reaper_runs_total", 1)
 	body, err := s.get("/metrics")
 	if err != nil {

@@ -79,11 +79,25 @@ func TestBothServicesAreConfinedAlike(t *testing.T) {
 	}
 	// A pass for the one, a service with a network for the other.
 	want := [][]string{
-		{"ExecStart", "IPAddressDeny", "RestrictAddressFamilies", "SuccessExitStatus", "TimeoutStartSec", "Type"},
+		{"ExecStart", "ExecStopPost", "IPAddressDeny", "RestrictAddressFamilies", "SuccessExitStatus", "TimeoutStartSec", "Type"},
 		{"Environment", "ExecStart", "ExecStartPre", "KillMode", "NotifyAccess", "Restart", "RestartPreventExitStatus", "RestartSec",
 			"RestrictAddressFamilies", "SystemCallFilter", "TimeoutAbortSec", "TimeoutStopSec", "Type", "WatchdogSec"},
 	}
 	if diff := cmp.Diff(want, [][]string{only(oneshot, serve), only(serve, oneshot)}); diff != "" {
 		t.Errorf("settings of the one alone, and of the other (-want +got):\n%s", diff)
+	}
+}
+
+// systemd before 246 has the calls of pidfds in no group of its filters: to allow them
+// they are named.
+func TestTheUnitsNameTheCallsThatTheAgentStandsOn(t *testing.T) {
+	for _, unit := range []string{"haproxy-reaper.service", "haproxy-reaper-serve.service"} {
+		_, filter, _ := strings.Cut(shipped(t, unit), "\nSystemCallFilter=")
+		filter, _, _ = strings.Cut(filter, "\n")
+		for _, call := range []string{"pidfd_open", "pidfd_send_signal", "pidfd_getfd", "kcmp"} {
+			if !slices.Contains(strings.Fields(filter), call) {
+				t.Errorf("%s allows %q, and does not name %s", unit, filter, call)
+			}
+		}
 	}
 }

@@ -1,7 +1,7 @@
 package fakehost
 
 import (
-	"bytes"
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -40,6 +41,9 @@ func (w *World) ReadFile(name string, limit int) ([]byte, error) {
 	}
 	defer w.mu.Unlock()
 	text, ok := w.files[name]
+	if name == "/proc/self/cgroup" && !ok {
+		text, ok = v1Cgroup(w.SocketClass)+"0::/system.slice/haproxy-reaper.service\n", true
+	}
 	if p, file := w.procFile(name); p != nil && !ok {
 		text, ok = p.file(file)
 		if strings.HasSuffix(file, "/children") {
@@ -55,23 +59,6 @@ func (w *World) ReadFile(name string, limit int) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// ReadHead implements inspect.Kernel.
-func (w *World) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
-	b, err := w.ReadFile(name, limit)
-	return Head(b, enough), err
-}
-
-// Head is a file as ReadHead reads it, a line at a time.
-func Head(file []byte, enough func([]byte) bool) []byte {
-	read := 0
-	for line := range bytes.Lines(file) {
-		if read += len(line); enough(file[:read]) {
-			break
-		}
-	}
-	return file[:read]
-}
-
 // procFile splits a path below /proc/PID.
 func (w *World) procFile(name string) (*Proc, string) {
 	rest, ok := strings.CutPrefix(name, "/proc/")
@@ -83,7 +70,41 @@ func (w *World) procFile(name string) (*Proc, string) {
 	if err != nil {
 		return nil, ""
 	}
-	return w.procs[pid], file
+	return w.task(pid), file
+}
+
+// firstThread is where the numbers of threads begin: those of process 100 are
+// 1000100, 2000100 and so on, besides itself.
+const firstThread = 1_000_000
+
+// task is the process of a number, which may be that of one of its threads.
+func (w *World) task(tid int) *Proc {
+	p := w.procs[tid%firstThread]
+	if p == nil || tid/firstThread >= max(p.Threads, 1) {
+		return nil
+	}
+	return p
+}
+
+// table is the sockets of a task, from descriptor 3 on.
+func (p *Proc) table(tid int) []Socket {
+	if p.Apart != nil && tid/firstThread == 1 {
+		return p.Apart
+	}
+	return p.Sockets
+}
+
+// SameDescriptors implements inspect.Kernel.
+func (w *World) SameDescriptors(pid, tid int) (bool, error) {
+	if err := w.enter("SameDescriptors", strconv.Itoa(pid)); err != nil {
+		return false, err
+	}
+	defer w.mu.Unlock()
+	p := w.task(pid)
+	if p == nil || p != w.task(tid) {
+		return false, unix.ESRCH
+	}
+	return p.Apart == nil || (pid/firstThread == 1) == (tid/firstThread == 1), nil
 }
 
 func (w *World) children(p *Proc) string {
@@ -101,7 +122,7 @@ func (p *Proc) file(name string) (string, bool) {
 	switch name {
 	case "comm":
 		return p.Comm + "\n", true
-	case "stat":
+	case "stat", "task/" + strconv.Itoa(p.PID+firstThread) + "/stat":
 		flags := 4194560
 		if p.Exiting {
 			flags |= 1 << 2
@@ -116,20 +137,34 @@ func (p *Proc) file(name string) (string, bool) {
 	case "cmdline":
 		return strings.Join(append(slices.Clone(p.Args), ""), "\x00"), true
 	case "cgroup":
-		return "0::" + p.Cgroup + "\n", true
+		return v1Cgroup(p.SocketClass) + "0::" + p.Cgroup + "\n", true
 	case "smaps_rollup":
 		return "Private_Clean: 100 kB\nPrivate_Dirty: 900 kB\n", true
 	}
 	return "", false
 }
 
-// ReadDir implements inspect.Kernel. A directory is where files were written.
+func v1Cgroup(class string) string {
+	if class == "" {
+		return ""
+	}
+	return "3:net_cls,net_prio:" + class + "\n"
+}
+
+// ReadDir implements inspect.Kernel. A directory is where files were written, or a
+// process's threads.
 func (w *World) ReadDir(name string) ([]string, error) {
 	if err := w.enter("ReadDir", name); err != nil {
 		return nil, err
 	}
 	defer w.mu.Unlock()
 	var names []string
+	if p, file := w.procFile(name); p != nil && file == "task" {
+		for i := range p.Threads {
+			names = append(names, strconv.Itoa(p.PID+i*firstThread))
+		}
+		return names, nil
+	}
 	for _, file := range slices.Sorted(maps.Keys(w.files)) {
 		if dir, base := path.Split(file); dir == name+"/" {
 			names = append(names, base)
@@ -223,8 +258,9 @@ func (w *World) Readlink(name string) (string, error) {
 		if fd < 3 {
 			return "/dev/null", nil
 		}
-		if fd-3 < len(p.Sockets) {
-			return fmt.Sprintf("socket:[%d]", p.Sockets[fd-3].Inode), nil
+		number, _ := strconv.Atoi(strings.Split(name, "/")[2])
+		if sockets := p.table(number); fd-3 < len(sockets) {
+			return fmt.Sprintf("socket:[%d]", sockets[fd-3].Inode), nil
 		}
 	}
 	return "", unix.ENOENT
@@ -236,12 +272,12 @@ func (w *World) OpenDescriptors(pid, from int) ([]int, error) {
 		return nil, err
 	}
 	defer w.mu.Unlock()
-	p := w.procs[pid]
+	p := w.task(pid)
 	if p == nil {
 		return nil, unix.ENOENT
 	}
 	var fds []int
-	for fd := from; fd < 3+len(p.Sockets) && len(fds) < 2; fd++ {
+	for fd := from; fd < 3+len(p.table(pid)) && len(fds) < 2; fd++ {
 		fds = append(fds, fd)
 	}
 	return fds, nil
@@ -254,7 +290,10 @@ func (w *World) PidfdOpen(pid int) (int, error) {
 	}
 	defer w.mu.Unlock()
 	p := w.procs[pid]
-	if p == nil {
+	switch {
+	case p == nil && pid == os.Getpid():
+		return w.open(&descriptor{self: true}), nil
+	case p == nil:
 		return -1, unix.ESRCH
 	}
 	return w.open(&descriptor{proc: p}), nil
@@ -268,6 +307,8 @@ func (w *World) PidfdGetfd(pidfd, fd int) (int, error) {
 	defer w.mu.Unlock()
 	d := w.fds[pidfd]
 	switch {
+	case d != nil && d.self && fd < 3:
+		return w.open(&descriptor{}), nil
 	case d == nil || d.proc == nil:
 		return -1, unix.EBADF
 	case d.proc.exited:
@@ -297,7 +338,10 @@ func (w *World) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 	}
 	defer w.mu.Unlock()
 	d := w.fds[pidfd]
-	if d == nil || d.proc == nil {
+	switch {
+	case d != nil && d.self && signal == 0:
+		return nil
+	case d == nil || d.proc == nil:
 		return unix.EBADF
 	}
 	return w.deliver(d.proc, signal)
@@ -387,6 +431,11 @@ func (w *World) SockoptInt(fd, _, option int) (int, error) {
 		return s.protocol(), nil
 	case unix.SO_ACCEPTCONN:
 		set = s.Listening
+	case unix.IPV6_V6ONLY:
+		if s.MPTCP { // as older kernels have it
+			return 0, unix.EOPNOTSUPP
+		}
+		set = s.V6Only
 	case unix.SO_REUSEADDR:
 		set = s.ReuseAddr
 	case unix.SO_REUSEPORT:
@@ -508,27 +557,111 @@ func (w *World) Shutdown(fd, how int) error {
 	return w.hangUp(d, how)
 }
 
-// Dial implements inspect.Kernel: the master CLI of the process whose root
-// directory the address is in.
+// Euid implements inspect.Kernel.
+func (w *World) Euid() uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.EUID
+}
+
+// OpenIn implements inspect.Kernel: any path in the root directory of a process is
+// the socket of its master CLI.
+func (w *World) OpenIn(root, name string) (int, error) {
+	if err := w.enter("OpenIn", root+name); err != nil {
+		return -1, err
+	}
+	defer w.mu.Unlock()
+	p, _ := w.procFile(root)
+	if p == nil {
+		return -1, unix.ENOENT
+	}
+	return w.open(&descriptor{cli: p}), nil
+}
+
+// ModeAndOwner implements inspect.Kernel: of what OpenIn opened.
+func (w *World) ModeAndOwner(fd int) (mode, uid uint32, err error) {
+	if err := w.enter("ModeAndOwner", strconv.Itoa(fd)); err != nil {
+		return 0, 0, err
+	}
+	defer w.mu.Unlock()
+	d := w.fds[fd]
+	if d == nil || d.cli == nil {
+		return 0, 0, unix.EBADF
+	}
+	return unix.S_IFSOCK | 0o600, d.cli.UID, nil
+}
+
+// Dial implements inspect.Kernel: the master CLI of the process that OpenIn opened it
+// of.
 func (w *World) Dial(_ context.Context, network, address string) (net.Conn, error) {
 	if err := w.enter("Dial", address); err != nil {
 		return nil, err
 	}
 	defer w.mu.Unlock()
-	p, _ := w.procFile(address)
-	if p == nil || p.CLI == nil || network != "unix" {
+	number, _ := strings.CutPrefix(address, "/proc/self/fd/")
+	fd, _ := strconv.Atoi(number)
+	d := w.fds[fd]
+	if d == nil || d.cli == nil || d.cli.CLI == nil || network != "unix" {
 		return nil, unix.ECONNREFUSED
 	}
 	near, far := net.Pipe()
-	answers := maps.Clone(p.CLI)
+	go converse(far, maps.Clone(d.cli.CLI))
+	return connection{near, d.cli.PID, d.cli.UID}, nil
+}
+
+// Silence in place of an answer is that none ever comes.
+const Silence = "silence"
+
+// converse answers command after command, as Proc.CLI says. It waits for no reader, as
+// a socket does not.
+func converse(c net.Conn, answers map[string]string) {
+	written := make(chan string, 1000)
 	go func() {
-		defer far.Close()
-		buf := make([]byte, 256)
-		n, _ := far.Read(buf)
-		command, _, _ := strings.Cut(string(buf[:n]), ";")
-		_, _ = io.WriteString(far, answers[command])
+		defer c.Close()
+		for answer := range written {
+			if _, err := io.WriteString(c, answer); err != nil {
+				return
+			}
+		}
 	}()
-	return near, nil
+	defer close(written)
+	in := bufio.NewScanner(c)
+	for in.Scan() {
+		answer, known := answers[in.Text()]
+		switch {
+		case answer == Silence:
+			_, _ = io.Copy(io.Discard, c)
+			return
+		case !known && strings.HasSuffix(in.Text(), "show cli sockets"):
+			answer = "\n"
+		case !known && strings.HasPrefix(in.Text(), "@!"):
+			answer = "Can't find the target PID matching the prefix '" + in.Text() + "'\n"
+		}
+		written <- answer
+		if answer != "\n" && !strings.HasSuffix(answer, "\n\n") {
+			return
+		}
+	}
+}
+
+// connection is one of Dial's.
+type connection struct {
+	net.Conn
+	pid int
+	uid uint32
+}
+
+// PeerCred implements inspect.Kernel.
+func (w *World) PeerCred(conn net.Conn) (pid int, uid uint32, err error) {
+	if err := w.enter("PeerCred", ""); err != nil {
+		return 0, 0, err
+	}
+	defer w.mu.Unlock()
+	c, ok := conn.(connection)
+	if !ok {
+		return 0, 0, unix.ENOTSOCK
+	}
+	return c.pid, c.uid, nil
 }
 
 // UserName implements inspect.Kernel.

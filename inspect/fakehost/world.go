@@ -38,6 +38,11 @@ type World struct {
 	calls   int
 	answers [][]byte // of the netlink request under way
 
+	// EUID is the user that the agent runs as.
+	EUID uint32
+	// SocketClass is that of this program, see Proc.
+	SocketClass string
+
 	// Before, when set, runs before every call with its number, its name and
 	// what it is about, and outside of any lock: it may change the world, or
 	// return an error for the call to fail with.
@@ -74,8 +79,9 @@ type Proc struct {
 	NetNS     uint64
 	Cgroup    string
 	Sockets   []Socket // at descriptors 3, 4, 5, ...
-	// CLI is what the process answers on a master CLI: command to answer. A nil
-	// map refuses connections, a missing command hangs up.
+	// CLI is what the process answers on a master CLI: command to answer, which ends
+	// with a blank line. A nil map refuses connections. A missing command hangs up, and
+	// Silence never answers.
 	CLI map[string]string
 	// Ignores are the signals that do not end it.
 	Ignores []syscall.Signal
@@ -85,9 +91,15 @@ type Proc struct {
 	Leaves bool
 
 	// Exiting has begun its exit: it has no executable any more, and is not gone
-	// yet. Threads are those it has, itself included; 2 unless it says otherwise.
+	// yet. Threads are those it has, itself included; 1 unless it says otherwise.
 	Exiting bool
 	Threads int
+	// Apart are the sockets of its second thread, where that has a table of
+	// descriptors of its own; nil where all threads share one.
+	Apart []Socket
+	// SocketClass is its path in the cgroup v1 hierarchy of net_cls and net_prio, ""
+	// where the host has none.
+	SocketClass string
 
 	exited bool
 }
@@ -112,16 +124,20 @@ type Socket struct {
 	MPTCP bool
 	// Blocking lacks O_NONBLOCK, as a descriptor that no HAProxy listens through.
 	Blocking bool
+	// V6Only is that option of an IPv6 socket (ipv6(7)).
+	V6Only bool
 	// Stubborn stays established when only its reading side is shut down, as
 	// where a server does not close.
 	Stubborn bool
 }
 
 type descriptor struct {
+	self   bool    // of a pidfd: this program
 	proc   *Proc   // of a pidfd
 	socket *Socket // of a duplicate
 	owner  *Proc   // whose descriptor that is, and its place there
 	place  int
+	cli    *Proc // of a master CLI's socket: whose that is
 }
 
 // New is a host on which nothing runs, an hour after boot.
@@ -138,7 +154,7 @@ func (w *World) Start(p Proc) *Proc {
 	p.Comm = cmp.Or(p.Comm, "haproxy")
 	p.State = cmp.Or(p.State, 'S')
 	p.NSPID = cmp.Or(p.NSPID, p.PID)
-	p.Threads = cmp.Or(p.Threads, 2)
+	p.Threads = cmp.Or(p.Threads, 1)
 	p.Session = cmp.Or(p.Session, p.PID)
 	p.PIDNS = cmp.Or[uint64](p.PIDNS, PIDNS)
 	p.NetNS = cmp.Or[uint64](p.NetNS, NetNS)
@@ -276,8 +292,11 @@ func (w *World) hangUp(d *descriptor, how int) error {
 
 // deliver is what a signal does.
 func (w *World) deliver(p *Proc, signal syscall.Signal) error {
-	if p.exited {
+	switch {
+	case p.exited:
 		return unix.ESRCH
+	case signal == 0:
+		return nil
 	}
 	if p.Forbidden {
 		return unix.EPERM

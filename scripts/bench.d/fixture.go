@@ -24,43 +24,93 @@ import (
 // descriptors each, of the 20,000 that a process may have on small machines.
 const perFiller = 9000
 
-// fill makes connections to a listener of its own and keeps both ends until
-// standard input ends. Then it resets them: no TIME_WAIT stays behind.
-func fill(count string) error {
+// fill makes connections of a kind and keeps both ends until standard input ends.
+// Then it closes them so that no TIME_WAIT stays behind.
+func fill(kind, count string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	makes := map[string]func(int) ([]int, error){"tcp4": fillTCP, "tcp6": fillTCP6, "udp": fillUDP}[kind]
+	if makes == nil {
+		return fmt.Errorf("no connections of %q", kind)
+	}
+	fds, err := makes(n)
 	if err != nil {
 		return err
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	file, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		return err
-	}
-	var clients []int
-	for range n {
-		// Plain calls: Go's own network would keep a record of each.
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-		if err != nil {
-			return err
-		}
-		if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-			return err
-		}
-		if _, _, err := unix.Accept(int(file.Fd())); err != nil {
-			return err
-		}
-		clients = append(clients, fd)
 	}
 	err = stay()
-	for _, fd := range clients {
+	for _, fd := range fds {
 		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		unix.Close(fd)
 	}
 	return err
+}
+
+func fillTCP(n int) ([]int, error) {
+	return connections(n, unix.AF_INET, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+}
+
+func fillTCP6(n int) ([]int, error) {
+	return connections(n, unix.AF_INET6, &unix.SockaddrInet6{Addr: [16]byte{15: 1}})
+}
+
+// connections makes some of TCP to a listener of its own, and returns the ends that
+// made them. Plain calls: Go's own network would keep a record of each.
+func connections(n, family int, address unix.Sockaddr) (ends []int, err error) {
+	listener, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(unix.Bind(listener, address), unix.Listen(listener, 16)); err != nil {
+		return nil, err
+	}
+	bound, err := unix.Getsockname(listener)
+	if err != nil {
+		return nil, err
+	}
+	for range n {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Connect(fd, bound); err != nil {
+			return nil, err
+		}
+		if _, _, err := unix.Accept(listener); err != nil {
+			return nil, err
+		}
+		ends = append(ends, fd)
+	}
+	return ends, nil
+}
+
+// fillUDP makes pairs of connected UDP sockets, as QUIC has one for each client. They
+// are on an address of this process's own: one has few ports.
+func fillUDP(n int) (ends []int, err error) {
+	pid := os.Getpid()
+	for range n {
+		var pair [2]int
+		var names [2]unix.Sockaddr
+		for i := range pair {
+			if pair[i], err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0); err != nil {
+				return nil, err
+			}
+			if err = unix.Bind(pair[i], &unix.SockaddrInet4{Addr: [4]byte{127, byte(1 + pid>>16), byte(pid >> 8), byte(pid)}}); err != nil {
+				return nil, err
+			}
+			if names[i], err = unix.Getsockname(pair[i]); err != nil {
+				return nil, err
+			}
+		}
+		for i := range pair {
+			if err := unix.Connect(pair[i], names[1-i]); err != nil {
+				return nil, err
+			}
+		}
+		ends = append(ends, pair[:]...)
+	}
+	return ends, nil
 }
 
 // hold opens connections to an address, one byte there and back on each.
@@ -174,7 +224,9 @@ func start(ctx context.Context, args ...string) (pid int, end func(), err error)
 	return cmd.Process.Pid, end, nil
 }
 
-// configuration is that of a service: the port of its frontend, and of its server.
+// configuration is that of a service: the port of its frontend, and of its server. It
+// listens on IPv6 as well, of which there is no connection: to find that out the kernel
+// would walk all connections.
 const configuration = `
 global
     maxconn 9500
@@ -185,10 +237,11 @@ defaults
     timeout client 1h
     timeout server 1h
 frontend fe
-    bind 127.0.0.1:%d
+    bind 127.0.0.1:%[1]d
+    bind ipv6@[::1]:%[1]d
     default_backend be
 backend be
-    server s1 127.0.0.2:%d
+    server s1 127.0.0.2:%[2]d
 `
 
 // service is a HAProxy with one residual process.
@@ -330,9 +383,10 @@ func (s *service) stop() {
 }
 
 // filler holds sockets, so that there are so many in all, in turns in each of
-// some networks.
+// some networks, and of each of some kinds.
 type filler struct {
 	networks []network
+	kinds    []string // as fill has them
 	end      []func()
 	sockets  int
 }
@@ -341,7 +395,8 @@ type filler struct {
 func (f *filler) grow(ctx context.Context, sockets int, progress func(int)) error {
 	for f.sockets < sockets {
 		n := min(perFiller, (sockets-f.sockets+1)/2)
-		end, err := f.networks[len(f.end)%len(f.networks)].part(ctx, "fill", strconv.Itoa(n))
+		in, kind := f.networks[len(f.end)%len(f.networks)], f.kinds[len(f.end)/len(f.networks)%len(f.kinds)]
+		end, err := in.part(ctx, "fill", kind, strconv.Itoa(n))
 		if err != nil {
 			return err
 		}

@@ -20,8 +20,10 @@ type growth struct {
 	clients   int     // of each residual process
 	cycles    int     // times that the sockets come and go
 	batches   int     // of dry runs, at few and at many, in each cycle
+	apart     bool    // HAProxy and all sockets are in another network namespace, TCP and UDP
 
 	costs [2][]time.Duration // the medians of each cycle, at few and at many
+	rss   int64              // KiB, the most that a dry run had at many
 }
 
 // atOnce is how many dry runs make a batch: each waits for a second between its
@@ -32,14 +34,19 @@ const atOnce = 4
 // look at one are gone: with a master CLI, without one, and in another network
 // namespace. Then it lets the other sockets of the host come and go, half of them
 // in that namespace. What else the machine does hits both sides of a cycle alike.
+// Where all is apart, there is only what is in that namespace.
 func (g *growth) measure(ctx context.Context, s settings, say func(string)) error {
 	apart, err := newNetwork(ctx)
 	if err != nil {
 		return err
 	}
 	defer apart.end()
+	services, networks, kinds := []service{{}, {daemon: true}, {network: apart}}, []network{{}, apart}, []string{"tcp4"}
+	if g.apart {
+		services, networks, kinds = services[2:], networks[1:], []string{"udp", "tcp4", "tcp6"}
+	}
 	var pids []string
-	for i, one := range []service{{}, {daemon: true}, {network: apart}} {
+	for i, one := range services {
 		one.dir, one.port, one.clients = filepath.Join(s.dir, "service"+strconv.Itoa(i)), 8000+10*i, g.clients
 		up, err := startService(ctx, one)
 		if err != nil {
@@ -48,7 +55,7 @@ func (g *growth) measure(ctx context.Context, s settings, say func(string)) erro
 		defer up.stop()
 		pids = append(pids, up.residual)
 	}
-	base := &filler{networks: []network{{}, apart}}
+	base := &filler{networks: networks, kinds: kinds}
 	defer base.stop()
 	if err := base.grow(ctx, g.few-4*g.clients*len(pids), func(int) {}); err != nil {
 		return err
@@ -61,7 +68,7 @@ func (g *growth) measure(ctx context.Context, s settings, say func(string)) erro
 		if err := g.side(ctx, s, pids, 0); err != nil {
 			return err
 		}
-		rest := &filler{networks: base.networks}
+		rest := &filler{networks: networks, kinds: kinds}
 		err := rest.grow(ctx, g.many-g.few, func(n int) {
 			say(fmt.Sprintf("cycle %d of %d: filling up, %d of %d sockets", cycle+1, g.cycles, g.few+n, g.many))
 		})
@@ -86,6 +93,9 @@ func (g *growth) side(ctx context.Context, s settings, pids []string, which int)
 		}
 	}
 	g.costs[which] = append(g.costs[which], all.cpu())
+	if which == 1 {
+		g.rss = max(g.rss, all.rss())
+	}
 	return nil
 }
 
@@ -154,15 +164,31 @@ func (g *growth) ratio() float64 {
 	return list[len(list)/2]
 }
 
-func (g *growth) aim() aim {
+// most is the memory that a dry run may have, however many sockets there are.
+const most = 16 << 10 // KiB
+
+// missed tells whether one of the aims is.
+func (g *growth) missed() bool {
+	return slices.ContainsFunc(g.aims(), func(a aim) bool { return a.got > a.limit })
+}
+
+func (g *growth) aims() []aim {
 	middle := func(list []time.Duration) time.Duration {
 		sorted := slices.Sorted(slices.Values(list))
 		return sorted[len(sorted)/2]
 	}
-	return aim{
-		what:  fmt.Sprintf("the CPU of a dry run at %s sockets, as a multiple of that at %s", measured.Thousands(g.many), measured.Thousands(g.few)),
+	where := ""
+	if g.apart {
+		where = " of UDP and TCP in HAProxy's own network namespace"
+	}
+	return []aim{{
+		what:  fmt.Sprintf("the CPU of a dry run at %s sockets%s, as a multiple of that at %s", measured.Thousands(g.many), where, measured.Thousands(g.few)),
 		got:   g.ratio(),
 		limit: g.limit,
 		note:  fmt.Sprintf("%s and %s; %d cycles of %d runs on each side", milliseconds(middle(g.costs[1])), milliseconds(middle(g.costs[0])), g.cycles, atOnce*g.batches),
-	}
+	}, {
+		what:  fmt.Sprintf("the MiB of memory of a dry run at %s sockets%s, the most of all runs", measured.Thousands(g.many), where),
+		got:   float64(g.rss) / 1024,
+		limit: most / 1024,
+	}}
 }

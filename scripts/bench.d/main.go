@@ -33,7 +33,7 @@ func run(args []string) error {
 	if len(args) > 1 {
 		switch args[0] {
 		case "fill":
-			return fill(args[1])
+			return fill(args[1], args[2])
 		case "hold":
 			return hold(args[1], args[2])
 		case "sink":

@@ -42,6 +42,8 @@ func installAgent(m *machine.Machine, s settings) {
 	for _, name := range []string{"haproxy-reaper.service", "haproxy-reaper.timer", "haproxy-reaper-serve.service"} {
 		m.Write(machine.UnitDir+name, read(m, name), 0o644)
 	}
+	m.Write("/usr/lib/tmpfiles.d/haproxy-reaper.conf", read(m, "tmpfiles.conf"), 0o644)
+	m.Must("systemd-tmpfiles", "--create", "haproxy-reaper.conf")
 	m.Write(machine.ConfigFile, read(m, "haproxy-reaper.conf"), 0o644)
 	m.GoLive()
 	m.Configure("#HAPROXY_REAPER_DEADLINE=30m", fmt.Sprintf("HAPROXY_REAPER_DEADLINE=%v\nHAPROXY_REAPER_INTERVAL=1s", s.deadline))

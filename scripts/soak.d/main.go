@@ -17,9 +17,22 @@ import (
 )
 
 func main() {
+	if role := os.Getenv(hostileRole); role != "" {
+		if err := intrude(role); err != nil {
+			fmt.Fprintln(os.Stderr, "soak: hostile:", err)
+		}
+		return
+	}
 	if len(os.Args) > 2 && os.Args[1] == "load" {
 		if err := load(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "soak: load:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 2 && os.Args[1] == "hostile" {
+		if err := hostile(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "soak: hostile:", err)
 			os.Exit(1)
 		}
 		return
@@ -44,6 +57,7 @@ type settings struct {
 	rate      float64       // connections a second, of all services together
 	reloads   float64       // a second, of all services together
 	deadline  time.Duration // of the agent
+	hostile   bool          // whether a hostile account is beside it all
 	allowance time.Duration // how long after it the last residual process may leave
 }
 
@@ -55,6 +69,7 @@ func parse(args []string) (s settings, err error) {
 	flags.Float64Var(&s.reloads, "reloads", 2, "reloads a second, of all services together")
 	flags.DurationVar(&s.deadline, "deadline", 2*time.Second, "the agent's --deadline")
 	flags.DurationVar(&s.allowance, "allowance", 30*time.Second, "how long after its deadline the last residual process may leave")
+	flags.BoolVar(&s.hostile, "hostile", true, "let a hostile account without privileges loose beside it all")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}

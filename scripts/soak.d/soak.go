@@ -36,6 +36,7 @@ type run struct {
 	seen    [numParts][]seen
 	refused map[string]int // reloads that systemd says went wrong, by what it says
 	kills   int            // of the agent
+	played  map[string]int // what the hostile account did, and what came to its doors
 	wedged  int
 }
 
@@ -46,7 +47,7 @@ func soak(ctx context.Context, t *tester, s settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{settings: s, cells: all, began: time.Now(), refused: map[string]int{}}
+	r := &run{settings: s, cells: all, began: time.Now(), refused: map[string]int{}, played: map[string]int{}}
 	for part := range r.seen {
 		r.seen[part] = make([]seen, len(all))
 	}
@@ -65,7 +66,11 @@ func soak(ctx context.Context, t *tester, s settings) {
 		start = append(start, c.unit())
 	}
 	r.m.Must(start...)
+	r.installSelf(t)
 	loaded := r.startLoad(ctx, t)
+	if s.hostile {
+		r.startHostile(ctx, t)
+	}
 	endProgress := r.showProgress()
 	t.Cleanup(endProgress)
 	for part := range numParts {
@@ -88,15 +93,20 @@ func soak(ctx context.Context, t *tester, s settings) {
 	}
 }
 
-// startLoad starts the clients in the machine, and takes in what they report.
-func (r *run) startLoad(ctx context.Context, t *tester) (ended <-chan error) {
+// soakPath is this program in the machine.
+const soakPath = "/usr/bin/soak"
+
+func (r *run) installSelf(t *tester) {
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const path = "/usr/bin/soak"
-	r.m.Write(path, string(self), 0o755)
-	args := []string{path, "load", fmt.Sprint(r.rate)}
+	r.m.Write(soakPath, string(self), 0o755)
+}
+
+// startLoad starts the clients in the machine, and takes in what they report.
+func (r *run) startLoad(ctx context.Context, t *tester) (ended <-chan error) {
+	args := []string{soakPath, "load", fmt.Sprint(r.rate)}
 	for _, c := range r.cells {
 		args = append(args, c.address())
 	}

@@ -85,6 +85,9 @@ func (r *run) report(t *tester, w io.Writer) {
 	line("**all**", "", total, fmt.Sprintf("%d of %s", alone.failed, measured.Thousands(alone.connections)))
 	fmt.Fprintf(w, "\n%s connections were due and not made, for want of CPU. %s held ones were cut with their residual processes, %s of them by draining. The agent was ended by SIGKILL %d times, and was started %s times in all; %d residual processes were wedged by SIGSTOP.\n",
 		measured.Thousands(total.missed), measured.Thousands(total.cut), measured.Thousands(total.drained), r.kills, measured.Thousands(r.ledger.agentStarts()), r.wedged)
+	if r.settings.hostile {
+		fmt.Fprintln(w, hostileWords(r.played))
+	}
 	for _, part := range []int{partAlone, partTimer, partServe} {
 		for _, text := range slices.Sorted(maps.Keys(r.errors(part))) {
 			fmt.Fprintf(w, "%s: %d times %s.\n", partNames[part], r.errors(part)[text], text)
@@ -117,6 +120,14 @@ func (r *run) report(t *tester, w io.Writer) {
 		t.Error("nothing was terminated, or drained, or the agent was never killed: this shows nothing")
 	case len(r.rules) == numParts && len(control.wrong) == 0:
 		t.Error("the naive rule was not found out: this shows nothing")
+	}
+	for _, trick := range tricks {
+		if r.settings.hostile && r.duration >= 2*time.Minute && r.played[trick.name] == 0 {
+			t.Error("the hostile account had no time for", trick.name)
+		}
+	}
+	if n := r.played[visited]; n > 0 {
+		t.Errorf("the agent connected %d times to what a stranger named", n)
 	}
 	if total.missed > total.connections/4 {
 		fmt.Fprintln(w, "The machine was too busy for this load: what timed out, or left late, says little about the agent.")

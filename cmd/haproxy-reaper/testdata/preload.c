@@ -2,9 +2,14 @@
  * asked for by a variable of the environment. It uses only what glibc has had for
  * long, because it is built here and runs in the roots of older releases. */
 #define _GNU_SOURCE
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,4 +80,54 @@ int execvp(const char *file, char *const argv[])
 		}
 	}
 	return execvpe(file, kept, environ);
+}
+
+/* APART: a thread of each worker has a table of descriptors of its own, and in it a
+ * listener that the other threads know nothing of. It is no thread of the C library's:
+ * it shares the variables of the one that starts it, and makes system calls alone. */
+static char apart_stack[65536] __attribute__((aligned(16)));
+static pid_t apart_of;
+
+static int apart(void *unused)
+{
+	static const struct sockaddr_in any = { .sin_family = AF_INET };
+	int fd;
+
+	(void)unused;
+	syscall(SYS_unshare, CLONE_FILES);
+	for (fd = 3; fd < 1024; fd++)
+		syscall(SYS_close, fd);
+	fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	syscall(SYS_bind, fd, &any, sizeof(any));
+	syscall(SYS_listen, fd, 1);
+	for (;;)
+		syscall(SYS_pselect6, 0, NULL, NULL, NULL, NULL, NULL);
+	return 0;
+}
+
+/* A thread of HAProxy's makes an epoll set of its own when it starts. */
+static void start_apart(void)
+{
+	sigset_t all, before;
+
+	if (!getenv("APART") || syscall(SYS_gettid) == getpid() || apart_of == getpid())
+		return;
+	apart_of = getpid();
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	clone(apart, apart_stack + sizeof(apart_stack), CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, NULL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+int epoll_create1(int flags)
+{
+	start_apart();
+	return syscall(SYS_epoll_create1, flags);
+}
+
+int epoll_create(int size)
+{
+	(void)size;
+	start_apart();
+	return syscall(SYS_epoll_create1, 0);
 }

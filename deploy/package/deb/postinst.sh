@@ -11,9 +11,7 @@ esac
 if [ -e /usr/lib/sysusers.d/haproxy-reaper.conf ]; then
     systemd-sysusers haproxy-reaper.conf
 fi
-if [ -e /usr/lib/tmpfiles.d/haproxy-reaper.conf ]; then
-    systemd-tmpfiles --create haproxy-reaper.conf || true
-fi
+systemd-tmpfiles --create haproxy-reaper.conf || true
 
 # Nothing is remembered of the timer: the first installation, or the first since
 # a removal, for which dpkg names a version in $2 too.

@@ -4,8 +4,8 @@ set -e
 
 case $1 in
 remove | purge)
-    # dpkg removes the link to them. It removes no file of another package.
-    rm -f /var/cache/haproxy-reaper/haproxy-reaper.prom /var/lib/prometheus/node-exporter/haproxy-reaper.prom
+    # The metrics. dpkg removes the link to them. It removes no file of another package.
+    rm -f /run/haproxy-reaper/haproxy-reaper.prom /var/lib/prometheus/node-exporter/haproxy-reaper.prom
     # Installed again, the timer is enabled as it was the first time.
     if [ -x /usr/bin/deb-systemd-helper ]; then
         deb-systemd-helper purge haproxy-reaper.timer >/dev/null || true
@@ -19,5 +19,5 @@ remove | purge)
 esac
 
 if [ "$1" = purge ]; then
-    rm -rf /etc/haproxy-reaper /var/lib/haproxy-reaper /var/cache/haproxy-reaper /run/haproxy-reaper
+    rm -rf /etc/haproxy-reaper /var/lib/haproxy-reaper /run/haproxy-reaper
 fi

@@ -5,9 +5,7 @@
 if [ -e /usr/lib/sysusers.d/haproxy-reaper.conf ]; then
     systemd-sysusers haproxy-reaper.conf || :
 fi
-if [ -e /usr/lib/tmpfiles.d/haproxy-reaper.conf ]; then
-    systemd-tmpfiles --create haproxy-reaper.conf || :
-fi
+systemd-tmpfiles --create haproxy-reaper.conf || :
 
 if [ "$1" -eq 1 ]; then
     systemctl --no-reload preset haproxy-reaper.timer >/dev/null 2>&1 || :

@@ -14,5 +14,5 @@ if [ -d /run/systemd/system ]; then
 fi
 if [ "$1" -eq 0 ]; then
     rm -f /var/lib/prometheus/node-exporter/haproxy-reaper.prom
-    rm -rf /var/cache/haproxy-reaper /run/haproxy-reaper
+    rm -rf /run/haproxy-reaper
 fi
