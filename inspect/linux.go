@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -367,18 +368,25 @@ func trimNewline(b []byte) string {
 
 // DropEffectiveCapabilities takes the effective capabilities of capabilities(7)
 // from all threads of this process. The permitted ones stay, since a child under
-// no_new_privs gets no others. The error is ENOTSUP in a program built with cgo,
-// whose threads Go cannot all reach.
+// no_new_privs gets no others. The error is ENOTSUP in a program that was built
+// with cgo and has any: Go cannot reach all threads of such a program
+// (syscall.AllThreadsSyscall).
 func DropEffectiveCapabilities() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // 32 capabilities each
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return os.NewSyscallError("capget", err)
 	}
+	if data[0].Effective == 0 && data[1].Effective == 0 {
+		return nil
+	}
 	data[0].Effective, data[1].Effective = 0, 0
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0)
-	if errno != 0 {
-		return os.NewSyscallError("capset", errno)
+	switch errno {
+	case 0:
+		return nil
+	case unix.ENOTSUP: // capset(2) itself has no such error
+		return fmt.Errorf("%w: this program was built with cgo, build it with CGO_ENABLED=0", os.NewSyscallError("capset", errno))
 	}
-	return nil
+	return os.NewSyscallError("capset", errno)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +11,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
 // TestMain makes one binary of four programs, told apart by the name they were
@@ -23,7 +27,17 @@ func TestMain(m *testing.M) {
 	case bedCallsName:
 		bedCalls()
 	}
-	testscript.Main(testRun{m}, map[string]func(){"haproxy-reaper": main})
+	testscript.Main(testRun{m}, map[string]func(){"haproxy-reaper": func() { os.Exit(start(dropWhereGoCan)) }})
+}
+
+// dropWhereGoCan lets serve keep its capabilities in a test binary with cgo: the
+// race detector needs cgo, and Go cannot drop them there. What the agent itself
+// does is tested with builds of its own.
+func dropWhereGoCan() error {
+	if err := inspect.DropEffectiveCapabilities(); !errors.Is(err, unix.ENOTSUP) {
+		return err
+	}
+	return nil
 }
 
 // testRun is testing.M that also fails when a goroutine outlives the tests.

@@ -83,11 +83,14 @@ func yesOrNo(good func() bool, yes, no string) http.HandlerFunc {
 }
 
 // listenAndServe listens as the --web flags say, calls listening once it does,
-// and serves until it is stopped.
-func (w *webServer) listenAndServe(c *config, log *slog.Logger, listening func()) {
-	once := sync.OnceFunc(listening)
-	w.BaseContext = func(net.Listener) context.Context {
-		once()
+// and serves until it is stopped. After an error of listening it accepts no
+// connection.
+func (w *webServer) listenAndServe(c *config, log *slog.Logger, listening func() error) {
+	once := sync.OnceValue(listening)
+	w.BaseContext = func(l net.Listener) context.Context {
+		if once() != nil {
+			l.Close()
+		}
 		return context.Background()
 	}
 	flags := &web.FlagConfig{WebListenAddresses: &c.listenAddresses, WebSystemdSocket: new(bool), WebConfigFile: &c.webConfigFile}
