@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -48,7 +49,7 @@ func (l Linux) ReadFile(path string, limit int) ([]byte, error) {
 }
 
 func (Linux) ReadHead(path string, limit int, enough func([]byte) bool) ([]byte, error) {
-	fd, err := openRegular(path)
+	fd, err := openOnly(path, unix.S_IFREG, false)
 	if err != nil || fd < 0 {
 		return nil, err
 	}
@@ -77,13 +78,24 @@ func (Linux) ReadHead(path string, limit int, enough func([]byte) bool) ([]byte,
 	}
 }
 
-// openRegular opens a regular file to read, and a symbolic link that leads to
-// one; -1, without an error, is the null device. Of others not even the open is
-// free: that of a FIFO takes the word from somebody or waits for one, that of a
-// watchdog starts it, and paths in the arguments of a HAProxy are of anybody's
-// choice. So what it is is asked of a descriptor that opens nothing (O_PATH,
-// open(2)), and then that very file is opened.
-func openRegular(path string) (fd int, err error) {
+func (Linux) OpenNamed(path string) (io.ReadCloser, error) {
+	switch fd, err := openOnly(path, unix.S_IFREG, true); {
+	case err != nil:
+		return nil, err
+	case fd < 0:
+		return io.NopCloser(strings.NewReader("")), nil
+	default:
+		return os.NewFile(uintptr(fd), path), nil
+	}
+}
+
+// openOnly opens a file of one kind (S_IFREG or S_IFDIR) to read, or what a
+// symbolic link leads to; -1, without an error, is the null device. Of others not
+// even the open is free: that of a FIFO takes the word from a writer or waits for
+// one, that of a watchdog starts it. kept says that the file system must keep
+// files, see keepsFiles. So what it is is asked of a descriptor that opens nothing
+// (O_PATH, open(2)), and then that very file is opened.
+func openOnly(path string, kind uint32, kept bool) (fd int, err error) {
 	place, err := retry(func() (int, error) { return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return -1, err
@@ -93,25 +105,51 @@ func openRegular(path string) (fd int, err error) {
 	if err := unix.Fstat(place, &st); err != nil {
 		return -1, err
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return retry(func() (int, error) {
-			return unix.Open("/proc/self/fd/"+strconv.Itoa(place), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		})
-	case unix.S_IFCHR:
-		if st.Rdev == unix.Mkdev(1, 3) { // null(4), on every Linux
-			return -1, nil
+	switch is := st.Mode & unix.S_IFMT; {
+	case is == kind:
+	case kind == unix.S_IFDIR:
+		return -1, unix.ENOTDIR
+	case is == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3): // null(4), on every Linux
+		return -1, nil
+	default:
+		return -1, ErrNotRegular
+	}
+	if kept {
+		if err := keepsFiles(place); err != nil {
+			return -1, err
 		}
 	}
-	return -1, ErrNotRegular
+	return retry(func() (int, error) {
+		return unix.Open("/proc/self/fd/"+strconv.Itoa(place), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	})
 }
 
-// ReadDir opens nothing but a directory, or it would wait for somebody to write
-// to a FIFO.
+// keepsFiles says that the file system of an open file keeps what is written to
+// it, by ErrNotKept that it does not.
+//
+// A file system without a single block keeps nothing: all of the kernel's own
+// report that (simple_statfs of fs/libfs.c: proc, sysfs, tracefs, debugfs, cgroup,
+// bpf, securityfs, configfs, autofs), those that a later kernel brings too. A list
+// of those would grow old, and so would one of the others. In memory tmpfs without
+// a limit and ramfs report none either. For FUSE a program answers, which may be
+// anybody's.
+func keepsFiles(fd int) error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return err
+	}
+	switch {
+	case fs.Type == unix.FUSE_SUPER_MAGIC:
+		return ErrNotKept
+	case fs.Blocks > 0, fs.Type == unix.TMPFS_MAGIC, fs.Type == unix.RAMFS_MAGIC:
+		return nil
+	}
+	return ErrNotKept
+}
+
+// ReadDir opens nothing but a directory, or it would wait for a writer to a FIFO.
 func (Linux) ReadDir(path string) ([]string, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	})
+	fd, err := openOnly(path, unix.S_IFDIR, true)
 	if err != nil {
 		return nil, err
 	}

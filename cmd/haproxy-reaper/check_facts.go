@@ -1,7 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,8 +48,16 @@ type instanceFacts struct {
 	unitErr error
 }
 
+// configPatience is how long the configurations of all instances may be read for.
+const configPatience = 5 * time.Second
+
+var errConfigPatience = fmt.Errorf("the configurations of this host take more than %v to read", configPatience)
+
+// errStranger says that a configuration is not read because of its process's user.
+var errStranger = errors.New("a user that this agent may not signal")
+
 // Surroundings reads them for the instances of a report.
-func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report) surroundings {
+func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have privileges) surroundings {
 	out := surroundings{features: e.Host.Features(), instances: map[string]instanceFacts{}}
 	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for judge
 	look, err := e.Host.Observe(ctx)
@@ -58,12 +70,43 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report) surroundi
 	for _, p := range look.Processes {
 		processes[p.ProcID] = p
 	}
+	type told struct {
+		reaper.Instance
+		by *inspect.Process
+	}
+	var list []told
 	for _, in := range r.Instances {
 		if teller := tellerOf(in, processes); in.Model != "" && teller != nil {
-			out.instances[in.Name] = e.instanceFacts(ctx, look, in, teller, processes)
+			list = append(list, told{in, teller})
 		}
 	}
+	// Root's come first, then those of services, whose users have low numbers
+	// (SYS_UID_MAX of login.defs(5)): no account of a person can use up their time.
+	slices.SortStableFunc(list, func(a, b told) int { return cmp.Compare(a.by.UID, b.by.UID) })
+	reading, cancel := context.WithTimeoutCause(ctx, configPatience, errConfigPatience)
+	defer cancel()
+	for _, in := range list {
+		out.instances[in.Name] = instanceFacts{config: e.configuration(reading, look, in.by, have)}
+	}
+	for _, in := range list {
+		out.instances[in.Name] = e.instanceFacts(ctx, look, in.Instance, in.by, processes, out.instances[in.Name].config)
+	}
 	return out
+}
+
+// configuration reads that of a process, unless a stranger chose its files: they
+// are opened with this program's rights, which may be more than the stranger's.
+func (e hostEngine) configuration(ctx context.Context, look inspect.Snapshot, p *inspect.Process, have privileges) inspect.Configuration {
+	var err error
+	switch isStranger := p.UID != 0 && p.UID != have.euid && len(have.missing(capKill)) > 0; {
+	case isStranger:
+		err = fmt.Errorf("process %d runs as %s, %w", p.PID, p.User, errStranger)
+	case p.Err != nil: // then its user is not known either
+		err = p.Err
+	default:
+		return e.Host.Configuration(ctx, look, p)
+	}
+	return inspect.Configuration{Err: err, ChangedErr: err}
 }
 
 // tellerOf is the process whose arguments are the instance's: its master, else
@@ -82,8 +125,8 @@ func tellerOf(in reaper.Instance, processes map[inspect.ProcID]*inspect.Process)
 	return teller
 }
 
-func (e hostEngine) instanceFacts(ctx context.Context, look inspect.Snapshot, in reaper.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process) instanceFacts {
-	facts := instanceFacts{pidNS: teller.PIDNS, netNS: teller.NetNS, config: e.Host.Configuration(look, teller)}
+func (e hostEngine) instanceFacts(ctx context.Context, look inspect.Snapshot, in reaper.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process, config inspect.Configuration) instanceFacts {
+	facts := instanceFacts{pidNS: teller.PIDNS, netNS: teller.NetNS, config: config}
 	facts.changed = look.Boottime - look.Time.Sub(facts.config.Changed)
 	if in.Model == reaper.ModelMasterWorker {
 		facts.master, facts.cliErr = e.Host.AskReloads(ctx, look, teller, e.MasterSocket)

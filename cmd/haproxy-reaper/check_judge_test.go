@@ -138,6 +138,10 @@ func TestFindings(t *testing.T) {
 		{"a master CLI of root's", []change{facts(func(f *instanceFacts) { f.cliErr = unix.EACCES })}, findMasterCLI, findingWarning, "may not be asked", nil, exitOK},
 		{"a master CLI of another master's", []change{facts(func(f *instanceFacts) { f.cliErr = fmt.Errorf("%w: belongs to process 1", inspect.ErrNoCLI) })}, findMasterCLI, findingWarning, "belongs to process 1", nil, exitOK},
 		{"a configuration that may not be read", []change{facts(func(f *instanceFacts) { f.config.Err = unix.EACCES })}, findConfiguration, findingFailure, "permission denied", nil, exitPrivilege},
+		{"a configuration of a stranger's", []change{facts(func(f *instanceFacts) {
+			f.config.Err = fmt.Errorf("process 6001 runs as mallory, %w", errStranger)
+		})}, findConfiguration, findingWarning, "runs as mallory, a user that this agent may not signal", nil, exitOK},
+		{"a configuration of the kernel's", []change{facts(func(f *instanceFacts) { f.config.Err = inspect.ErrNotKept })}, findConfiguration, findingWarning, "of the kernel's own", nil, exitOK},
 		{"a configuration that is gone", []change{facts(func(f *instanceFacts) { f.config.Err = unix.ENOENT })}, findConfiguration, findingWarning, "no such file", nil, exitOK},
 
 		{"no hard-stop-after", []change{facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = nil })}, findHardStopAfter, findingWarning, "processes 6034 and 6035 may stay", []int{6034, 6035}, exitOK},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/netip"
 	"path"
@@ -59,6 +60,12 @@ func (w *World) ReadFile(name string, limit int) ([]byte, error) {
 func (w *World) ReadHead(name string, limit int, enough func([]byte) bool) ([]byte, error) {
 	b, err := w.ReadFile(name, limit)
 	return Head(b, enough), err
+}
+
+// OpenNamed implements inspect.Kernel: it is ReadFile of any size.
+func (w *World) OpenNamed(name string) (io.ReadCloser, error) {
+	b, err := w.ReadFile(name, math.MaxInt)
+	return io.NopCloser(bytes.NewReader(b)), err
 }
 
 // Head is a file as ReadHead reads it, a line at a time.
