@@ -28,8 +28,32 @@ type preflight struct {
 type surroundings struct {
 	features     inspect.Features
 	pidNS, netNS uint64                   // our own, 0 when unreadable
+	ownUnits     []ownUnit                // those of our own units that are installed
 	instances    map[string]instanceFacts // by name
 	err          error                    // the processes could not be read again
+}
+
+// ownUnit is one of our own systemd services, and its user.
+type ownUnit struct {
+	unit, user string
+	uid        uint32
+	found      bool  // the user exists
+	err        error // whether it does is not known
+}
+
+// readOwnUnits reads our own units.
+func (e hostEngine) readOwnUnits() []ownUnit {
+	var list []ownUnit
+	for _, unit := range []string{"haproxy-reaper.service", "haproxy-reaper-serve.service"} {
+		settings, err := e.Host.UnitSettings(unit)
+		if err != nil {
+			continue // it is not installed, or not ours to read: then nothing is said of it
+		}
+		s := ownUnit{unit: unit, user: settings.User}
+		s.uid, s.found, s.err = e.Host.UserID(s.user)
+		list = append(list, s)
+	}
+	return list
 }
 
 // instanceFacts are those of one instance.
@@ -60,6 +84,7 @@ var errStranger = errors.New("a user that this agent may not signal")
 func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have privileges) surroundings {
 	out := surroundings{features: e.Host.Features(), instances: map[string]instanceFacts{}}
 	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for judge
+	out.ownUnits = e.readOwnUnits()
 	look, err := e.Host.Observe(ctx)
 	if err != nil {
 		out.err = err

@@ -3,8 +3,8 @@ package main
 import "time"
 
 // This file holds the closed sets of words that the report of check is made of.
-// A word is added here and in the README, never changed. Of the host there is one
-// finding of each name, of an instance one where it applies.
+// A word is added here and in the README, never changed. Of the host, as of an
+// instance, there is one finding of each name where it applies.
 
 // findingName says what was checked.
 type findingName string
@@ -19,6 +19,7 @@ const (
 	findCapKill         findingName = "cap_kill"            // privilege to signal
 	findReadable        findingName = "readable"            // whether the look itself was whole
 	findInstances       findingName = "instances"           // whether there is any HAProxy
+	findServiceUser     findingName = "service_user"        // User= of our own systemd services; none without such a unit
 	findActiveConfirmed findingName = "active_confirmed"    // of an instance, as all that follow: one active worker, nothing against it
 	findStranded        findingName = "stranded"            // superseded processes that are not residual, and why
 	findNamespaces      findingName = "namespaces"          // ours against HAProxy's
@@ -38,7 +39,7 @@ const (
 
 // findingNames is every name, in the order of the report.
 var findingNames = []findingName{
-	findPidfdOpen, findPidfdGetfd, findPidfdInfo, findCapSysPtrace, findCapDACRead, findCapKill, findReadable, findInstances,
+	findPidfdOpen, findPidfdGetfd, findPidfdInfo, findCapSysPtrace, findCapDACRead, findCapKill, findReadable, findInstances, findServiceUser,
 	findActiveConfirmed, findStranded, findNamespaces, findMasterCLI, findConfiguration,
 	findHardStopAfter, findHardStopUnbound, findMaxReloads, findExposeFD,
 	findUnit, findUnitType, findUnitKillMode, findUnitRestart,
