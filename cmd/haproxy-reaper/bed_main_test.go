@@ -16,16 +16,18 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
-// TestMain makes one binary of four programs, told apart by the name they were
+// TestMain makes one binary of five programs, told apart by the name they were
 // started under: the tests, the agent itself (so that -race and coverage hold
-// for it as the tests run it), the init of a bed, and the agent with a test
-// before its system calls.
+// for it as the tests run it), the init of a bed, the agent with a test
+// before its system calls, and a flood of connections.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case bedInitName:
 		bedInit()
 	case bedCallsName:
 		bedCalls()
+	case bedFloodName:
+		bedFlood()
 	}
 	testscript.Main(testRun{m}, map[string]func(){"haproxy-reaper": func() { os.Exit(start(dropWhereGoCan)) }})
 }
