@@ -10,32 +10,39 @@ import (
 	"testing"
 )
 
-// built is the agent in the bed, as `go build` makes it with or without cgo.
-func (b *bed) built(cgo string) string {
-	b.t.Helper()
-	file := filepath.Join(b.t.TempDir(), "agent")
+// build is the agent as `go build` makes it, with or without cgo.
+func build(t *testing.T, cgo string) []byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "agent")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", file, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := build.CombinedOutput(); err != nil {
-		b.t.Fatalf("build with CGO_ENABLED=%s: %v\n%s", cgo, err, out)
+		t.Fatalf("build with CGO_ENABLED=%s: %v\n%s", cgo, err, out)
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// bedBuilt is where such a build lies in a bed.
+const bedBuilt = bedDir + "/built"
+
+// put puts it there.
+func (b *bed) put(built []byte) {
+	b.t.Helper()
+	if err := os.WriteFile(b.path(bedBuilt), built, 0o755); err != nil {
 		b.t.Fatal(err)
 	}
-	name := bedDir + "/agent-" + cgo
-	if err := os.WriteFile(b.path(name), content, 0o755); err != nil {
-		b.t.Fatal(err)
-	}
-	return name
 }
 
 func TestServeHasNoCapabilityInAnyThread(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.startService("web", setup{})
-	agent := b.built("0")
-	serve := b.startServeAs(command{args: b.shipped(agent, "serve", "--interval", "200ms", "--dry-run", "--state-dir", "/run/state")})
+	b.put(build(t, "0"))
+	serve := b.startServeAs(command{args: b.shipped(bedBuilt, "serve", "--interval", "200ms", "--dry-run", "--state-dir", bedState)})
 	// Its passes have them.
 	serve.has(fmt.Sprintf(`haproxy_reaper_active_confirmed{unit=%q}`, unit), 1)
 	tasks, err := filepath.Glob(b.path(fmt.Sprintf("/proc/%d/task/*/status", serve.pid(b))))
@@ -55,8 +62,8 @@ func TestServeHasNoCapabilityInAnyThread(t *testing.T) {
 func TestServeThatCannotDropItsCapabilitiesDoesNotServe(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	agent := b.built("1")
-	serve := b.newServer(serveAddress, command{args: b.shipped(agent, "serve", "--log.level", "warn", "--interval", "1h", "--state-dir", "/run/state")})
+	b.put(build(t, "1"))
+	serve := b.newServer(serveAddress, command{args: b.shipped(bedBuilt, "serve", "--log.level", "warn", "--interval", "1h", "--state-dir", bedState)})
 	if code := serve.wait(t); code != exitPrivilege {
 		t.Errorf("exit status %d, want %d", code, exitPrivilege)
 	}
@@ -67,7 +74,7 @@ func TestServeThatCannotDropItsCapabilitiesDoesNotServe(t *testing.T) {
 
 	// Without any it has none to drop.
 	b.ownedBy(bedNobody, "/run/haproxy-reaper", "/run/state")
-	serve = b.newServer(serveAddress, command{args: append(withCapabilities(bedNobody, nil), agent, "serve", "--interval", "1h", "--state-dir", "/run/state")})
+	serve = b.newServer(serveAddress, command{args: append(withCapabilities(bedNobody, nil), bedBuilt, "serve", "--interval", "1h", "--state-dir", "/run/state")})
 	serve.answers("/-/healthy", http.StatusOK)
 	serve.stop()
 }

@@ -26,8 +26,8 @@ const (
 	// net.core.somaxconn (4,096) is through before Prometheus's 10s are.
 	//
 	// Measured with 3,000 connections at once that come again, silent or with half a
-	// request: 40 of 40 scrapes. With 100 connections and 5s hardly one was through in
-	// time; where the one that was silent for longest gave way to a new one, 20 to 38
+	// request: 40 of 40 scrapes. With 100 connections and 5s none was through in time;
+	// where the connection that was silent for longest gave way to a new one, 20 to 38
 	// were, for a scrape was closed as well before its turn.
 	maxConnections = 800
 	askTime        = time.Second
