@@ -129,10 +129,10 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have priv
 func (e hostEngine) configuration(ctx context.Context, look inspect.Snapshot, p *inspect.Process, have privileges) inspect.Configuration {
 	var err error
 	switch isStranger := p.UID != 0 && p.UID != have.euid && len(have.missing(capKill)) > 0; {
+	case p.Err != nil: // then its user may be another one
+		err = p.Err
 	case isStranger:
 		err = fmt.Errorf("process %d runs as %s, %w", p.PID, p.User, errStranger)
-	case p.Err != nil: // then its user is not known either
-		err = p.Err
 	default:
 		return e.Host.Configuration(ctx, look, p)
 	}
