@@ -16,18 +16,13 @@ func (h *Host) apart(ctx context.Context, p *Process) (tid int, err error) {
 	if p.Threads == 1 {
 		return 0, nil
 	}
-	threads := procPath(p.PID, "task")
-	names, err := h.kernel.ReadDir(threads)
+	tids, err := h.kernel.Threads(p.PID)
 	if err != nil {
-		return 0, readError("threads", threads, err)
+		return 0, readError("threads", procPath(p.PID, "task"), err)
 	}
-	for _, name := range names {
-		tid, err := strconv.Atoi(name)
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return 0, readError("threads", threads, err)
+	for _, tid := range tids {
+		if err := ctx.Err(); err != nil {
+			return 0, readError("threads", procPath(p.PID, "task"), err)
 		}
 		if tid == p.PID {
 			continue

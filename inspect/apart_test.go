@@ -69,7 +69,7 @@ func TestAProcessOfOneThreadIsNotAsked(t *testing.T) {
 			switch {
 			case call == "SameDescriptors":
 				asked++
-			case call == "ReadDir":
+			case call == "Threads":
 				listed++
 			}
 			return nil
@@ -87,8 +87,8 @@ func TestThreadsThatCannotBeAskedAreNotTakenForSharers(t *testing.T) {
 		fail func(call, about string) error
 		gone bool // nothing is left to be asked
 	}{
-		{"there are more threads than are listed", func(call, _ string) error { return when(call == "ReadDir", unix.EFBIG) }, false},
-		{"they may not be listed", func(call, _ string) error { return when(call == "ReadDir", unix.EACCES) }, false},
+		{"there are more threads than are listed", func(call, _ string) error { return when(call == "Threads", unix.EFBIG) }, false},
+		{"they may not be listed", func(call, _ string) error { return when(call == "Threads", unix.EACCES) }, false},
 		{"kcmp fails", func(call, _ string) error { return when(call == "SameDescriptors", unix.ENOMEM) }, false},
 		{"kcmp is refused, and so are the links", func(call, about string) error {
 			return when(call == "SameDescriptors" || call == "OpenDescriptors" && about != "100", unix.EPERM)

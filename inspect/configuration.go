@@ -1,7 +1,11 @@
 package inspect
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"path"
 	"strings"
 	"time"
@@ -30,35 +34,95 @@ type Configuration struct {
 	ChangedErr error
 }
 
-// configLimit is the most that is read of one file of a configuration.
-const configLimit = 64 << 20
+// The most that is read of the configuration of one process: bytes, and files.
+// HAProxy since 3.1 takes no file of more than 10 MiB.
+const (
+	configLimit = 64 << 20
+	configFiles = 1000
+)
 
 // errNoConfig says that a process names no configuration in its arguments.
 var errNoConfig = errors.New("no configuration in its arguments")
 
+var errManyFiles = fmt.Errorf("not read: it comes after %d others", configFiles)
+
 // Configuration reads the settings of the configuration that a process was
-// started with.
-func (h *Host) Configuration(s Snapshot, p *Process) Configuration {
-	var c Configuration
+// started with, until the context ends. Its files may be of any kind and size, and
+// a file system may not answer: then the reading goes on by itself, and
+// Configuration returns with the context's cause.
+//
+// The files are opened with this program's rights. The caller sees to it that the
+// process is not a stranger's.
+func (h *Host) Configuration(ctx context.Context, s Snapshot, p *Process) Configuration {
 	if len(p.Command.Config) == 0 {
-		c.Err, c.ChangedErr = errNoConfig, errNoConfig
+		return unreadConfiguration(errNoConfig)
 	}
+	done := make(chan Configuration, 1)
+	go func() { done <- h.readConfiguration(ctx, s, p) }()
+	select {
+	case c := <-done:
+		return c
+	case <-ctx.Done():
+		return unreadConfiguration(readError("configuration", p.Command.Config[0], context.Cause(ctx)))
+	}
+}
+
+func unreadConfiguration(err error) Configuration { return Configuration{Err: err, ChangedErr: err} }
+
+func (h *Host) readConfiguration(ctx context.Context, s Snapshot, p *Process) Configuration {
+	var c Configuration
+	left := configLimit
 	for _, named := range configNames(s, p) {
 		files, isDirectory := h.openDirectory(named)
 		h.noteChange(&c, named) // of a directory too: a file that is gone has no time of its own
 		for _, file := range files {
+			if len(c.Files) == configFiles {
+				c.Err = cmp.Or(c.Err, readError("configuration", file.name, errManyFiles))
+				return c
+			}
 			c.Files = append(c.Files, file.name)
 			if isDirectory {
 				h.noteChange(&c, file)
 			}
-			b, err := h.kernel.ReadFile(file.path(), configLimit)
+			err := h.readSettings(ctx, &c.Settings, file, &left)
 			if err != nil && c.Err == nil {
 				c.Err = readError("configuration", file.name, err)
 			}
-			c.Settings.parseSettings(file.name, b)
+			if ctx.Err() != nil {
+				return c
+			}
 		}
 	}
 	return c
+}
+
+// readSettings reads one file, of which left bytes may be read.
+func (h *Host) readSettings(ctx context.Context, all *Settings, file configFile, left *int) error {
+	f, err := h.kernel.OpenNamed(file.path())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return all.parseSettings(file.name, boundedReader{ctx, f, left})
+}
+
+// boundedReader reads until the context ends, or left bytes were read.
+type boundedReader struct {
+	ctx  context.Context
+	file io.Reader
+	left *int
+}
+
+func (r boundedReader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	n, err := r.file.Read(p[:min(len(p), *r.left+1)]) // one more tells a longer file
+	if *r.left -= n; *r.left < 0 {
+		*r.left = 0
+		return 0, unix.EFBIG
+	}
+	return n, err
 }
 
 func (h *Host) noteChange(c *Configuration, file configFile) {

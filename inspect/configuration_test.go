@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func configurationOf(t *testing.T, w *fakehost.World, paths ...string) inspect.C
 	if err != nil || len(s.Processes) != 1 {
 		t.Fatal(s.Processes, err)
 	}
-	return h.Configuration(s, s.Processes[0])
+	return h.Configuration(context.Background(), s, s.Processes[0])
 }
 
 func TestAConfigurationIsAsYoungAsWhatChangedLast(t *testing.T) {
@@ -196,4 +197,63 @@ func TestOfADirectoryTheConfigurationsAreRead(t *testing.T) {
 	if diff := cmp.Diff([]string{"/etc/d/a.cfg", "/etc/d/b.cfg"}, configurationOf(t, w, "/etc/d").Files); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// A configuration has a size, whatever its files are like: a sparse file of any
+// length costs its owner nothing.
+func TestAConfigurationIsReadUpToASize(t *testing.T) {
+	const limit = 64 << 20
+	w := fakehost.New()
+	w.Write("/etc/first.cfg", "hard-stop-after 1h\n"+strings.Repeat("\x00", limit/2))
+	w.Write("/etc/fits.cfg", "grace 1s\n"+strings.Repeat("\x00", limit/2-28))
+	w.Write("/etc/more.cfg", "grace 2s\n")
+	c := configurationOf(t, w, "/etc/first.cfg", "/etc/fits.cfg")
+	if c.Err != nil || c.Settings.HardStopAfter == nil || c.Settings.Grace == nil {
+		t.Errorf("of as much as fits: %+v", c)
+	}
+	w = fakehost.New()
+	w.Write("/etc/first.cfg", "hard-stop-after 1h\n"+strings.Repeat("\x00", limit))
+	w.Write("/etc/more.cfg", "grace 2s\n")
+	c = configurationOf(t, w, "/etc/first.cfg", "/etc/more.cfg")
+	if !errors.Is(c.Err, unix.EFBIG) || !strings.Contains(c.Err.Error(), "/etc/first.cfg") || c.Settings.HardStopAfter == nil || c.Settings.Grace != nil {
+		t.Errorf("of more: %+v", c)
+	}
+}
+
+func TestAConfigurationIsReadUpToANumberOfFiles(t *testing.T) {
+	for files, fits := range map[int]bool{1000: true, 1001: false} {
+		w := fakehost.New()
+		w.Write("/etc/h.cfg", "grace 1s\n")
+		c := configurationOf(t, w, slices.Repeat([]string{"/etc/h.cfg"}, files)...)
+		if (c.Err == nil) != fits || len(c.Files) != 1000 {
+			t.Errorf("of %d: %d are read, %v", files, len(c.Files), c.Err)
+		}
+	}
+}
+
+// A file system that does not answer holds up one system call, and nothing else.
+func TestAConfigurationIsReadUpToAnEnd(t *testing.T) {
+	w := fakehost.New()
+	w.Write("/etc/h.cfg", "grace 1s\n")
+	w.Start(fakehost.Proc{PID: 50, PPID: 1, Ticks: 100, Masks: fakehost.WorkerMasks, Args: []string{"haproxy", "-f", "/etc/h.cfg"}})
+	h := inspect.NewHost(w, []string{"haproxy"})
+	defer h.Close()
+	s, err := h.Observe(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	letGo := make(chan struct{})
+	w.Before = func(_ int, call, about string) error {
+		if call == "ReadFile" && about == "/etc/h.cfg" {
+			cancel(errors.New("long enough"))
+			<-letGo
+		}
+		return nil
+	}
+	c := h.Configuration(ctx, s, s.Processes[0])
+	if c.Err == nil || !strings.Contains(c.Err.Error(), "/etc/h.cfg: long enough") || c.ChangedErr == nil {
+		t.Errorf("%+v", c)
+	}
+	close(letGo)
 }

@@ -25,6 +25,10 @@ func readError(fact, path string, err error) error { return &ReadError{fact, pat
 // empty file.
 var ErrNotRegular = errors.New("not a regular file")
 
+// ErrNotKept says that a file lies on a file system that keeps none. To read such
+// a file may take what another program waits for, or wait for a program.
+var ErrNotKept = errors.New("on a file system of the kernel's own (proc, sysfs, tracefs) or of a program's (FUSE)")
+
 // IsPermission tells "may not look" from every other failure.
 func IsPermission(err error) bool {
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -20,13 +21,18 @@ import (
 type Kernel interface {
 	// Pids lists the process ids of /proc. The order means nothing.
 	Pids(ctx context.Context) ([]int, error)
-	// ReadFile reads a file of /proc or a configuration file, at most limit
+	// ReadFile reads a file of /proc or a file of the host's own, at most limit
 	// bytes of it; a longer one is an error (unix.EFBIG), never cut short. Only a
 	// regular file is opened at all, and what a symbolic link to one leads to:
 	// /dev/null is empty, all else is ErrNotRegular.
 	ReadFile(path string, limit int) ([]byte, error)
+	// OpenNamed opens a file that the arguments of a process name, to be read in
+	// parts and closed. As ReadFile it opens nothing but a regular file. The file
+	// system must keep files, else the error is ErrNotKept.
+	OpenNamed(path string) (io.ReadCloser, error)
 	// ReadDir lists the names in a directory, in order, and opens nothing else; more
-	// than 10,000 are an error (unix.EFBIG).
+	// than 10,000 are an error (unix.EFBIG). The file system must keep files, else
+	// the error is ErrNotKept.
 	ReadDir(path string) ([]string, error)
 	// Changed is when a file or symbolic link last changed in any way (st_ctime
 	// of lstat(2)). Unlike st_mtime nobody can set it, and what is moved into
@@ -48,6 +54,10 @@ type Kernel interface {
 	// with KCMP_FILES. Needs PTRACE_MODE_READ_REALCREDS, and a kernel with
 	// CONFIG_KCMP; else it is ENOSYS.
 	SameDescriptors(pid, tid int) (bool, error)
+
+	// Threads lists the threads of a process, itself included. Those after the first
+	// 10,000 are an error (unix.EFBIG).
+	Threads(pid int) ([]int, error)
 
 	// PidfdOpen is pidfd_open(2), Linux 5.3.
 	PidfdOpen(pid int) (fd int, err error)

@@ -3,12 +3,14 @@ package inspect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/user"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -43,7 +45,7 @@ func (Linux) Pids(ctx context.Context) ([]int, error) {
 // ReadFile reads without the stat and the growing buffer of os.ReadFile: files
 // of /proc have no size, and most of ours fit one read.
 func (Linux) ReadFile(path string, limit int) ([]byte, error) {
-	fd, err := openRegular(path)
+	fd, err := openOnly(path, unix.S_IFREG, false)
 	if err != nil || fd < 0 {
 		return nil, err
 	}
@@ -69,13 +71,24 @@ func (Linux) ReadFile(path string, limit int) ([]byte, error) {
 	}
 }
 
-// openRegular opens a regular file to read, and a symbolic link that leads to
-// one; -1, without an error, is the null device. Of others not even the open is
-// free: that of a FIFO takes the word from somebody or waits for one, that of a
-// watchdog starts it, and paths in the arguments of a HAProxy are of anybody's
-// choice. So what it is is asked of a descriptor that opens nothing (O_PATH,
-// open(2)), and then that very file is opened.
-func openRegular(path string) (fd int, err error) {
+func (Linux) OpenNamed(path string) (io.ReadCloser, error) {
+	switch fd, err := openOnly(path, unix.S_IFREG, true); {
+	case err != nil:
+		return nil, err
+	case fd < 0:
+		return io.NopCloser(strings.NewReader("")), nil
+	default:
+		return os.NewFile(uintptr(fd), path), nil
+	}
+}
+
+// openOnly opens a file of one kind (S_IFREG or S_IFDIR) to read, or what a
+// symbolic link leads to; -1, without an error, is the null device. Of others not
+// even the open is free: that of a FIFO takes the word from a writer or waits for
+// one, that of a watchdog starts it. kept says that the file system must keep
+// files, see keepsFiles. So what it is is asked of a descriptor that opens nothing
+// (O_PATH, open(2)), and then that very file is opened.
+func openOnly(path string, kind uint32, kept bool) (fd int, err error) {
 	place, err := retry(func() (int, error) { return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return -1, err
@@ -85,29 +98,77 @@ func openRegular(path string) (fd int, err error) {
 	if err := unix.Fstat(place, &st); err != nil {
 		return -1, err
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return retry(func() (int, error) {
-			return unix.Open("/proc/self/fd/"+strconv.Itoa(place), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		})
-	case unix.S_IFCHR:
-		if st.Rdev == unix.Mkdev(1, 3) { // null(4), on every Linux
-			return -1, nil
+	switch is := st.Mode & unix.S_IFMT; {
+	case is == kind:
+	case kind == unix.S_IFDIR:
+		return -1, unix.ENOTDIR
+	case is == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3): // null(4), on every Linux
+		return -1, nil
+	default:
+		return -1, ErrNotRegular
+	}
+	if kept {
+		if err := keepsFiles(place); err != nil {
+			return -1, err
 		}
 	}
-	return -1, ErrNotRegular
+	return retry(func() (int, error) {
+		return unix.Open("/proc/self/fd/"+strconv.Itoa(place), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	})
 }
 
-// ReadDir opens nothing but a directory, or it would wait for somebody to write
-// to a FIFO.
+// keepsFiles says that the file system of an open file keeps what is written to
+// it, by ErrNotKept that it does not.
+//
+// A file system without a single block keeps nothing: all of the kernel's own
+// report that (simple_statfs of fs/libfs.c: proc, sysfs, tracefs, debugfs, cgroup,
+// bpf, securityfs, configfs, autofs), those that a later kernel brings too. A list
+// of those would grow old, and so would one of the others. In memory tmpfs without
+// a limit and ramfs report none either. For FUSE a program answers, which may be
+// anybody's.
+func keepsFiles(fd int) error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return err
+	}
+	switch {
+	case fs.Type == unix.FUSE_SUPER_MAGIC:
+		return ErrNotKept
+	case fs.Blocks > 0, fs.Type == unix.TMPFS_MAGIC, fs.Type == unix.RAMFS_MAGIC:
+		return nil
+	}
+	return ErrNotKept
+}
+
+// ReadDir opens nothing but a directory, or it would wait for a writer to a FIFO.
 func (Linux) ReadDir(path string) ([]string, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	})
+	fd, err := openOnly(path, unix.S_IFDIR, true)
 	if err != nil {
 		return nil, err
 	}
-	dir := os.NewFile(uintptr(fd), path)
+	return listNames(os.NewFile(uintptr(fd), path))
+}
+
+func (Linux) Threads(pid int) ([]int, error) {
+	dir, err := os.Open(procPath(pid, "task"))
+	if err != nil {
+		return nil, err
+	}
+	names, err := listNames(dir)
+	if err != nil {
+		return nil, err
+	}
+	tids := make([]int, len(names))
+	for i, name := range names {
+		if tids[i], err = strconv.Atoi(name); err != nil {
+			return nil, unix.EBADMSG // no kernel that we know
+		}
+	}
+	return tids, nil
+}
+
+// listNames lists the names in a directory, in order, and closes it.
+func listNames(dir *os.File) ([]string, error) {
 	defer dir.Close()
 	names, err := dir.Readdirnames(maxNames + 1)
 	switch {
@@ -412,18 +473,25 @@ func trimNewline(b []byte) string {
 
 // DropEffectiveCapabilities takes the effective capabilities of capabilities(7)
 // from all threads of this process. The permitted ones stay, since a child under
-// no_new_privs gets no others. The error is ENOTSUP in a program built with cgo,
-// whose threads Go cannot all reach.
+// no_new_privs gets no others. The error is ENOTSUP in a program that was built
+// with cgo and has any: Go cannot reach all threads of such a program
+// (syscall.AllThreadsSyscall).
 func DropEffectiveCapabilities() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // 32 capabilities each
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return os.NewSyscallError("capget", err)
 	}
+	if data[0].Effective == 0 && data[1].Effective == 0 {
+		return nil
+	}
 	data[0].Effective, data[1].Effective = 0, 0
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0)
-	if errno != 0 {
-		return os.NewSyscallError("capset", errno)
+	switch errno {
+	case 0:
+		return nil
+	case unix.ENOTSUP: // capset(2) itself has no such error
+		return fmt.Errorf("%w: this program was built with cgo, build it with CGO_ENABLED=0", os.NewSyscallError("capset", errno))
 	}
-	return nil
+	return os.NewSyscallError("capset", errno)
 }

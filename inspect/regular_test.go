@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -89,6 +90,59 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	buf := make([]byte, 100)
 	if n, err := inUse.Read(buf); string(buf[:n]) != "somebody's" {
 		t.Errorf("the reader of the FIFO gets %q, %v", buf[:n], err)
+	}
+}
+
+// Files of the kernel's own are regular files too. To read some of them takes what
+// another program waits for (kmsg, trace_pipe), or waits for what never comes.
+func TestAFileThatAProcessNamesLiesOnAFileSystemThatKeepsFiles(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	shm, err := os.CreateTemp("/dev/shm", "inspect")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(shm.Name()) })
+	for _, err := range []error{
+		os.WriteFile(in("file"), []byte("text"), 0o600),
+		os.WriteFile(shm.Name(), []byte("in memory"), 0o600), shm.Close(),
+		os.Symlink("file", in("link")),
+		os.Symlink("/proc/self/mountinfo", in("link to a file of proc")),
+		unix.Mkfifo(in("fifo"), 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		path, want string
+		err        error
+	}{
+		{in("file"), "text", nil},
+		{in("link"), "text", nil},
+		{shm.Name(), "in memory", nil},
+		{"/dev/null", "", nil},
+		{in("nothing"), "", unix.ENOENT},
+		{in("fifo"), "", ErrNotRegular},
+		{dir, "", ErrNotRegular},
+		{"/proc/self/mountinfo", "", ErrNotKept},
+		{in("link to a file of proc"), "", ErrNotKept},
+		{"/sys/kernel/mm/transparent_hugepage/enabled", "", ErrNotKept},
+	} {
+		text := ""
+		f, err := Linux{}.OpenNamed(tt.path)
+		if err == nil {
+			b, readErr := io.ReadAll(f)
+			text, err = string(b), errors.Join(readErr, f.Close())
+		}
+		if text != tt.want || !errors.Is(err, tt.err) {
+			t.Errorf("%s: read %q, %v, want %q, %v", tt.path, text, err, tt.want, tt.err)
+		}
+	}
+	for _, dir := range []string{"/proc/self", "/sys/kernel"} {
+		if names, err := (Linux{}).ReadDir(dir); names != nil || !errors.Is(err, ErrNotKept) {
+			t.Errorf("%s: %q, %v, want %v", dir, names, err, ErrNotKept)
+		}
 	}
 }
 

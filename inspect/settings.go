@@ -1,7 +1,8 @@
 package inspect
 
 import (
-	"bytes"
+	"bufio"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -50,37 +51,63 @@ func (s Setting) Count() (int, bool) {
 	return int(n), err == nil
 }
 
-// parseSettings lays the settings of one file over those of the files before.
-// All of these keywords belong to the global section alone, so that sections
-// need not be told apart.
-func (all *Settings) parseSettings(file string, cfg []byte) {
+// maxLine is how many bytes of a line are looked at. HAProxy takes lines of any
+// length, and none of these settings needs more.
+const maxLine = 64 << 10
+
+// parseSettings lays the settings of one file over those of the files before, and
+// returns the error that ended the reading. All of these keywords belong to the
+// global section alone, so that sections need not be told apart.
+func (all *Settings) parseSettings(file string, cfg io.Reader) error {
 	depth, number := 0, 0
-	for line := range bytes.Lines(cfg) {
+	lines := bufio.NewReaderSize(cfg, maxLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return err // of a line that was cut short nothing counts
+		}
 		number++
 		words, _ := configWords(string(line))
-		if len(words) == 0 {
-			continue
+		all.apply(words, Setting{File: file, Line: number}, &depth)
+		for err == bufio.ErrBufferFull {
+			_, err = lines.ReadSlice('\n')
 		}
-		found := &Setting{File: file, Line: number, Conditional: depth > 0}
-		if len(words) > 1 {
-			found.Value = words[1]
+		switch err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
 		}
-		switch words[0] {
-		case ".if":
-			depth++
-		case ".endif":
-			depth = max(0, depth-1)
-		case "hard-stop-after":
-			all.HardStopAfter = found
-		case "grace":
-			all.Grace = found
-		case "mworker-max-reloads":
-			all.MaxReloads = found
-		case "stats":
-			// One such socket is enough, and no other takes it back.
-			if exposesListeners(words) && (all.ExposeFD == nil || all.ExposeFD.Conditional) {
-				all.ExposeFD = found
-			}
+	}
+}
+
+// apply applies one line, of which at is where it stands; depth is how many .if
+// are open.
+func (all *Settings) apply(words []string, at Setting, depth *int) {
+	if len(words) == 0 {
+		return
+	}
+	found := &at
+	found.Conditional = *depth > 0
+	if len(words) > 1 {
+		found.Value = words[1]
+	}
+	switch words[0] {
+	case ".if":
+		*depth++
+	case ".endif":
+		*depth = max(0, *depth-1)
+	case "hard-stop-after":
+		all.HardStopAfter = found
+	case "grace":
+		all.Grace = found
+	case "mworker-max-reloads":
+		all.MaxReloads = found
+	case "stats":
+		// One such socket is enough, and no other takes it back.
+		if exposesListeners(words) && (all.ExposeFD == nil || all.ExposeFD.Conditional) {
+			all.ExposeFD = found
 		}
 	}
 }

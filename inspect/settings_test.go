@@ -1,10 +1,15 @@
 package inspect
 
 import (
+	"bytes"
+	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func TestSettingsOfAConfiguration(t *testing.T) {
@@ -36,11 +41,37 @@ func TestSettingsOfAConfiguration(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got Settings
-			got.parseSettings("f", []byte(c.cfg))
+			if err := got.parseSettings("f", strings.NewReader(c.cfg)); err != nil {
+				t.Error(err)
+			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Of a line of any length the beginning is looked at, and no part of it is taken for
+// a line of its own.
+func TestALongLineIsOneLine(t *testing.T) {
+	long := strings.Repeat("x", 3*maxLine)
+	cfg := "hard-stop-after 1h " + long + "\n" + strings.Repeat(" ", maxLine) + "grace 1s\nmworker-max-reloads 3\n#" + long
+	for name, read := range map[string]io.Reader{"at once": strings.NewReader(cfg), "byte by byte": iotest.OneByteReader(strings.NewReader(cfg))} {
+		var got Settings
+		err := got.parseSettings("f", read)
+		want := Settings{HardStopAfter: &Setting{File: "f", Line: 1, Value: "1h"}, MaxReloads: &Setting{File: "f", Line: 3, Value: "3"}}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v, (-want +got)\n%s", name, err, diff)
+		}
+	}
+}
+
+// 30m that is cut short is 3.
+func TestOfALineThatIsCutShortNothingCounts(t *testing.T) {
+	var got Settings
+	err := got.parseSettings("f", io.MultiReader(strings.NewReader("grace 1s\nhard-stop-after 3"), iotest.ErrReader(unix.EIO)))
+	if err != unix.EIO || got.HardStopAfter != nil || got.Grace == nil {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -64,7 +95,9 @@ func FuzzSettings(f *testing.F) {
 	f.Add([]byte("global\n hard-stop-after 30m\n stats socket /x expose-fd listeners\n.if 1\n grace \"5s\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var got Settings
-		got.parseSettings("f", append(append([]byte{}, b...), "\nhard-stop-after 30m\n"...))
+		if err := got.parseSettings("f", io.MultiReader(bytes.NewReader(b), strings.NewReader("\nhard-stop-after 30m\n"))); err != nil {
+			t.Error(err)
+		}
 		if got.HardStopAfter == nil || got.HardStopAfter.Value != "30m" {
 			t.Errorf("the last line does not count: %+v", got.HardStopAfter)
 		}

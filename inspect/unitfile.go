@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ import (
 type UnitSettings struct {
 	Files                   []string // the unit and its drop-ins, in the order they apply
 	Type, KillMode, Restart string
+	User                    string // "" is root's
 }
 
 // unitDirs are the folders of system units, those that win first (systemd.unit(5),
@@ -36,7 +38,7 @@ var unitDirs = []string{
 // systemd's, else in ours.
 func (h *Host) UnitSettings(unit string) (UnitSettings, error) {
 	var first error
-	for _, root := range []string{procPath(1, "root"), ""} {
+	for _, root := range systemdRoots() {
 		u, err := h.unitSettings(root, unit)
 		if err == nil {
 			return u, nil
@@ -47,6 +49,45 @@ func (h *Host) UnitSettings(unit string) (UnitSettings, error) {
 		}
 	}
 	return UnitSettings{}, first
+}
+
+// systemdRoots are where its files are looked for: in the root of process 1, else
+// in ours.
+func systemdRoots() []string { return []string{procPath(1, "root"), ""} }
+
+// maxPasswd bounds what is read of /etc/passwd, in bytes: a hundred thousand users.
+const maxPasswd = 16 << 20
+
+// UserID is the uid that User= of a unit stands for: a number, "" for root, or a
+// name in /etc/passwd (passwd(5)) of process 1's root, else of ours. It is not
+// found where that file has no such name. Other databases of users
+// (nsswitch.conf(5)) are not asked: that takes a C library.
+func (h *Host) UserID(name string) (uid uint32, found bool, err error) {
+	if name == "" {
+		return 0, true, nil
+	}
+	if number, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return uint32(number), true, nil
+	}
+	const file = "/etc/passwd"
+	for _, root := range systemdRoots() {
+		b, readErr := h.kernel.ReadFile(root+file, maxPasswd)
+		if readErr != nil {
+			err = readError("users", file, readErr)
+			continue
+		}
+		for line := range bytes.Lines(b) {
+			fields := strings.Split(string(line), ":")
+			if len(fields) < 3 || fields[0] != name {
+				continue
+			}
+			if number, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
+				return uint32(number), true, nil
+			}
+		}
+		return 0, false, nil
+	}
+	return 0, false, err
 }
 
 func (h *Host) unitSettings(root, unit string) (UnitSettings, error) {
@@ -137,6 +178,8 @@ func (u *UnitSettings) apply(file string, text []byte) {
 			u.KillMode = cmp.Or(s.value, "control-group")
 		case "Restart":
 			u.Restart = cmp.Or(s.value, "no")
+		case "User":
+			u.User = s.value
 		}
 	}
 }

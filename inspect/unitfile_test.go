@@ -41,6 +41,8 @@ func TestSettingsOfAUnit(t *testing.T) {
 		{"drop-ins of a family of units", "haproxy-edge.service", map[string]string{
 			lib + "haproxy-edge.service": shipped, etc + "haproxy-.service.d/a.conf": "[Service]\nRestart=no\n", etc + "service.d/b.conf": "[Service]\nKillMode=control-group\n"},
 			inspect.UnitSettings{Files: []string{lib + "haproxy-edge.service", etc + "haproxy-.service.d/a.conf", etc + "service.d/b.conf"}, Type: "notify", KillMode: "control-group", Restart: "no"}},
+		{"a user, and none", "haproxy.service", map[string]string{lib + "haproxy.service": "[Service]\nUser=haproxy\n", etc + "haproxy.service.d/a.conf": "[Service]\nUser=\nUser=www-data\n"},
+			inspect.UnitSettings{Files: []string{lib + "haproxy.service", etc + "haproxy.service.d/a.conf"}, Type: "simple", KillMode: "control-group", Restart: "no", User: "www-data"}},
 		{"in the root of process 1 rather than ours", "haproxy.service", map[string]string{lib + "haproxy.service": "[Service]\nType=oneshot\n", "/proc/1/root" + lib + "haproxy.service": shipped},
 			inspect.UnitSettings{Files: []string{lib + "haproxy.service"}, Type: "notify", KillMode: "mixed", Restart: "always"}},
 	} {
@@ -54,6 +56,29 @@ func TestSettingsOfAUnit(t *testing.T) {
 				t.Errorf("%v\n%s", err, diff)
 			}
 		})
+	}
+}
+
+func TestTheUserOfAUnitIsLookedUpWhereSystemdIs(t *testing.T) {
+	const users = "root:x:0:0::/root:/bin/sh\n# haproxy:x:1:\nhaproxy2:x:7:7:::\nhaproxy:x:106:112::/var/lib/haproxy:/usr/sbin/nologin\nbad:x:y:::\n"
+	for _, root := range []string{"", "/proc/1/root"} {
+		w := fakehost.New()
+		w.Write(root+"/etc/passwd", users)
+		h := inspect.NewHost(w, nil)
+		for name, want := range map[string]struct {
+			uid   uint32
+			found bool
+		}{
+			"": {0, true}, "root": {0, true}, "33": {33, true}, "haproxy": {106, true}, "haproxy2": {7, true},
+			"haprox": {}, "bad": {}, "-1": {}, "4294967296": {},
+		} {
+			if uid, found, err := h.UserID(name); uid != want.uid || found != want.found || err != nil {
+				t.Errorf("%q is %d, %v, %v; want %+v", name, uid, found, err, want)
+			}
+		}
+	}
+	if _, found, err := inspect.NewHost(fakehost.New(), nil).UserID("haproxy"); found || err == nil {
+		t.Errorf("where there is no such file: %v, %v", found, err)
 	}
 }
 

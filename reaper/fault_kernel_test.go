@@ -195,6 +195,10 @@ func (f *faulty) OpenDescriptors(pid, from int) ([]int, error) {
 		func() ([]int, error) { return f.kernel.OpenDescriptors(pid, from) }, cutList)
 }
 
+func (f *faulty) Threads(pid int) ([]int, error) {
+	return through(f, kind{name: "Threads", about: strconv.Itoa(pid), descriptor: true, mayHang: true}, func() ([]int, error) { return f.kernel.Threads(pid) }, cutList)
+}
+
 func (f *faulty) SameDescriptors(pid, tid int) (bool, error) {
 	return through(f, kind{name: "SameDescriptors", about: strconv.Itoa(tid), mayHang: true}, func() (bool, error) { return f.kernel.SameDescriptors(pid, tid) }, nil)
 }

@@ -11,12 +11,14 @@ import (
 const bedState = "/run/state"
 
 // shipped are the words that run a program as the units run the agent: as the user of
-// HAProxy's workers, with the two capabilities, and with the soft limit of descriptors
-// that systemd gives.
+// HAProxy's workers, with the two capabilities and no way to others, and with the soft
+// limit of descriptors that systemd gives. The folders of the lock and the state are
+// made.
 func (b *bed) shipped(words ...string) []string {
 	b.t.Helper()
+	b.furnishShipped()
 	as := withCapabilities(uidOf(b.t, "haproxy"), []string{"sys_ptrace", "dac_read_search"})
-	return slices.Concat([]string{"prlimit", "--nofile=1024:"}, as, words)
+	return slices.Concat([]string{"prlimit", "--nofile=1024:"}, as, []string{"--no-new-privs"}, words)
 }
 
 // furnishShipped makes the folders of the lock and the state of an agent as shipped,
@@ -32,7 +34,6 @@ func (b *bed) furnishShipped() {
 // asShipped runs the agent so, with -o json.
 func (b *bed) asShipped(args ...string) *answer {
 	b.t.Helper()
-	b.furnishShipped()
 	return b.answer(b.start(command{args: b.shipped(slices.Concat([]string{bedAgent}, args, []string{"-o", "json"})...)}))
 }
 

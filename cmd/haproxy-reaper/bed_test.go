@@ -246,7 +246,7 @@ type job struct {
 func (b *bed) start(c command) *job {
 	b.t.Helper()
 	path := bedAgent // there only inside
-	if !slices.Contains([]string{bedAgent, bedCallsName, bedRefusedName}, c.args[0]) {
+	if !slices.Contains([]string{bedAgent, bedCallsName, bedRefusedName, bedFloodName}, c.args[0]) {
 		var err error
 		if path, err = exec.LookPath(c.args[0]); err != nil {
 			b.t.Fatal(err)

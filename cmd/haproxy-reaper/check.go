@@ -25,7 +25,7 @@ func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
 	}
 	facts := preflight{
 		report: report, have: have, haveErr: haveErr, hidden: hidden(have, p.kernel), dryRun: bool(c.dryRun), wanted: c.instances,
-		surroundings: e.Surroundings(ctx, report),
+		surroundings: e.Surroundings(ctx, report, have),
 	}
 	checked := judge(facts)
 	f.addFindings(checked)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,6 +26,8 @@ func judgeConfiguration(in *reaper.Instance, facts instanceFacts) []finding {
 
 func judgeFiles(c inspect.Configuration) finding {
 	switch {
+	case errors.Is(c.Err, errStranger):
+		return warning(findConfiguration, "run check as root to read it too", "not read: %v", c.Err)
 	case inspect.IsPermission(c.Err):
 		return failure(findConfiguration, "the privileges above", "%v", c.Err)
 	case c.Err != nil:

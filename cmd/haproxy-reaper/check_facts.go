@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +29,32 @@ type surroundings struct {
 	features     inspect.Features
 	pidNS, netNS uint64                   // our own, 0 when unreadable
 	otherClasses map[int]string           // inspect.Process.SocketClass where it is not our own, by pid
+	ownUnits     []ownUnit                // those of our own units that are installed
 	instances    map[string]instanceFacts // by name
 	err          error                    // the processes could not be read again
+}
+
+// ownUnit is one of our own systemd services, and its user.
+type ownUnit struct {
+	unit, user string
+	uid        uint32
+	found      bool  // the user exists
+	err        error // whether it does is not known
+}
+
+// readOwnUnits reads our own units.
+func (e hostEngine) readOwnUnits() []ownUnit {
+	var list []ownUnit
+	for _, unit := range []string{"haproxy-reaper.service", "haproxy-reaper-serve.service"} {
+		settings, err := e.Host.UnitSettings(unit)
+		if err != nil {
+			continue // it is not installed, or not ours to read: then nothing is said of it
+		}
+		s := ownUnit{unit: unit, user: settings.User}
+		s.uid, s.found, s.err = e.Host.UserID(s.user)
+		list = append(list, s)
+	}
+	return list
 }
 
 // instanceFacts are those of one instance.
@@ -46,10 +73,19 @@ type instanceFacts struct {
 	unitErr error
 }
 
+// configPatience is how long the configurations of all instances may be read for.
+const configPatience = 5 * time.Second
+
+var errConfigPatience = fmt.Errorf("the configurations of this host take more than %v to read", configPatience)
+
+// errStranger says that a configuration is not read because of its process's user.
+var errStranger = errors.New("a user that this agent may not signal")
+
 // Surroundings reads them for the instances of a report.
-func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report) surroundings {
+func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have privileges) surroundings {
 	out := surroundings{features: e.Host.Features(), otherClasses: map[int]string{}, instances: map[string]instanceFacts{}}
 	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for judge
+	out.ownUnits = e.readOwnUnits()
 	look, err := e.Host.Observe(ctx)
 	if err != nil {
 		out.err = err
@@ -64,14 +100,45 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report) surroundi
 			out.otherClasses[p.PID] = p.SocketClass
 		}
 	}
+	type told struct {
+		reaper.Instance
+		by *inspect.Process
+	}
+	var list []told
 	// Of a stranger's nothing is opened, and nothing is asked, unless there is no other.
 	all := e.Host.Rights.All || !slices.ContainsFunc(r.Instances, ofOwn)
 	for _, in := range r.Instances {
 		if teller := tellerOf(in, processes); in.Model != "" && teller != nil && (all || !teller.Stranger) {
-			out.instances[in.Name] = e.instanceFacts(ctx, look, in, teller, processes)
+			list = append(list, told{in, teller})
 		}
 	}
+	// Root's come first, then those of services, whose users have low numbers
+	// (SYS_UID_MAX of login.defs(5)): no account of a person can use up their time.
+	slices.SortStableFunc(list, func(a, b told) int { return cmp.Compare(a.by.UID, b.by.UID) })
+	reading, cancel := context.WithTimeoutCause(ctx, configPatience, errConfigPatience)
+	defer cancel()
+	for _, in := range list {
+		out.instances[in.Name] = instanceFacts{config: e.configuration(reading, look, in.by, have)}
+	}
+	for _, in := range list {
+		out.instances[in.Name] = e.instanceFacts(ctx, look, in.Instance, in.by, processes, out.instances[in.Name].config)
+	}
 	return out
+}
+
+// configuration reads that of a process, unless a stranger chose its files: they
+// are opened with this program's rights, which may be more than the stranger's.
+func (e hostEngine) configuration(ctx context.Context, look inspect.Snapshot, p *inspect.Process, have privileges) inspect.Configuration {
+	var err error
+	switch isStranger := p.UID != 0 && p.UID != have.euid && len(have.missing(capKill)) > 0; {
+	case isStranger && p.UID != inspect.NoUID:
+		err = fmt.Errorf("process %d runs as %s, %w", p.PID, p.User, errStranger)
+	case p.Err != nil:
+		err = p.Err
+	default:
+		return e.Host.Configuration(ctx, look, p)
+	}
+	return inspect.Configuration{Err: err, ChangedErr: err}
 }
 
 // tellerOf is the process whose arguments are the instance's: its master, else
@@ -90,8 +157,8 @@ func tellerOf(in reaper.Instance, processes map[inspect.ProcID]*inspect.Process)
 	return teller
 }
 
-func (e hostEngine) instanceFacts(ctx context.Context, look inspect.Snapshot, in reaper.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process) instanceFacts {
-	facts := instanceFacts{pidNS: teller.PIDNS, netNS: teller.NetNS, config: e.Host.Configuration(look, teller)}
+func (e hostEngine) instanceFacts(ctx context.Context, look inspect.Snapshot, in reaper.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process, config inspect.Configuration) instanceFacts {
+	facts := instanceFacts{pidNS: teller.PIDNS, netNS: teller.NetNS, config: config}
 	facts.changed = look.Boottime - look.Time.Sub(facts.config.Changed)
 	if in.Model == reaper.ModelMasterWorker {
 		facts.master, facts.cliErr = e.Host.AskReloads(ctx, look, teller, e.MasterSocket)

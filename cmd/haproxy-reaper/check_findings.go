@@ -3,8 +3,8 @@ package main
 import "time"
 
 // This file holds the closed sets of words that the report of check is made of.
-// A word is added here and in the README, never changed. Of the host there is one
-// finding of each name, of an instance one where it applies.
+// A word is added here and in the README, never changed. Of the host, as of an
+// instance, there is one finding of each name where it applies.
 
 // findingName says what was checked.
 type findingName string
@@ -21,6 +21,7 @@ const (
 	findCapKill         findingName = "cap_kill"            // privilege to signal
 	findReadable        findingName = "readable"            // whether the look itself was whole
 	findInstances       findingName = "instances"           // whether there is any HAProxy
+	findServiceUser     findingName = "service_user"        // User= of our own systemd services; none without such a unit
 	findActiveConfirmed findingName = "active_confirmed"    // of an instance, as all that follow: one active worker, nothing against it
 	findStranded        findingName = "stranded"            // superseded processes that are not residual, and why
 	findNamespaces      findingName = "namespaces"          // ours against HAProxy's
@@ -40,7 +41,7 @@ const (
 
 // findingNames is every name, in the order of the report.
 var findingNames = []findingName{
-	findPidfdOpen, findPidfdSendSignal, findPidfdGetfd, findPidfdInfo, findSocketClass, findCapSysPtrace, findCapDACRead, findCapKill, findReadable, findInstances,
+	findPidfdOpen, findPidfdSendSignal, findPidfdGetfd, findPidfdInfo, findSocketClass, findCapSysPtrace, findCapDACRead, findCapKill, findReadable, findInstances, findServiceUser,
 	findActiveConfirmed, findStranded, findNamespaces, findMasterCLI, findConfiguration,
 	findHardStopAfter, findHardStopUnbound, findMaxReloads, findExposeFD,
 	findUnit, findUnitType, findUnitKillMode, findUnitRestart,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ func judge(p preflight) checkReport {
 	r.Findings = append(r.Findings, judgeKernel(p)...)
 	r.Findings = append(r.Findings, judgePrivileges(p)...)
 	r.Findings = append(r.Findings, judgeReadable(p), judgeInstances(p))
+	r.Findings = append(r.Findings, judgeServiceUser(p)...)
 	for i := range p.report.Instances {
 		in := &p.report.Instances[i]
 		if in.Model == "" {
@@ -234,6 +236,37 @@ func judgeInstances(p preflight) finding {
 		return warning(findInstances, "see the names that status prints", "no HAProxy instance of that name: %s", strings.Join(p.wanted, ", "))
 	}
 	return warning(findInstances, "start HAProxy, or name its executable with --exe", "no HAProxy instance found")
+}
+
+// judgeServiceUser tells whether our own systemd services can start, and whether
+// their user is one that HAProxy's workers run as. The worst service is told of.
+func judgeServiceUser(p preflight) []finding {
+	const dropIns = "the drop-in other-user.conf or several-users.conf, with the user that HAProxy's workers run as"
+	workers := pidsOf(p.report.Instances, mayBecomeDue)
+	severe := func(f finding) int {
+		return slices.Index([]findingStatus{findingOK, findingWarning, findingFailure}, f.Status)
+	}
+	var worst *finding
+	for _, s := range p.ownUnits {
+		own := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && uint32(q.UID) == s.uid })
+		found := passed(findServiceUser, "%s runs as %s", s.unit, cmp.Or(s.user, "root"))
+		switch {
+		case s.err != nil:
+			found = warning(findServiceUser, "getent passwd "+s.user, "%s runs as %s, and whether there is such a user is not known: %v", s.unit, s.user, s.err)
+		case !s.found:
+			found = failure(findServiceUser, "systemd-sysusers haproxy-reaper.conf, which makes the user haproxy; or "+dropIns,
+				"/etc/passwd has no user %s, as which %s runs: it does not start", s.user, s.unit)
+		case s.uid != 0 && len(workers) > 0 && len(own) == 0:
+			found = warning(findServiceUser, dropIns, "%s runs as %s, and no worker of HAProxy does: it may not signal any", s.unit, s.user).about(workers)
+		}
+		if worst == nil || severe(found) > severe(*worst) {
+			worst = &found
+		}
+	}
+	if worst == nil {
+		return nil
+	}
+	return []finding{*worst}
 }
 
 // pidsOf are the processes of some kind.

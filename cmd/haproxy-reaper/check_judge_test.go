@@ -21,6 +21,7 @@ func preflightOf(changes ...func(*preflight, *instanceFacts)) preflight {
 		have:   privileges{caps: 1<<capSysPtrace | 1<<capDACReadSearch | 1<<capKill},
 	}
 	p.pidNS, p.netNS = 1, 2
+	p.ownUnits = []ownUnit{{unit: "haproxy-reaper.service", user: "haproxy", uid: 106, found: true}}
 	facts := instanceFacts{
 		pidNS: 1, netNS: 2,
 		config: inspect.Configuration{Files: []string{"/etc/haproxy/haproxy.cfg"}, Settings: inspect.Settings{
@@ -119,6 +120,30 @@ func TestFindings(t *testing.T) {
 		{"a process that could not be read", []change{host(func(p *preflight) { p.report.Instances[0].Processes[1].Error = "sockets: denied" })}, findReadable, findingFailure, "process 6034: sockets: denied", []int{6034}, exitPrivilege},
 		{"a /proc that hides", []change{host(func(p *preflight) { p.report, p.hidden = emptyReport(), true })}, findReadable, findingFailure, "hides", nil, exitPrivilege},
 		{"no HAProxy", []change{host(func(p *preflight) { p.report = emptyReport() })}, findInstances, findingWarning, "no HAProxy instance found", nil, exitOK},
+		{"no user for the service", []change{host(func(p *preflight) {
+			p.ownUnits[0].found, p.ownUnits[0].uid = false, 0
+		})}, findServiceUser, findingFailure, "/etc/passwd has no user haproxy, as which haproxy-reaper.service runs", nil, exitFailed},
+		{"no user for the other service", []change{host(func(p *preflight) {
+			p.ownUnits = append(p.ownUnits, ownUnit{unit: "haproxy-reaper-serve.service", user: "www-data"})
+		})}, findServiceUser, findingFailure, "no user www-data, as which haproxy-reaper-serve.service runs", nil, exitFailed},
+		{"no user for either", []change{host(func(p *preflight) {
+			p.ownUnits = []ownUnit{{unit: "haproxy-reaper.service", user: "a"}, {unit: "haproxy-reaper-serve.service", user: "b"}}
+		})}, findServiceUser, findingFailure, "no user a, as which haproxy-reaper.service runs", nil, exitFailed},
+		{"users for both", []change{host(func(p *preflight) {
+			p.ownUnits = append(p.ownUnits, ownUnit{unit: "haproxy-reaper-serve.service", found: true})
+		})}, findServiceUser, findingOK, "haproxy-reaper.service runs as haproxy", nil, exitOK},
+		{"users that cannot be read", []change{host(func(p *preflight) {
+			p.ownUnits[0].found, p.ownUnits[0].err = false, unix.EACCES
+		})}, findServiceUser, findingWarning, "not known: permission denied", nil, exitOK},
+		{"a service of a user that no worker runs as", []change{host(func(p *preflight) {
+			p.ownUnits[0].uid = 33
+		})}, findServiceUser, findingWarning, "no worker of HAProxy does", []int{6034, 6035, 6050}, exitOK},
+		{"the same, without HAProxy", []change{host(func(p *preflight) {
+			p.report, p.ownUnits[0].uid = emptyReport(), 33
+		})}, findServiceUser, findingOK, "haproxy-reaper.service runs as haproxy", nil, exitOK},
+		{"a service of root's", []change{host(func(p *preflight) {
+			p.ownUnits[0] = ownUnit{unit: "haproxy-reaper.service", found: true}
+		})}, findServiceUser, findingOK, "haproxy-reaper.service runs as root", nil, exitOK},
 		{"no HAProxy of that name", []change{host(func(p *preflight) { p.report, p.wanted = emptyReport(), []string{"web"} })}, findInstances, findingWarning, "of that name: web", nil, exitOK},
 
 		{"a refused instance", []change{refused(reaper.ReasonNotListening)}, findActiveConfirmed, findingFailure, "no listening socket", []int{6001, 6050}, exitFailed},
@@ -141,6 +166,10 @@ func TestFindings(t *testing.T) {
 		{"a master CLI of root's", []change{facts(func(f *instanceFacts) { f.cliErr = unix.EACCES })}, findMasterCLI, findingWarning, "may not be asked", nil, exitOK},
 		{"a master CLI of another master's", []change{facts(func(f *instanceFacts) { f.cliErr = fmt.Errorf("%w: belongs to process 1", inspect.ErrNoCLI) })}, findMasterCLI, findingWarning, "belongs to process 1", nil, exitOK},
 		{"a configuration that may not be read", []change{facts(func(f *instanceFacts) { f.config.Err = unix.EACCES })}, findConfiguration, findingFailure, "permission denied", nil, exitPrivilege},
+		{"a configuration of a stranger's", []change{facts(func(f *instanceFacts) {
+			f.config.Err = fmt.Errorf("process 6001 runs as mallory, %w", errStranger)
+		})}, findConfiguration, findingWarning, "runs as mallory, a user that this agent may not signal", nil, exitOK},
+		{"a configuration of the kernel's", []change{facts(func(f *instanceFacts) { f.config.Err = inspect.ErrNotKept })}, findConfiguration, findingWarning, "of the kernel's own", nil, exitOK},
 		{"a configuration that is gone", []change{facts(func(f *instanceFacts) { f.config.Err = unix.ENOENT })}, findConfiguration, findingWarning, "no such file", nil, exitOK},
 
 		{"no hard-stop-after", []change{facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = nil })}, findHardStopAfter, findingWarning, "processes 6034 and 6035 may stay", []int{6034, 6035}, exitOK},

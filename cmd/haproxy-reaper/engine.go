@@ -15,7 +15,7 @@ type engine interface {
 	// Run is a whole pass.
 	Run(context.Context) (reaper.Report, error)
 	// Surroundings reads what check wants to know besides a look.
-	Surroundings(context.Context, reaper.Report) surroundings
+	Surroundings(context.Context, reaper.Report, privileges) surroundings
 	// Remembered is what the next pass should know, after either.
 	Remembered() reaper.Memory
 	Close()

@@ -16,7 +16,11 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
-func main() {
+func main() { os.Exit(start(inspect.DropEffectiveCapabilities)) }
+
+// start is main with another way to drop the capabilities of serve. It returns
+// the exit status.
+func start(dropCapabilities func() error) int {
 	// A reader that went away (`reap | head`) must not end a pass between a
 	// signal and its report; the failed write is an error like any other.
 	signal.Ignore(syscall.SIGPIPE)
@@ -24,23 +28,18 @@ func main() {
 	// The first signal ends the pass in order, the second one at once.
 	context.AfterFunc(ctx, stop)
 	nameBuild()
-	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr)
-	os.Exit(code)
-}
-
-// run is main without the process around it. It returns the exit status.
-func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	p := program{
-		lookupEnv: lookupEnv,
-		stdin:     stdin,
-		stdout:    stdout,
-		stderr:    stderr,
-		kernel:    inspect.Linux{},
-		lockDir:   lockDir,
-		self:      "/proc/self/exe", // also when the file was replaced: serve and its passes are one version
-		newEngine: newHostEngine,
+		lookupEnv:        os.LookupEnv,
+		stdin:            os.Stdin,
+		stdout:           os.Stdout,
+		stderr:           os.Stderr,
+		kernel:           inspect.Linux{},
+		lockDir:          lockDir,
+		self:             "/proc/self/exe", // also when the file was replaced: serve and its passes are one version
+		dropCapabilities: dropCapabilities,
+		newEngine:        newHostEngine,
 	}
-	return p.run(ctx, args)
+	return p.run(ctx, os.Args[1:])
 }
 
 // program is one run and the world around it, so that a test can put another
@@ -52,8 +51,10 @@ type program struct {
 	kernel         inspect.Kernel
 	lockDir        string
 	self           string // path of this program
-	newEngine      func(passSettings) engine
-	progress       *progress // of this run
+
+	dropCapabilities func() error // of all threads of serve
+	newEngine        func(passSettings) engine
+	progress         *progress // of this run
 }
 
 // subcommand is the first word after the program's name.

@@ -34,20 +34,25 @@ func (p *program) serve(ctx context.Context, c *config, log *slog.Logger) int {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	server := newWebServer(s, log)
-	var listening sync.WaitGroup
-	listening.Add(1)
+	listening := make(chan struct{})
+	var dropped error
 	go func() {
-		server.listenAndServe(c, log, listening.Done)
+		// A port below 1024 takes a capability. Whoever connects meets none.
+		server.listenAndServe(c, log, func() error {
+			if dropped = p.dropCapabilities(); dropped == nil {
+				close(listening)
+			}
+			return dropped
+		})
 		stop()
 	}()
 	var passes sync.WaitGroup
 	passes.Go(func() {
-		if wait(ctx, &listening) { // before that nobody is told of anything
+		select {
+		case <-listening: // before that nobody is told of anything
 			told.ready()
-			if err := inspect.DropEffectiveCapabilities(); err != nil {
-				log.Debug("drop privileges", "error", err)
-			}
 			s.loop(ctx, func() { told.status(s.statusLine()) })
+		case <-ctx.Done():
 		}
 	})
 	passes.Go(func() { told.watchdog(ctx, s.isHealthy) })
@@ -60,7 +65,11 @@ func (p *program) serve(ctx context.Context, c *config, log *slog.Logger) int {
 	if !wait(grace, &passes) {
 		log.Warn("a pass did not end and goes on by itself", "patience", stopPatience)
 	}
-	if served != nil {
+	switch {
+	case dropped != nil:
+		log.Error("serve did not start", "error", fmt.Errorf("cannot drop its capabilities: %w", dropped))
+		return exitPrivilege // systemd starts it no second time
+	case served != nil:
 		log.Error("serve", "error", served)
 		return exitFailed
 	}

@@ -144,7 +144,7 @@ func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
 	return report, nil
 }
 
-func (e *fakeEngine) Surroundings(context.Context, reaper.Report) surroundings {
+func (e *fakeEngine) Surroundings(context.Context, reaper.Report, privileges) surroundings {
 	e.calls = append(e.calls, "surroundings")
 	return e.world.around
 }

@@ -36,6 +36,7 @@ var common = []string{
 	"/etc/haproxy-reaper/haproxy-reaper.conf",
 	"/usr/bin/haproxy-reaper",
 	"/usr/lib/systemd/system/haproxy-reaper.service",
+	"/usr/lib/sysusers.d/haproxy-reaper.conf",
 	"/usr/lib/systemd/system/haproxy-reaper.timer",
 	"/usr/lib/tmpfiles.d/haproxy-reaper.conf",
 	"/usr/share/bash-completion/completions/haproxy-reaper",

@@ -93,6 +93,64 @@ func TestInstalledItWatchesThenReapsAndAnUpgradeKeepsAll(t *testing.T) {
 	}
 }
 
+// HAProxy comes later, or runs as another user.
+func TestInstalledBeforeThereIsAUserItSaysSoAndTheTimerRuns(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"deb", "rpm"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			m := machine.Boot(t)
+			m.Must("systemctl", "stop", "haproxy")
+			m.Must("userdel", "haproxy")
+			m.Hurry()
+			var out string
+			if kind == "deb" {
+				m.Write("/tmp/haproxy-reaper.deb", string(read(t, filepath.Join(built, debs["amd64"]))), 0o644)
+				out = m.Must("dpkg", "--install", "/tmp/haproxy-reaper.deb")
+			} else {
+				command(t, "cp", "--archive", unpack(t, filepath.Join(built, rpms["x86_64"]))+"/.", m.Path("/"))
+				m.Write("/tmp/post.sh", string(read(t, "rpm/post.sh")), 0o755)
+				out = m.Must("/tmp/post.sh", "1")
+			}
+			said := 0
+			for line := range strings.Lines(out) {
+				if strings.Contains(line, "haproxy-reaper: there was no user haproxy") {
+					said++
+				} else if strings.Contains(line, "user") {
+					t.Errorf("it also says %q", line)
+				}
+			}
+			if said != 1 {
+				t.Errorf("it says so %d times:\n%s", said, out)
+			}
+			if got := state(m); got != "enabled, active" {
+				t.Errorf("the timer is %s", got)
+			}
+			m.UntilMetrics(map[string]string{`dry_run`: "1", `instances`: "0"})
+			m.UntilRuns(2)
+			if got := m.Must("journalctl", "--no-pager", "--output=cat", "--unit=haproxy-reaper.service"); strings.Contains(got, "Failed") {
+				t.Errorf("a run failed:\n%s", got)
+			}
+			if out := m.Must("haproxy-reaper", "check"); !strings.Contains(out, "haproxy-reaper.service runs as haproxy") {
+				t.Errorf("check says nothing of the user:\n%s", out)
+			}
+
+			// HAProxy comes.
+			m.ServeTunnel()
+			old, _ := m.ReloadHolding(1)
+			m.AtOnce()
+			m.GoLive()
+			m.UntilMetrics(map[string]string{
+				`dry_run`: "0",
+				`terminated_processes_total{unit="haproxy.service"}`: "1",
+			})
+			if slices.Contains(m.Workers(), old[0]) {
+				t.Errorf("worker %s is still there", old[0])
+			}
+		})
+	}
+}
+
 // Someone who runs the agent in another way, or by hand, turned the timer off.
 func TestAnUpgradeLeavesATimerOffThatWasTurnedOff(t *testing.T) {
 	t.Parallel()

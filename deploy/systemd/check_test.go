@@ -92,3 +92,40 @@ func TestCheckReadsTheUnitAsSystemdDoes(t *testing.T) {
 		t.Errorf("as nobody master_cli is %s: %q", f.Status, f.Message)
 	}
 }
+
+// withoutUser takes the user away that HAProxy and the services run as.
+func withoutUser(m *machine.Machine) {
+	m.T.Helper()
+	m.Must("systemctl", "stop", "haproxy")
+	m.Must("userdel", "haproxy")
+}
+
+// Installed by hand, on a host whose HAProxy comes later or runs as another user.
+func TestCheckSaysThatTheServicesHaveNoUser(t *testing.T) {
+	t.Parallel()
+	m := machine.Boot(t)
+	install(m)
+	withoutUser(m)
+	findings, code := check(m)
+	if f := findings["service_user"]; f.Status != "failure" || f.Message != "/etc/passwd has no user haproxy, as which haproxy-reaper.service runs: it does not start" || code != 1 {
+		t.Errorf("exit status %d, service_user is %s: %q", code, f.Status, f.Message)
+	}
+	m.Must("systemd-analyze", "verify", "--man=no", "haproxy-reaper.service")
+
+	// The way out that it names.
+	m.Write("/usr/lib/sysusers.d/haproxy-reaper.conf", shipped(t, "sysusers.conf"), 0o644)
+	m.Must("systemd-sysusers", "haproxy-reaper.conf")
+	m.Must("systemctl", "start", "haproxy-reaper.service")
+	findings, code = check(m)
+	if f := findings["service_user"]; f.Status != "ok" || code != 0 {
+		t.Errorf("with the user: exit status %d, service_user is %s: %q", code, f.Status, f.Message)
+	}
+
+	// The workers run as another user.
+	dropIn(m, "haproxy-reaper.service", "other-user.conf")
+	m.Must("systemctl", "start", "haproxy")
+	findings, _ = check(m)
+	if f := findings["service_user"]; f.Status != "warning" || !strings.Contains(f.Message, "haproxy-reaper.service runs as www-data, and no worker") {
+		t.Errorf("with another user: service_user is %s: %q", f.Status, f.Message)
+	}
+}

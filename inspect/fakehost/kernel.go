@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -59,6 +60,12 @@ func (w *World) ReadFile(name string, limit int) ([]byte, error) {
 	return []byte(text), nil
 }
 
+// OpenNamed implements inspect.Kernel: it is ReadFile of any size.
+func (w *World) OpenNamed(name string) (io.ReadCloser, error) {
+	b, err := w.ReadFile(name, math.MaxInt)
+	return io.NopCloser(strings.NewReader(string(b))), err
+}
+
 // procFile splits a path below /proc/PID.
 func (w *World) procFile(name string) (*Proc, string) {
 	rest, ok := strings.CutPrefix(name, "/proc/")
@@ -92,6 +99,23 @@ func (p *Proc) table(tid int) []Socket {
 		return p.Apart
 	}
 	return p.Sockets
+}
+
+// Threads implements inspect.Kernel.
+func (w *World) Threads(pid int) ([]int, error) {
+	if err := w.enter("Threads", strconv.Itoa(pid)); err != nil {
+		return nil, err
+	}
+	defer w.mu.Unlock()
+	p := w.procs[pid]
+	if p == nil {
+		return nil, unix.ENOENT
+	}
+	var tids []int
+	for i := range p.Threads {
+		tids = append(tids, pid+i*firstThread)
+	}
+	return tids, nil
 }
 
 // SameDescriptors implements inspect.Kernel.
@@ -151,20 +175,13 @@ func v1Cgroup(class string) string {
 	return "3:net_cls,net_prio:" + class + "\n"
 }
 
-// ReadDir implements inspect.Kernel. A directory is where files were written, or a
-// process's threads.
+// ReadDir implements inspect.Kernel. A directory is where files were written.
 func (w *World) ReadDir(name string) ([]string, error) {
 	if err := w.enter("ReadDir", name); err != nil {
 		return nil, err
 	}
 	defer w.mu.Unlock()
 	var names []string
-	if p, file := w.procFile(name); p != nil && file == "task" {
-		for i := range p.Threads {
-			names = append(names, strconv.Itoa(p.PID+i*firstThread))
-		}
-		return names, nil
-	}
 	for _, file := range slices.Sorted(maps.Keys(w.files)) {
 		if dir, base := path.Split(file); dir == name+"/" {
 			names = append(names, base)

@@ -8,8 +8,9 @@ configure | abort-upgrade | abort-deconfigure | abort-remove) ;;
 *) exit 0 ;;
 esac
 
-if [ -e /usr/lib/sysusers.d/haproxy-reaper.conf ]; then
-    systemd-sysusers haproxy-reaper.conf
+if ! getent passwd haproxy >/dev/null; then
+    SYSTEMD_LOG_LEVEL=warning systemd-sysusers haproxy-reaper.conf
+    echo "haproxy-reaper: there was no user haproxy, and now there is: where HAProxy's workers run as another one, see /usr/share/haproxy-reaper/systemd/other-user.conf"
 fi
 systemd-tmpfiles --create haproxy-reaper.conf || true
 
