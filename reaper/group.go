@@ -90,8 +90,11 @@ func (g *group) strangers() bool {
 }
 
 // elsewhere tells whether a process is known to be in another PID or network namespace
-// than everything of the group.
+// than everything of the group. One cgroup ties processes of several namespaces.
 func (g *group) elsewhere(p *inspect.Process) bool {
+	if p.Cgroup == "" {
+		return false // it could not be read
+	}
 	differ := func(a, b uint64) bool { return a != 0 && b != 0 && a != b }
 	return !slices.ContainsFunc(g.members, func(m member) bool {
 		return !differ(m.PIDNS, p.PIDNS) && !differ(m.NetNS, p.NetNS)

@@ -66,12 +66,14 @@ type Past struct {
 	Qualified Qualified
 }
 
-// of is what is believed of a process.
+// of is what is believed of a process. That it was told by what is older no pass saw.
 func (p Past) of(q *inspect.Process) Seen {
 	if p.Owner == nil || *p.Owner != 0 && *p.Owner != q.UID {
 		return Seen{}
 	}
-	return p.Memory[q.ProcID]
+	seen := p.Memory[q.ProcID]
+	seen.Told = seen.Told && seen.Heir.StartTicks >= q.StartTicks
+	return seen
 }
 
 // Remember adds what a look saw to a memory, and returns the new one without

@@ -230,12 +230,8 @@ func compareListeners(a, b inspect.Listener) int {
 // of another user's that a list names has no part in it.
 func (g *group) oldest() *inspect.Process {
 	head := g.head()
-	for _, m := range g.members {
-		if (m.kind == kindMaster || m.kind == kindWorker) && m.UID == head.UID {
-			return m.Process
-		}
-	}
-	return head
+	i := slices.IndexFunc(g.members, func(m member) bool { return (m.kind == kindMaster || m.kind == kindWorker) && m.UID == head.UID })
+	return g.members[max(i, 0)].Process
 }
 
 // printable is a name that fits a metric label, a terminal and the state. What does

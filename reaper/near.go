@@ -71,7 +71,7 @@ func (t *tree) joining(p *inspect.Process, groups []*group) ([]*group, kind) {
 	for _, g := range groups {
 		owner := g.mayHave(p)
 		together := ownCgroup(p) != "" && slices.ContainsFunc(g.members, func(m member) bool {
-			return m.kind != kindOrphan && m.kind != kindLeft && p.Cgroup == m.Cgroup
+			return (m.kind == kindMaster || m.kind == kindWorker) && p.Cgroup == m.Cgroup
 		})
 		switch {
 		case owner && slices.ContainsFunc(g.members, func(m member) bool { return t.startsFor(p, m) }):

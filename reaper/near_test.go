@@ -73,12 +73,16 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		}, reaper.ReasonUnreadable},
 		{"one of the same user that could not be read, in a network namespace of its own", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), nil, fakehost.Listen(80)).NetNS = 4711
-			unreadable(w, "/proc/203/cgroup")
+			unreadable(w, "/proc/203/cmdline")
 		}, ""},
+		{"nor could its cgroup be read, which it may share", func(w *fakehost.World) {
+			fakehost.Daemon(w, config, 203, ticks(0), nil, fakehost.Listen(80)).NetNS = 4711
+			unreadable(w, "/proc/203/cgroup")
+		}, reaper.ReasonUnreadable},
 		{"and one of root's in a PID namespace of its own", func(w *fakehost.World) {
 			p := fakehost.Daemon(w, config, 203, ticks(0), nil, fakehost.Listen(80))
 			p.UID, p.PIDNS = 0, 4712
-			unreadable(w, "/proc/203/cgroup")
+			unreadable(w, "/proc/203/cmdline")
 		}, ""},
 		{"a stranger's daemon whose start and parent could not be read", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}).UID = 5001

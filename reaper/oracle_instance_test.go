@@ -384,7 +384,11 @@ func generationOf(workers []*inspect.Process, p *inspect.Process) []*inspect.Pro
 func (o oracle) believed(p *inspect.Process) Seen {
 	past := o.past()
 	if past.Owner != nil && (*past.Owner == 0 || *past.Owner == p.UID) {
-		return past.Memory[p.ProcID]
+		seen := past.Memory[p.ProcID]
+		if seen.Heir.StartTicks < p.StartTicks { // nothing is told by what is older
+			seen.Told = false
+		}
+		return seen
 	}
 	return Seen{}
 }
@@ -443,7 +447,7 @@ func (o oracle) mayStartFor(p *inspect.Process, in *instance) bool {
 	for _, q := range in.members {
 		k := o.kind(q)
 		server := k == "worker" || k == "master"
-		together := k != "check" && k != "orphan" && ownUnit(p) != "" && p.Cgroup == q.Cgroup
+		together := server && ownUnit(p) != "" && p.Cgroup == q.Cgroup
 		near := server && here(p, q) && (names(p, q) || arguments(p) == arguments(q) || k == "master" && ofOneMaster(p, q))
 		if its && (near || together) || together && q == in.master {
 			return true

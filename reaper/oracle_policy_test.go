@@ -32,11 +32,6 @@ func listensAt(l inspect.Listener, local netip.AddrPort) bool {
 	return at.Addr().IsUnspecified() && (local.Addr().Is6() || !l.V6Only)
 }
 
-// maybeV6: only a listener of every IPv6 address takes it, and it is of IPv4.
-func maybeV6(l inspect.Listener, end inspect.End) bool {
-	return netip.MustParseAddrPort(l.Address).Addr().Is6() && end.Local.Addr().Is4()
-}
-
 // takes tells whether a connection may have come in by a listener.
 func takes(l inspect.Listener, end inspect.End) bool {
 	switch {

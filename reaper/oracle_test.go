@@ -116,7 +116,7 @@ func (o oracle) settled(in *instance) bool {
 		apart := func(q *inspect.Process) bool {
 			return p.PIDNS*q.PIDNS != 0 && p.PIDNS != q.PIDNS || p.NetNS*q.NetNS != 0 && p.NetNS != q.NetNS
 		}
-		elsewhere := !slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return !apart(q) })
+		elsewhere := p.Cgroup != "" && !slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return !apart(q) })
 		owner := p.UID == 0 || p.UID == inspect.NoUID || slices.ContainsFunc(in.members, func(q *inspect.Process) bool { return q.UID == p.UID })
 		its := owner && !elsewhere || in.master != nil && o.head(p) == in.master || slices.ContainsFunc(in.members, child)
 		open := o.kind(p) == "master" || o.head(p) == nil || slices.ContainsFunc(o.procs, child)
@@ -191,8 +191,7 @@ func (o oracle) toldToLeave(in *instance, p *inspect.Process) bool {
 }
 
 // byItsConnections: in daemon mode, it accepted one on an address that the active
-// listens on, and nothing else could be listening. Whether [::] takes IPv4 is told in
-// the agent's own network namespace alone.
+// listens on, and nothing else could be listening.
 func (o oracle) byItsConnections(in *instance, p *inspect.Process) bool {
 	alone := !p.Forked || p.Session == p.PID // else it may be a check, of -D too
 	if in.master != nil || !alone || p.Sockets == nil || !p.Sockets.Proof || listens(p) || len(p.Sockets.Unused) > 0 {
@@ -203,7 +202,7 @@ func (o oracle) byItsConnections(in *instance, p *inspect.Process) bool {
 			continue
 		}
 		for _, a := range o.active(in) {
-			if alike(p, a) && slices.ContainsFunc(openListeners(a), func(l inspect.Listener) bool { return takes(l, end) && (p.NetNS == ownNetNS || !maybeV6(l, end)) }) {
+			if alike(p, a) && slices.ContainsFunc(openListeners(a), func(l inspect.Listener) bool { return takes(l, end) }) {
 				return true
 			}
 		}

@@ -404,7 +404,7 @@ func TestLosingTheStateMakesNothingDue(t *testing.T) {
 func TestWhatIsNoPartOfAnIdentityChangesNothing(t *testing.T) {
 	checkPair(t, func(w *world) {
 		for _, p := range w.procs {
-			p.Cgroup, p.Unit = "", ""
+			p.Cgroup, p.Unit = "/", ""
 		}
 	}, func(t *rapid.T, w *world) *world {
 		generation := map[string]int{}

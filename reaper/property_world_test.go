@@ -297,12 +297,9 @@ func (w *world) clone() *world {
 	return &c
 }
 
-// ownNetNS is the agent's own network namespace.
-const ownNetNS = 2
-
 // look is the world as a pass would have it before Classify.
 func (w *world) look() Look {
-	s := inspect.Snapshot{Time: time.Unix(1_800_000_000, 0), Boottime: w.boottime, NetNS: ownNetNS, MntNS: 3, Processes: w.procs}
+	s := inspect.Snapshot{Time: time.Unix(1_800_000_000, 0), Boottime: w.boottime, NetNS: 2, MntNS: 3, Processes: w.procs}
 	if w.incomplete {
 		s.Incomplete = []error{errRead}
 	}

@@ -119,17 +119,6 @@ func listener(at map[netip.AddrPort]inspect.Listener, local netip.AddrPort) (ins
 	return l, ok && !(l.V6Only && local.Addr().Is4())
 }
 
-// mixes tells whether only a listener of IPv6 holds a connection of IPv4.
-func (p *places) mixes(end inspect.End) bool {
-	at := p.stream
-	if end.Network == inspect.NetworkDatagram {
-		at = p.datagram
-	}
-	l, ok := listener(at, end.Local)
-	address, err := netip.ParseAddrPort(l.Address)
-	return ok && err == nil && end.Local.Addr().Is4() && address.Addr().Is6() && !address.Addr().Is4In6()
-}
-
 // holds tells whether a connection came by one of the places, as far as its
 // address tells.
 func (p *places) holds(end inspect.End) bool {

@@ -176,19 +176,12 @@ func TestWhoseConnectionTiesAProcessToAnActive(t *testing.T) {
 		{"one of which TCP does not tell at the moment", at("10.0.0.1:80", inspect.OriginEither), false},
 	} {
 		p := &inspect.Process{Sockets: &inspect.Sockets{Ends: ends{c.end: use(1, 0, 0)}}}
-		if got := acceptedAt(p, open([]*inspect.Process{{}, active}), true); got != c.want {
+		if got := acceptedAt(p, open([]*inspect.Process{{}, active})); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 	unread := &inspect.Process{Sockets: &inspect.Sockets{Ends: ends{at("10.0.0.1:80", inspect.OriginUnread): use(1, 0, 0)}}}
 	if !mayBelong(unread, open([]*inspect.Process{active})) {
 		t.Error("one whose options could not be read may be tied, and is not")
-	}
-	ipv6 := &inspect.Process{Sockets: &inspect.Sockets{Listening: []inspect.Listener{{Network: "tcp", Address: "[::]:82"}}}}
-	for _, known := range []bool{true, false} {
-		p := &inspect.Process{Sockets: &inspect.Sockets{Ends: ends{client(82): use(1, 0, 0)}}}
-		if got := acceptedAt(p, open([]*inspect.Process{ipv6}), known); got != known {
-			t.Errorf("at [::], which takes IPv4 as far as is known (%v): %v", known, got)
-		}
 	}
 }

@@ -180,7 +180,7 @@ func (c *classifier) holdsClients(p *inspect.Process) bool {
 		return false
 	}
 	a := c.active[0]
-	return p.SameUser(a) && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == c.activeIdentity && acceptedAt(p, open(c.active), a.NetNS == c.look.Snapshot.NetNS)
+	return p.SameUser(a) && p.PIDNS == a.PIDNS && p.NetNS == a.NetNS && p.Identity() == c.activeIdentity && acceptedAt(p, open(c.active))
 }
 
 // listed tells whether the list of a younger worker, listening or not, names a
@@ -189,11 +189,10 @@ func (c *classifier) listed(p *inspect.Process) bool { return c.namers[p] != nil
 
 // acceptedAt tells whether a process holds a client that came in at one of some
 // places, which it accepted for sure. A path is no evidence: two services may have one
-// path, in turn or each in a mount namespace of its own. In another network namespace
-// nothing tells whether [::] takes IPv4 (v6Only), so there it does not count.
-func acceptedAt(p *inspect.Process, at *places, v6Only bool) bool {
+// path, in turn or each in a mount namespace of its own.
+func acceptedAt(p *inspect.Process, at *places) bool {
 	for end := range p.Sockets.Ends {
-		if end.Network != inspect.NetworkUnix && !end.Gone && end.Origin.Accepted() && at.holds(end) && (v6Only || !at.mixes(end)) {
+		if end.Network != inspect.NetworkUnix && !end.Gone && end.Origin.Accepted() && at.holds(end) {
 			return true
 		}
 	}

@@ -104,7 +104,7 @@ func TestTheMemoryMakesNoServiceDrainThatListens(t *testing.T) {
 			p := pass(t, w)
 			id := reaper.Process{}.ProcID
 			id.PID, id.StartTicks = active.PID, active.Ticks
-			p.Memory, p.MemoryOwner = reaper.Memory{id: {Told: true}}, &own
+			p.Memory, p.MemoryOwner = reaper.Memory{id: {Told: true, Heir: reaper.Heir{ProcID: id, NSPID: 103}}}, &own
 			r, err := p.Status(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -157,16 +157,15 @@ func TestWhatTellsNothingOfADaemonThatItsOperatorStopped(t *testing.T) {
 	passed := fakehost.Listen(443)
 	passed.Blocking = true
 	wide := fakehost.Listen(8443)
-	wide.Family, wide.Local = unix.AF_INET6, "[::]:8443"
+	wide.Family, wide.Local, wide.V6Only = unix.AF_INET6, "[::]:8443", true
 	for _, tt := range []struct {
 		name       string
 		old, other []fakehost.Socket
-		netNS      uint64
 	}{
-		{"a session of the CLI, at a path that both have", []fakehost.Socket{path("x", false)}, []fakehost.Socket{fakehost.Listen(8082), path("", true)}, 0},
-		{"a server's connection from a port of the other, of which TCP does not tell now", []fakehost.Socket{busy}, []fakehost.Socket{fakehost.Listen(15000)}, 0},
-		{"a client of a socket that was passed to both, and was made to block again", []fakehost.Socket{passed, fakehost.Client(443, 1, 0)}, []fakehost.Socket{passed, fakehost.Listen(8082)}, 0},
-		{"a client by IPv4, where [::] takes IPv6 alone as far as is known", []fakehost.Socket{fakehost.Client(8443, 1, 0)}, []fakehost.Socket{wide}, 4711},
+		{"a session of the CLI, at a path that both have", []fakehost.Socket{path("x", false)}, []fakehost.Socket{fakehost.Listen(8082), path("", true)}},
+		{"a server's connection from a port of the other, of which TCP does not tell now", []fakehost.Socket{busy}, []fakehost.Socket{fakehost.Listen(15000)}},
+		{"a client of a socket that was passed to both, and was made to block again", []fakehost.Socket{passed, fakehost.Client(443, 1, 0)}, []fakehost.Socket{passed, fakehost.Listen(8082)}},
+		{"a client by IPv4, where [::] takes IPv6 alone", []fakehost.Socket{fakehost.Client(8443, 1, 0)}, []fakehost.Socket{wide}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := fakehost.New()
@@ -174,13 +173,8 @@ func TestWhatTellsNothingOfADaemonThatItsOperatorStopped(t *testing.T) {
 			old := fakehost.Daemon(w, attackConfig, 201, ticks(50*time.Minute), nil, tt.old...)
 			other := fakehost.Daemon(w, attackConfig, 301, ticks(40*time.Minute), nil, tt.other...)
 			old.Cgroup, other.Cgroup = "/system.slice/a.service", "/system.slice/b.service"
-			if tt.netNS > 0 {
-				old.NetNS, other.NetNS = tt.netNS, tt.netNS
-				w.Write("/proc/301/net/tcp", netTCPHead)
-				w.Write("/proc/301/net/tcp6", netTCPHead+"   0: 00000000000000000000000000000000:20FB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 8443 1 0 100 0 0 10 0\n")
-				for _, name := range []string{"unix", "udp", "udp6"} {
-					w.Write("/proc/301/net/"+name, "Num RefCount Protocol Flags Type St Inode Path\n")
-				}
+			if tt.other[0].V6Only {
+				old.NetNS, other.NetNS = 4711, 4711 // there the active's options are asked
 			}
 			p := pass(t, w)
 			run(t, p)
@@ -190,8 +184,6 @@ func TestWhatTellsNothingOfADaemonThatItsOperatorStopped(t *testing.T) {
 		})
 	}
 }
-
-const netTCPHead = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
 // 301 is a service of the same arguments, which its operator stopped. It is younger
 // than 202, so it is no old worker of it, whatever address both have.
