@@ -37,7 +37,8 @@ func TestALongListIsReadOnceForAllOfItsWorkers(t *testing.T) {
 		t.Errorf("process 1000 is %s", got.Role)
 	}
 	t.Logf("with 10 pids %v, with 50,000 pids %v", short, long)
-	if long > short+2*time.Second {
+	// Read for each worker anew it took 13.5 s, and ten times that with -race.
+	if long > short+10*time.Second {
 		t.Errorf("a look takes %v with 50,000 pids, and %v with 10", long, short)
 	}
 }

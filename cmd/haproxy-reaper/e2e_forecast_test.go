@@ -28,7 +28,7 @@ func TestHowManyClientsWouldReconnectIsForetold(t *testing.T) {
 		}
 		dry := b.start(command{args: []string{bedAgent, "reap", "--dry-run", "--deadline", "0s", "--drain-rate", "2"}})
 		dry.wait(t)
-		said := "forecast for /run/bed/web.cfg: 3 clients would have to reconnect (port 8000: 3), 2 a second for 2s"
+		said := "forecast for " + s.unit() + ": 3 clients would have to reconnect (port 8000: 3), 2 a second for 2s"
 		if text := dry.stdout.String(); !strings.Contains(text, said) {
 			t.Errorf("a dry run does not say %q:\n%s", said, text)
 		}

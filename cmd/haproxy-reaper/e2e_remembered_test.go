@@ -78,7 +78,7 @@ func TestWhatAnEarlierPassSawIsRemembered(t *testing.T) {
 		{"of the user of the process", func(t *testing.T, b *bed) { b.chown(file, 102) }, true},
 		{"of another boot", func(t *testing.T, b *bed) {
 			text := b.read(file)
-			other := strings.Replace(text, `"boot_id": "`, `"boot_id": "0`, 1)
+			other := strings.Replace(text, `"boot_id":"`, `"boot_id":"0`, 1)
 			if other == text {
 				t.Fatalf("no boot in %s", text)
 			}

@@ -201,6 +201,8 @@ func TestItAsksForMetricsThatThereAre(t *testing.T) {
 		"haproxy_reaper_last_run_timestamp_seconds":              "the last success is what counts",
 		"haproxy_reaper_residual_lifetime_seconds":               "its buckets and its count are",
 		"haproxy_reaper_residual_lifetime_seconds_sum":           "a mean says little of lifetimes",
+		"haproxy_reaper_stranger":                                "the rules ask for it: no alert is raised for a stranger",
+		"haproxy_reaper_stranger_instances":                      "the rules ask for it: a host of strangers alone has no instance",
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if _, known := notShown[name]; !asked[name] && !known {
