@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -81,12 +80,6 @@ func TestStrangersWithLongNamesDelayNoDeadlineAndTakeNoSeries(t *testing.T) {
 		}
 		return nil
 	})
-	b.put(build(t, "0")) // the race detector has memory of its own
-	j := b.start(command{args: b.shipped(bedBuilt, "status", "-o", "json", "--state-dir", bedState)})
-	j.wait(t)
-	if usage, ok := j.cmd.ProcessState.SysUsage().(*syscall.Rusage); !ok || usage.Maxrss > 256<<10 {
-		t.Errorf("the agent held %d KiB", usage.Maxrss)
-	}
 	t.Logf("a pass over %d strangers: %v of CPU", strangers, a.cmd.ProcessState.UserTime()+a.cmd.ProcessState.SystemTime())
 	if strings.Contains(a.stderr.String(), "start again") {
 		t.Error("the state was reset")
