@@ -157,7 +157,7 @@ func (h *Host) Exited(id ProcID) bool {
 
 // CanSignal tries on this very process what each signal takes: pidfd_open and
 // pidfd_send_signal (Linux 5.3, and a filter of system calls that allows them).
-// Without both this program observes, and signals nobody.
+// Without both this program observes, and signals no process.
 func (h *Host) CanSignal() bool {
 	pidfd, err := h.kernel.PidfdOpen(os.Getpid())
 	if err != nil {

@@ -79,22 +79,28 @@ func (h *Host) sortOut(pids []int) (own []int, others []stranger) {
 			}
 		}
 	}
-	started := func(pid int) bool {
-		for range len(pids) {
-			parent, known := parents[pid]
-			if !known {
-				return false
+	theirs := map[int]bool{} // whether it is theirs, as far as that is known
+	started := func(pid int) (yes bool) {
+		var chain []int
+		for ; !yes; pid = parents[pid] {
+			if known, asked := theirs[pid]; asked {
+				yes = known
+				break
 			}
-			if owns[parent] {
-				return true
+			chain = append(chain, pid)
+			theirs[pid] = false // ends a circle of parents, and begins with 0
+			if yes = owns[pid]; pid == 0 {
+				break
 			}
-			pid = parent
 		}
-		return false
+		for _, pid := range chain {
+			theirs[pid] = yes
+		}
+		return yes
 	}
 	many := map[uint32]int{}
 	for _, pid := range pids {
-		if owns[pid] || started(pid) {
+		if started(pid) {
 			own = append(own, pid)
 			continue
 		}
@@ -189,9 +195,9 @@ func (h *Host) mayHold(pid int) bool {
 	return n < strangersRead
 }
 
-// LeavesAlone tells a process of which nothing is touched, and the links of whose
-// descriptors alone are read: a stranger's that this program may not even signal. Where it
-// may signal all, that may be a service.
+// LeavesAlone tells a process of a stranger that this program may not even signal. No
+// descriptor of it is duplicated; their links alone are read. Where this program may signal
+// all processes, a stranger's may be a service.
 //
 // A duplicate of a descriptor has to be closed. A file system of the stranger's own (FUSE)
 // is asked at each close of a file, and the kernel waits for its answer for as long as it

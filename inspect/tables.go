@@ -35,7 +35,7 @@ type Tables struct {
 	spent atomic.Int64 // descriptors of strangers that were looked at
 
 	mu  sync.Mutex
-	own *table // nil until somebody asks
+	own *table // nil until it is read
 }
 
 // table is our network namespace's sockets by inode.

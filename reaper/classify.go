@@ -237,7 +237,7 @@ func (c *classifier) superseded(p member) time.Duration {
 	}
 	seen := c.past.of(p.Process)
 	if c.past.Memory[p.ProcID].Stranded {
-		since = now // that only delays, whoever says so
+		since = now // that only delays, whatever the owner of the state
 	} else if seen.Superseded > 0 {
 		since = min(since, seen.Superseded)
 	}

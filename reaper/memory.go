@@ -27,8 +27,8 @@ type Seen struct {
 	Superseded time.Duration `json:",omitempty"`
 
 	// Silent is set when the process did not answer by its master's CLI. It is not
-	// asked again: each question may cost the master a connection for ever. Whoever
-	// says so, it only takes a witness away.
+	// asked again: each question may cost the master a connection for ever. That
+	// only takes a witness away, whatever the owner of the state.
 	Silent bool `json:",omitempty"`
 
 	// The rest is for the account of a residual process that has left: its

@@ -80,11 +80,11 @@ func judgeKernel(p preflight) []finding {
 	const filter = "a newer kernel, or a system call filter that allows it (systemd: SystemCallFilter=pidfd_getfd)"
 	list := []finding{passed(findPidfdOpen, "there: a signal reaches the process that was looked at, or nobody")}
 	if err := p.features.PidfdOpen; err != nil {
-		list[0] = failure(findPidfdOpen, "a kernel from Linux 5.3 on that allows it; until then only status and dry runs work", "refused (%v): nobody can be signalled", err)
+		list[0] = failure(findPidfdOpen, "a kernel from Linux 5.3 on that allows it; until then only status and dry runs work", "refused (%v): no process can be signalled", err)
 	}
 	if err := p.features.PidfdSendSignal; err != nil {
 		list = append(list, failure(findPidfdSendSignal, "a system call filter that allows it (systemd: SystemCallFilter=pidfd_open pidfd_send_signal); until then only status and dry runs work",
-			"refused (%v): nobody can be signalled", err))
+			"refused (%v): no process can be signalled", err))
 	} else {
 		list = append(list, passed(findPidfdSendSignal, "there"))
 	}

@@ -101,7 +101,7 @@ func TestFindings(t *testing.T) {
 		pids    []int
 		exit    int
 	}{
-		{"no pidfds", []change{host(func(p *preflight) { p.features.PidfdOpen = unix.ENOSYS })}, findPidfdOpen, findingFailure, "nobody can be signalled", nil, exitPrivilege},
+		{"no pidfds", []change{host(func(p *preflight) { p.features.PidfdOpen = unix.ENOSYS })}, findPidfdOpen, findingFailure, "no process can be signalled", nil, exitPrivilege},
 		{"no pidfd_send_signal", []change{host(func(p *preflight) { p.features.PidfdSendSignal = unix.EPERM })}, findPidfdSendSignal, findingFailure, "operation not permitted", nil, exitPrivilege},
 		{"a class of its sockets that is not ours", []change{host(func(p *preflight) { p.otherClasses = map[int]string{6001: "net_cls:/", 6035: "net_cls:/docker/7"} })},
 			findSocketClass, findingWarning, "net_cls:/docker/7", []int{6035}, exitOK},

@@ -36,7 +36,7 @@ func TestAFilterAgainstSignalsIsSeenBeforeOneIsDue(t *testing.T) {
 			if a := b.answer(run("status", "-o", "json")); a.report.CanSignal != can {
 				t.Errorf("status: can signal is %v, want %v", a.report.CanSignal, can)
 			}
-			const says = "nobody can be signalled"
+			const says = "no process can be signalled"
 			if j := run("status"); strings.Contains(j.stdout.String(), says) == can {
 				t.Errorf("status says %q", j.stdout.String())
 			}

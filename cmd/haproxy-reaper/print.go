@@ -85,7 +85,7 @@ func headLine(r *reaper.Report, c *config) string {
 		line += fmt.Sprintf(", dry run (%s): nobody is signalled", escape(c.source("dry-run")))
 	}
 	if !r.CanSignal {
-		line += ", nobody can be signalled: the kernel or a filter refuses pidfd_open or pidfd_send_signal"
+		line += ", no process can be signalled: the kernel or a filter refuses pidfd_open or pidfd_send_signal"
 	}
 	return line
 }

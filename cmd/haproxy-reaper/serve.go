@@ -49,7 +49,7 @@ func (p *program) serve(ctx context.Context, c *config, log *slog.Logger) int {
 	var passes sync.WaitGroup
 	passes.Go(func() {
 		select {
-		case <-listening: // before that nobody is told of anything
+		case <-listening: // before that nothing is told
 			told.ready()
 			s.loop(ctx, func() { told.status(s.statusLine()) })
 		case <-ctx.Done():

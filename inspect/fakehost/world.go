@@ -137,7 +137,7 @@ type descriptor struct {
 	socket *Socket // of a duplicate
 	owner  *Proc   // whose descriptor that is, and its place there
 	place  int
-	cli    *Proc // of a master CLI's socket: whose that is
+	cli    *Proc // of a master CLI's socket: the master
 }
 
 // New is a host on which nothing runs, an hour after boot.
