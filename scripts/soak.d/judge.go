@@ -23,6 +23,13 @@ type worker struct {
 	relief *worker
 }
 
+// signalled says that somebody ended the worker. HAProxy's own reload does so by
+// SIGUSR1, to a worker that has no handler for it: one that starts, or one that is
+// about to exit by itself and has given its handlers back (2.2 to 3.4, traced).
+func (w *worker) signalled() bool {
+	return w.ended != 0 && w.status.Signaled() && w.status.Signal() != unix.SIGUSR1
+}
+
 // rules are what holds in one part of the run.
 type rules struct {
 	from      time.Duration   // when the part began
@@ -113,12 +120,11 @@ func partAt(parts []rules, then time.Duration) (part int) {
 
 // judge adds one worker, with the one that superseded it.
 func (t *tally) judge(w, successor *worker, r rules, at time.Duration) {
-	signalled := w.ended != 0 && w.status.Signaled()
 	if why := wrong(w, successor, r, at); why != "" {
 		t.wrong = append(t.wrong, fmt.Sprintf("process %d: %s", w.pid, why))
 		return
 	}
-	if successor == nil || signalled && w.status.Signal() == unix.SIGUSR1 {
+	if successor == nil {
 		return
 	}
 	end := w.ended
@@ -126,7 +132,7 @@ func (t *tally) judge(w, successor *worker, r rules, at time.Duration) {
 		end = at
 	}
 	due := max(successor.started+r.deadline, r.from)
-	if end < due && !signalled {
+	if end < due && !w.signalled() {
 		return // left in time, or is not due yet
 	}
 	t.residual++
@@ -136,9 +142,9 @@ func (t *tally) judge(w, successor *worker, r rules, at time.Duration) {
 		t.overdue++
 		t.late = append(t.late, late{w, due, end})
 	case w.ended == 0:
-	case signalled && w.status.Signal() == unix.SIGKILL:
+	case w.signalled() && w.status.Signal() == unix.SIGKILL:
 		t.killed++
-	case signalled:
+	case w.signalled():
 		t.terminated++
 	default:
 		t.left++
@@ -169,7 +175,7 @@ func (t *tally) judgeCut(w, successor *worker, r rules, cut, at time.Duration) {
 	switch {
 	case w.ended == 0 && at < cut+amidExit, successor == nil && at < cut+r.lenient:
 		// not known yet
-	case w.ended != 0 && w.status.Signaled() && w.ended < cut+amidExit:
+	case w.signalled() && w.ended < cut+amidExit:
 		// with its worker
 	case successor == nil:
 		t.wrong = append(t.wrong, fmt.Sprintf("process %d: a connection of the active one was cut", w.pid))
@@ -207,17 +213,15 @@ func wrong(w, successor *worker, r rules, at time.Duration) string {
 	if w.ended == 0 {
 		return ""
 	}
-	if !w.status.Signaled() {
+	if !w.signalled() {
 		if w.firstAnswer == 0 || at < w.ended+handover || w.relief != nil || successor != nil && successor.firstAnswer < w.ended+handover {
 			return ""
 		}
-		return fmt.Sprintf("the active one left with exit status %d", w.status.ExitStatus())
+		return fmt.Sprintf("the active one left with wait status %#x", int(w.status))
 	}
 	name := unix.SignalName(w.status.Signal())
 	superseded := w.relief != nil || successor != nil && successor.firstAnswer < w.ended+r.lenient
 	switch s := w.status.Signal(); {
-	case s == unix.SIGUSR1 && w.firstAnswer == 0:
-		return "" // HAProxy's own: a reload that came before it was ready to hear it
 	case s != unix.SIGTERM && s != unix.SIGKILL:
 		return "died of " + name
 	case !superseded && at < w.ended+r.lenient:
