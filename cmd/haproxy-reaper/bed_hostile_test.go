@@ -19,8 +19,7 @@ const (
 func (b *bed) hostile(n int, variables ...string) {
 	b.t.Helper()
 	b.buildHostile()
-	b.mkdir(filepath.Dir(hostileHAProxy))
-	b.run(command{args: []string{"cp", hostileProgram, hostileHAProxy}})
+	b.run(command{args: []string{"sh", "-c", `[ -e "$1" ] || install -D "$0" "$1"`, hostileProgram, hostileHAProxy}})
 	j := b.start(command{args: []string{"env", hostileProgram, fmt.Sprint(n)}, env: append(variables, "HOSTILE_EXE="+hostileHAProxy)})
 	b.until(func() error {
 		select {

@@ -119,6 +119,60 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 	}
 }
 
+// All limits at once. The bounds are those of the unit, and of README, "Privileges".
+func TestAThousandHostileProcessesOfEveryKindAtOnceKeepNoResidual(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.startService("web", setup{})
+	name := s.unit()
+	old, active := s.makeResidual(1, 1)[0], s.active()
+	b.mkdir(bedDir + "/fuse")
+	const sparse = bedDir + "/sparse"
+	b.run(command{args: []string{"truncate", "--size=1T", sparse}})
+	thousand := 0
+	for _, of := range []struct {
+		processes int
+		variables []string
+	}{
+		{100, []string{"HOSTILE_GROUPS=65536"}},
+		{150, []string{"HOSTILE_PIECES=345000"}},
+		{200, []string{"HOSTILE_COPIES=19000"}},
+		{20, []string{"HOSTILE_SOCKETS=19000"}},
+		{2, []string{"HOSTILE_FUSE=" + bedDir + "/fuse"}},
+		{328, []string{"HOSTILE_NAME=200"}},
+		{100, []string{"HOSTILE_CONFIG=" + s.config}},
+		{50, []string{"HOSTILE_CONFIG=" + sparse}},
+		{50, []string{"HOSTILE_CONFIG=/proc/kmsg"}},
+	} {
+		b.hostile(of.processes, of.variables...)
+		thousand += of.processes
+	}
+	a := b.passWithin("reap", "--deadline", "0s", "--textfile", bedState+"/reaper.prom").exits(exitOK)
+	a.finds(old, isTerminated).finds(active, isActive)
+	if thousand != 1000 {
+		t.Errorf("%d hostile processes", thousand)
+	}
+	in := a.instance(active)
+	if in.Name != name || slices.ContainsFunc(in.Processes, func(p reaper.Process) bool { return p.UID == bedNobody }) {
+		t.Errorf("the service is %q and alone %q, with the processes %v", in.Name, name, in.Processes)
+	}
+	text := b.read(bedState + "/reaper.prom")
+	for _, want := range []string{
+		fmt.Sprintf("haproxy_reaper_terminated_processes_total{unit=%q} 1\n", name),
+		fmt.Sprintf("haproxy_reaper_active_confirmed{unit=%q} 1\n", name),
+		fmt.Sprintf("haproxy_reaper_stranger{unit=%q} 0\n", name),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in the metrics", want)
+		}
+	}
+	for _, args := range [][]string{{"status"}, {"check"}} {
+		if a := b.passWithin(args...); a.code != exitOK {
+			t.Errorf("%q: exit status %d", args, a.code)
+		}
+	}
+}
+
 // A duplicate of such a file could never be closed. An agent that may signal all looks
 // at every descriptor of a stranger's process, and duplicates sockets alone.
 func TestAFileWhoseCloseIsNeverAnsweredHoldsUpNoAgentOfRoots(t *testing.T) {

@@ -6,6 +6,8 @@
  *   HOSTILE_EXE      path of the copy
  *   HOSTILE_GROUPS   groups of each
  *   HOSTILE_PIECES   arguments of each, of two bytes
+ *   HOSTILE_NAME     control characters in the name of the configuration of each
+ *   HOSTILE_CONFIG   the configuration of all, instead of one for each
  *   HOSTILE_FUSE     a folder: each has a file open of a file system there (FUSE) that
  *                    answers to no close. Any user can mount one in a user namespace
  *   HOSTILE_SOCKETS  further listening sockets of each
@@ -164,11 +166,14 @@ static void open_file(const char *folder)
 static void become(long i)
 {
 	long pieces = number("HOSTILE_PIECES"), groups = number("HOSTILE_GROUPS");
-	char **args = calloc(pieces + 5, sizeof *args), config[32], index[32];
+	char **args = calloc(pieces + 5, sizeof *args), name[256] = "", config[300], index[32];
 	gid_t *list = calloc(groups + 1, sizeof *list);
 
-	snprintf(config, sizeof config, "/home/%ld.cfg", i);
-	args[0] = "haproxy", args[1] = "-D", args[2] = "-f", args[3] = config;
+	for (long n = 0; n < number("HOSTILE_NAME") && n < 255; n++)
+		name[n] = 1 + (i + n) % 31;
+	snprintf(config, sizeof config, "/home/%s%ld.cfg", name, i);
+	args[0] = "haproxy", args[1] = "-D", args[2] = "-f";
+	args[3] = getenv("HOSTILE_CONFIG") ? getenv("HOSTILE_CONFIG") : config;
 	for (long n = 0; n < pieces; n++)
 		args[4 + n] = "-d";
 	for (long n = 0; n < groups; n++)
