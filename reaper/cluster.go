@@ -11,13 +11,14 @@ import (
 // of one instance by all but their sockets. What is of one instance is of one
 // cluster. So a look at one instance reads the sockets of its cluster alone.
 type cluster struct {
+	tree    *tree
 	masters []*inspect.Process // in order of start
 	roots   []*inspect.Process // in order of start; workers and orphans
 }
 
 // has tells whether one of some processes is in a cluster, or is the child of one
 // of its masters.
-func (t *tree) has(c cluster, ids map[inspect.ProcID]bool) bool {
+func (c cluster) has(ids map[inspect.ProcID]bool) bool {
 	for _, p := range c.roots {
 		if ids[p.ProcID] {
 			return true
@@ -27,7 +28,7 @@ func (t *tree) has(c cluster, ids map[inspect.ProcID]bool) bool {
 		if ids[m.ProcID] {
 			return true
 		}
-		for _, p := range t.children[m] {
+		for _, p := range c.tree.children[m] {
 			if ids[p.ProcID] {
 				return true
 			}
@@ -37,7 +38,8 @@ func (t *tree) has(c cluster, ids map[inspect.ProcID]bool) bool {
 }
 
 // candidates are the ready workers of a cluster, in order of start.
-func (t *tree) candidates(c cluster) []member {
+func (c cluster) candidates() []member {
+	t := c.tree
 	var list []member
 	for _, p := range c.roots {
 		list = append(list, member{p, t.kind(p), nil})
@@ -100,6 +102,11 @@ func besideMaster(p *inspect.Process, uid uint32, args string) string {
 	return fmt.Sprintf("master pidns %d netns %d uid %d args %x", p.PIDNS, p.NetNS, uid, args)
 }
 
+// Clusters are the clusters of a look's processes.
+func Clusters(processes []*inspect.Process, past Past) []cluster {
+	return newTree(processes).clusters(past)
+}
+
 // clusters sorts masters and ready processes without a master by what may join
 // them: the arguments, the -sf lists, and what is remembered.
 func (t *tree) clusters(past Past) []cluster {
@@ -128,7 +135,7 @@ func (t *tree) clusters(past Past) []cluster {
 			u.join(m, p)
 		}
 	}
-	all := cluster{masters, roots}
+	all := cluster{t, masters, roots}
 	t.joinNamed(all, past, u.join, func(member) bool { return true })
 	var list []cluster
 	index := map[*inspect.Process]int{}
@@ -137,7 +144,7 @@ func (t *tree) clusters(past Past) []cluster {
 		if !known {
 			i = len(list)
 			index[u.find(p)] = i
-			list = append(list, cluster{})
+			list = append(list, cluster{tree: t})
 		}
 		return &list[i]
 	}

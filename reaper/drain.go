@@ -97,7 +97,6 @@ func (x *execution) drain(ctx context.Context, in Instance) Instance {
 // not closed yet, and those that have not ended by being closed gently.
 func (d *drain) find(ctx context.Context, in Instance) {
 	now := d.Host.Kernel().Boottime()
-	j := judge{&d.Policy, &d.host, &in, nil}
 	waiting, first := false, d.known == nil
 	if first {
 		d.known = map[connectionID]bool{}
@@ -114,8 +113,7 @@ func (d *drain) find(ctx context.Context, in Instance) {
 			d.Log.Warn("cannot drain residual process", "instance", in.Name, "pid", p.PID, "error", err)
 		}
 		sockets = slices.DeleteFunc(sockets, func(s inspect.ClientSocket) bool {
-			t := in.sides[p.ProcID]
-			return t == nil || t.side(s.End) != sideClient || j.sparesPort(p, s.Local.Port())
+			return !in.Client(p.ProcID, s.End) || SparesPort(&d.Policy, &d.host, p, s.Local.Port())
 		})
 		turn := 0
 		if p.stuck() {

@@ -95,9 +95,6 @@ func (x *execution) escalate(ctx context.Context, in Instance) Instance {
 
 func isSurvivor(p Process) bool { return p.Outcome == OutcomeSurvived }
 
-// isTarget tells a process that is to be signalled, and has not been dealt with.
-func isTarget(p Process) bool { return p.Verdict == VerdictTerminate && p.Outcome == "" }
-
 // stopReason says why a context ended: our own time limit, or somebody's signal.
 func (x *execution) stopReason(ctx context.Context) Reason {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {

@@ -13,7 +13,7 @@ import (
 // that one. Where a worker of a master could not be read, that master may have
 // replaced what it names.
 func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Process), counts func(member) bool) {
-	all := t.candidates(c)
+	all := c.candidates()
 	living := map[inspect.ProcID]member{}
 	var older []member // what may be named: the masters, and what has none
 	for _, m := range c.masters {
@@ -202,7 +202,7 @@ func (n member) sameSide(p member) bool {
 // ties them to a process that does.
 func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspect.Process) {
 	u := union{}
-	all := t.candidates(c)
+	all := c.candidates()
 	by := tellers(all, func(p *inspect.Process) bool { return past.of(p).Told }, t.together)
 	// Only a list, or the memory of one, makes two masters one instance, and a master
 	// is replaced once. So what belongs to a master already belongs to no other.
@@ -306,7 +306,7 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 			beside[at] = append(beside[at], p)
 		}
 	}
-	for _, m := range t.candidates(c) {
+	for _, m := range c.candidates() {
 		if m.master == nil {
 			continue
 		}
@@ -364,7 +364,7 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 	}
 	of := map[*inspect.Process]*home{}
 	var all []*home // those with a head
-	for _, m := range t.candidates(c) {
+	for _, m := range c.candidates() {
 		set := u.find(m.home())
 		if !heads[set] || m.kind != kindWorker {
 			continue

@@ -1,8 +1,12 @@
 package reaper
 
 import (
+	"bytes"
+	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -164,4 +168,62 @@ func (m Memory) settle(r Report) Memory {
 		}
 	}
 	return settled
+}
+
+// possible is the part of the memory that can be true at boottime: nothing was
+// seen after now, nor before it was there.
+func (m Memory) possible(boottime time.Duration) Memory {
+	kept := make(Memory, len(m))
+	for id, seen := range m {
+		if seen.Residual > boottime || seen.Residual < inspect.TicksToBoottime(id.StartTicks) {
+			seen.Residual = 0
+		}
+		if seen.Superseded > boottime || seen.Superseded < 0 {
+			seen.Superseded = 0
+		}
+		if seen.Residual > 0 || seen.Stranded || seen.Told || seen.Heir.PID > 0 || seen.Silent {
+			kept[id] = seen
+		}
+	}
+	return kept
+}
+
+// MarshalJSON writes the keys as pid@ticks.
+func (m Memory) MarshalJSON() ([]byte, error) {
+	byName := make(map[string]Seen, len(m))
+	for id, seen := range m {
+		byName[id.String()] = seen
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // a state has a limit, and names of "<" would be six times as long
+	err := e.Encode(byName)
+	return b.Bytes(), err
+}
+
+// UnmarshalJSON leaves out what is not a process.
+func (m *Memory) UnmarshalJSON(b []byte) error {
+	var byName map[string]Seen
+	if err := json.Unmarshal(b, &byName); err != nil {
+		return err
+	}
+	*m = make(Memory, len(byName))
+	for name, seen := range byName {
+		if id, ok := parseProcID(name); ok {
+			(*m)[id] = seen
+		}
+	}
+	return nil
+}
+
+// parseProcID is the reverse of ProcID.String, and takes nothing else.
+func parseProcID(name string) (inspect.ProcID, bool) {
+	left, right, _ := strings.Cut(name, "@")
+	pid, err := strconv.Atoi(left)
+	if err != nil || pid <= 0 {
+		return inspect.ProcID{}, false
+	}
+	ticks, err := strconv.ParseUint(right, 10, 64)
+	id := inspect.ProcID{PID: pid, StartTicks: ticks}
+	return id, err == nil && id.String() == name
 }

@@ -88,7 +88,6 @@ func only(groups []group, before Instance) []group {
 // side by side, and leaves processes out that exited meanwhile. With an instance
 // of an earlier look it looks at the clusters of that alone.
 func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *inspect.Snapshot, before *Instance) {
-	t := newTree(s.Processes)
 	var wanted map[inspect.ProcID]bool
 	if before != nil {
 		wanted = map[inspect.ProcID]bool{}
@@ -98,10 +97,10 @@ func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *in
 	}
 	var wg sync.WaitGroup
 	var strangers [][]member
-	for _, c := range t.clusters(p.past()) {
-		list := t.candidates(c)
+	for _, c := range Clusters(s.Processes, p.past()) {
+		list := c.candidates()
 		switch {
-		case len(list) > maxProcesses || wanted != nil && !t.has(c, wanted):
+		case len(list) > maxProcesses || wanted != nil && !c.has(wanted):
 		case slices.ContainsFunc(list, func(m member) bool { return !m.Stranger }):
 			wg.Go(func() { p.lookAtSockets(ctx, tables, list) })
 		default:
@@ -160,7 +159,7 @@ func fewestFirst(clusters [][]member) [][]member {
 // no younger one names may be the active: it is touched as little as can be, and
 // only if that has to be.
 func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []member) {
-	named := tellers(workers, func(*inspect.Process) bool { return true }, anyTwo)
+	named := NamedBy(workers)
 	for _, w := range workers {
 		if w.Err != nil {
 			continue
@@ -306,10 +305,8 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 		}
 	}
 	at := served(active)
-	for _, l := range at.stream {
-		if l.Network == "mptcp" {
-			return 0, false
-		}
+	if at.Multipath() {
+		return 0, false
 	}
 	clients, err := p.countClients(tables, at)
 	if err != nil {
@@ -333,35 +330,20 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 }
 
 // countClients counts the connections of the host that came by the places of an
-// active. One to an address that another listener has for itself came by that.
+// active.
 func (p *Pass) countClients(tables *inspect.Tables, at *places) (int, error) {
-	everybody, err := tables.Listening()
+	listeners, err := tables.Listening()
 	if err != nil {
 		return 0, err
 	}
-	others := map[netip.AddrPort]bool{}
-	for _, l := range everybody {
-		if address, err := netip.ParseAddrPort(l.Address); err == nil {
-			others[unmapped(address)] = true
-		}
-	}
 	n := 0
-	count := func(network inspect.Network, ours map[netip.AddrPort]inspect.Listener, others map[netip.AddrPort]bool) error {
-		ports, byAddress := map[uint16]bool{}, map[netip.AddrPort]int{}
-		for address := range ours {
-			ports[address.Port()] = true
+	for _, network := range []inspect.Network{inspect.NetworkStream, inspect.NetworkDatagram} {
+		byAddress := map[netip.AddrPort]int{}
+		err := p.Host.EachConnection(network, at.Ports(network), func(local netip.AddrPort) { byAddress[local]++ })
+		if err != nil {
+			return 0, err
 		}
-		err := p.Host.EachConnection(network, ports, func(local netip.AddrPort) { byAddress[local]++ })
-		for local, connections := range byAddress {
-			_, own := ours[local]
-			if _, wide := listener(ours, local); own || wide && !others[local] {
-				n += connections
-			}
-		}
-		return err
+		n += at.Clients(network, byAddress, listeners)
 	}
-	if err := count(inspect.NetworkStream, at.stream, others); err != nil {
-		return 0, err
-	}
-	return n, count(inspect.NetworkDatagram, at.datagram, nil)
+	return n, nil
 }

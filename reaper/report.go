@@ -236,6 +236,21 @@ func (p *Process) Left() bool {
 	return false
 }
 
+// Withheld is the reason for which a termination that was due did not take
+// place, or "".
+func (in *Instance) Withheld(at time.Time) Reason {
+	for i := range in.Processes {
+		p := &in.Processes[i]
+		if p.Verdict == VerdictRefuse && p.IsDue(at) {
+			if in.Refusal != "" {
+				return in.Refusal
+			}
+			return p.Reason
+		}
+	}
+	return ""
+}
+
 // IsDue tells whether a residual process is due by any rule, whatever the
 // verdict made of that.
 func (p *Process) IsDue(at time.Time) bool {

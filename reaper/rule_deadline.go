@@ -69,8 +69,14 @@ func (policy *Policy) deadlineOf(p *Process) (time.Duration, uint16) {
 	return longest, port
 }
 
-// sparesPort tells whether the own deadline of a port still spares its client
-// connections of a process that is due by another rule.
+// SparesPort tells whether the own deadline of a port still spares its client
+// connections of a residual process that is due by another rule. The host is the
+// report that the process is of.
+func SparesPort(policy *Policy, host *Report, p *Process, port uint16) bool {
+	j := judge{policy: policy, host: host}
+	return j.sparesPort(p, port)
+}
+
 func (j *judge) sparesPort(p *Process, port uint16) bool {
 	after, own := j.policy.DeadlineFor[port]
 	return own && span(*p.ResidualSeconds) < later(after, j.jitter())

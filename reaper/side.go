@@ -122,15 +122,58 @@ func listener(at map[netip.AddrPort]inspect.Listener, local netip.AddrPort) (ins
 // holds tells whether a connection came by one of the places, as far as its
 // address tells.
 func (p *places) holds(end inspect.End) bool {
-	switch end.Network {
-	case inspect.NetworkUnix:
+	if end.Network == inspect.NetworkUnix {
 		return p.paths[unixName(end.Path)]
-	case inspect.NetworkDatagram:
-		_, ok := listener(p.datagram, end.Local)
-		return ok
 	}
-	_, ok := listener(p.stream, end.Local)
+	_, ok := listener(p.of(end.Network), end.Local)
 	return ok
+}
+
+// of are the places of one network, by address.
+func (p *places) of(network inspect.Network) map[netip.AddrPort]inspect.Listener {
+	if network == inspect.NetworkDatagram {
+		return p.datagram
+	}
+	return p.stream
+}
+
+// Ports are the ports of the places of one network.
+func (p *places) Ports(network inspect.Network) map[uint16]bool {
+	ports := map[uint16]bool{}
+	for address := range p.of(network) {
+		ports[address.Port()] = true
+	}
+	return ports
+}
+
+// Multipath tells whether one of the places is a listener of MPTCP (mptcp@).
+func (p *places) Multipath() bool {
+	for _, l := range p.stream {
+		if l.Network == "mptcp" {
+			return true
+		}
+	}
+	return false
+}
+
+// Clients is how many of the connections of a network came by the places, given
+// their number by local address, and the stream listeners of the host. A connection
+// to an address that another listener has for itself came by that listener.
+func (p *places) Clients(network inspect.Network, connections map[netip.AddrPort]int, listeners []inspect.Listener) int {
+	others := map[netip.AddrPort]bool{}
+	for _, l := range listeners {
+		if address, err := netip.ParseAddrPort(l.Address); err == nil && network == inspect.NetworkStream {
+			others[unmapped(address)] = true
+		}
+	}
+	n, ours := 0, p.of(network)
+	for local, number := range connections {
+		_, own := ours[local]
+		if _, wide := listener(ours, local); own || wide && !others[local] {
+			n += number
+		}
+	}
+	return n
 }
 
 // teller says on which side each connection of one process is.
@@ -164,6 +207,14 @@ func (t *teller) side(end inspect.End) side {
 		return sideServer
 	}
 	return sideUnknown
+}
+
+// Client tells whether a socket of one of the instance's processes is a client's: it
+// came by an address on which the active listens. False for a process whose
+// connections were not counted.
+func (in *Instance) Client(id inspect.ProcID, end inspect.End) bool {
+	t := in.sides[id]
+	return t != nil && t.side(end) == sideClient
 }
 
 // teller is that of one process.

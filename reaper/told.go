@@ -67,6 +67,12 @@ func tellers(workers []member, known func(*inspect.Process) bool, together func(
 	return by
 }
 
+// NamedBy finds which of some workers, oldest first, were told to stop, listening or
+// not, and by which worker: the list of a younger one names them.
+func NamedBy(workers []member) map[*inspect.Process]*inspect.Process {
+	return tellers(workers, func(*inspect.Process) bool { return true }, anyTwo)
+}
+
 // anyTwo takes any two workers for ones of one instance.
 func anyTwo(member, member) bool { return true }
 
@@ -159,7 +165,7 @@ func (c *classifier) findEvidence() {
 		e.connections = m.kind == kindWorker && c.group.model == ModelDaemon && c.holdsClients(m.Process)
 		c.evidence[m.Process] = e
 	}
-	c.namers = tellers(candidates, func(*inspect.Process) bool { return true }, anyTwo)
+	c.namers = NamedBy(candidates)
 	by := tellers(candidates, func(p *inspect.Process) bool { return c.evidence[p].stopping || c.evidence[p].remembered }, anyTwo)
 	for _, m := range candidates {
 		e := c.evidence[m.Process]
