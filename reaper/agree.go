@@ -45,9 +45,9 @@ func (x *execution) agree(ctx context.Context, first Instance) (Instance, bool) 
 			}
 			continue
 		}
-		if first.Refusal == "" && second.Refusal == "" && sameActive(first, second) {
-			both := confirmed(first, second, x.approved, x.left)
-			return both, slices.ContainsFunc(both.Processes, isTarget)
+		if first.Refusal == "" && second.Refusal == "" && SameActive(first, second) {
+			both := Agreed(first, second, x.approved, x.left)
+			return both, slices.ContainsFunc(both.Processes, IsTarget)
 		}
 		if clock.Boottime() >= deadline {
 			if second.Refusal == "" {
@@ -76,7 +76,7 @@ func (x *execution) lookAt(ctx context.Context) (Instance, error) {
 		return Instance{}, fmt.Errorf("look again: %w", errInstanceGone)
 	}
 	r.MemoryAvailableBytes, r.MemoryTotalBytes, r.HostShare = x.host.MemoryAvailableBytes, x.host.MemoryTotalBytes, x.host.HostShare
-	r.Instances[0] = carryOver(r.Instances[0], x.firstLook)
+	r.Instances[0] = CarryOver(r.Instances[0], x.firstLook)
 	return Decide(r, x.Policy).Instances[0], nil
 }
 

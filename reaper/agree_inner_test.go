@@ -22,7 +22,7 @@ func TestALaterLookDecidesOnWhatTheFirstMeasured(t *testing.T) {
 		{ProcID: id(1), PrivateBytes: bytes(10), Connections: Connections{Client: number(11)}, Ports: []PortUse{{Port: 443, Clients: 11}}, IdleSeconds: &idle},
 		{ProcID: id(2), PrivateBytes: bytes(20), Connections: Connections{Client: number(22)}},
 	}}
-	got := carryOver(Instance{Processes: []Process{
+	got := CarryOver(Instance{Processes: []Process{
 		{ProcID: id(9)},
 		{ProcID: id(2), Connections: Connections{Client: number(2)}},
 		{ProcID: id(1)},
@@ -75,7 +75,7 @@ func TestAfterADrainEachTargetHasWhatBecameOfIt(t *testing.T) {
 // Of a process that has left nothing is remembered; of all others what was known.
 func TestWhoHasLeftIsForgotten(t *testing.T) {
 	before := Memory{id(1): {Residual: 5}, id(2): {Residual: 5}, id(3): {Residual: 5}}
-	got := Remember(before, Report{boottime: 9, Instances: []Instance{{Name: "a", Processes: []Process{
+	got := Remember(before, Report{Boottime: 9, Instances: []Instance{{Name: "a", Processes: []Process{
 		{ProcID: id(1), Role: RoleResidual, Outcome: OutcomeTerminated}, {ProcID: id(2), Role: RoleResidual}, {ProcID: id(4), Role: RoleActive},
 	}}}})
 	if len(got) != 1 || got[id(2)].Residual != 5 {
@@ -96,7 +96,7 @@ func TestAReportOfNoMomentTeachesNothing(t *testing.T) {
 // signalled and is there still is known for it.
 func TestWhoWasSignalledAndIsStillThereIsRemembered(t *testing.T) {
 	signals := []string{"SIGTERM"}
-	got := Memory{id(1): {Residual: 5}, id(2): {Residual: 5}, id(3): {Residual: 5, Signals: []string{"SIGTERM", "SIGKILL"}}}.settle(Report{Instances: []Instance{{Processes: []Process{
+	got := Memory{id(1): {Residual: 5}, id(2): {Residual: 5}, id(3): {Residual: 5, Signals: []string{"SIGTERM", "SIGKILL"}}}.WithOutcomes(Report{Instances: []Instance{{Processes: []Process{
 		{ProcID: id(1), Outcome: OutcomeTerminated, Signals: signals}, {ProcID: id(2), Outcome: OutcomeSurvived, Signals: signals}, {ProcID: id(3)}, {ProcID: id(4), Outcome: OutcomeSurvived, Signals: signals},
 	}}}})
 	want := Memory{id(2): {Residual: 5, Signals: signals}, id(3): {Residual: 5, Signals: []string{"SIGTERM", "SIGKILL"}}}

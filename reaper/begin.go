@@ -23,7 +23,7 @@ func (x *execution) begin(ctx context.Context) (Instance, bool) {
 	in = x.drain(ctx, in)
 	x.approved = map[inspect.ProcID]bool{}
 	for _, p := range in.Processes {
-		if isTarget(p) {
+		if IsTarget(p) {
 			x.approved[p.ProcID] = true
 		}
 	}
@@ -75,7 +75,7 @@ func (x *execution) stillTargets(ctx context.Context, in Instance) (Instance, bo
 	deadline := clock.Boottime() + x.Timing.Settle
 	for {
 		again, err := x.lookWithin(ctx, x.Timing.PassTimeout)
-		if err == nil && again.Refusal == "" && sameActive(in, again) {
+		if err == nil && again.Refusal == "" && SameActive(in, again) {
 			if err = x.confirmWithin(ctx, in, x.Timing.PassTimeout); err == nil {
 				return x.bornOut(in, again), true
 			}
@@ -106,7 +106,7 @@ func (x *execution) confirmWithin(ctx context.Context, in Instance, limit time.D
 
 // bornOut is an instance less the targets that another look does not bear out.
 func (x *execution) bornOut(in, again Instance) Instance {
-	both := confirmed(in, again, x.approved, x.left)
+	both := Agreed(in, again, x.approved, x.left)
 	for i := range both.Processes {
 		switch p := &both.Processes[i]; {
 		case in.Processes[i].Outcome != "":
@@ -122,7 +122,7 @@ func (x *execution) bornOut(in, again Instance) Instance {
 func (x *execution) withhold(in Instance, why Reason, detail string) Instance {
 	refused := refuse(in, why, detail)
 	for i := range refused.Processes {
-		if p := in.Processes[i]; !isTarget(p) {
+		if p := in.Processes[i]; !IsTarget(p) {
 			refused.Processes[i] = p
 		}
 	}

@@ -51,7 +51,7 @@ func (x *execution) confirmActive(ctx context.Context, in Instance) error {
 			}
 			continue
 		}
-		if !isReady(again) {
+		if !IsReady(again) {
 			return fmt.Errorf("active %d is no longer ready", p.PID)
 		}
 		x.Host.LookGently(tables, again)

@@ -72,7 +72,7 @@ func (x *execution) drain(ctx context.Context, in Instance) Instance {
 		in = d.noteDepartures(ctx, in)
 		now := clock.Boottime()
 		switch {
-		case !slices.ContainsFunc(in.Processes, isTarget), d.empty > 0 && (len(d.asked) == 0 || now-d.empty >= drainPatience):
+		case !slices.ContainsFunc(in.Processes, IsTarget), d.empty > 0 && (len(d.asked) == 0 || now-d.empty >= drainPatience):
 			return in
 		case now >= ends:
 			x.Log.Warn("draining took too long", "instance", in.Name, "limit", x.Timing.DrainTimeout, "left", len(d.queue))
@@ -104,7 +104,7 @@ func (d *drain) find(ctx context.Context, in Instance) {
 	for i := range in.Processes {
 		p := &in.Processes[i]
 		// Closing the connections that alone say that it was told would take that away.
-		if !isTarget(*p) || d.barred[p.ProcID] || slices.Equal(p.Evidence, []string{evidenceConnections}) {
+		if !IsTarget(*p) || d.barred[p.ProcID] || slices.Equal(p.Evidence, []string{EvidenceConnections}) {
 			continue
 		}
 		sockets, err := d.clients(ctx, p.ProcID)
@@ -116,7 +116,7 @@ func (d *drain) find(ctx context.Context, in Instance) {
 			return !in.Client(p.ProcID, s.End) || SparesPort(&d.Policy, &d.host, p, s.Local.Port())
 		})
 		turn := 0
-		if p.stuck() {
+		if p.Stuck() {
 			turn = 1
 		}
 		for _, s := range sockets {
@@ -173,7 +173,7 @@ func (d *drain) batch(now time.Duration) []hangup {
 func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
 	for _, h := range batch {
 		i := slices.IndexFunc(in.Processes, func(p Process) bool { return p.ProcID == h.id })
-		if ctx.Err() != nil || i < 0 || !isTarget(in.Processes[i]) {
+		if ctx.Err() != nil || i < 0 || !IsTarget(in.Processes[i]) {
 			continue
 		}
 		log := d.Log.With("instance", in.Name, "pid", h.id.PID, "client", h.socket.Peer, "port", h.socket.Local.Port())
@@ -202,7 +202,7 @@ func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
 func (d *drain) noteDepartures(ctx context.Context, in Instance) Instance {
 	in.Processes = slices.Clone(in.Processes)
 	for i := range in.Processes {
-		if p := &in.Processes[i]; isTarget(*p) {
+		if p := &in.Processes[i]; IsTarget(*p) {
 			if left, err := d.waitFor(ctx, p.ProcID, 0); err == nil && left {
 				d.depart(in.Name, p)
 			}

@@ -120,11 +120,11 @@ func refuse(in Instance, why Reason, detail string) Instance {
 func (x *execution) signalAll(ctx context.Context, in Instance, signal syscall.Signal) Instance {
 	targets := []*Process{}
 	for i := range in.Processes {
-		if isTarget(in.Processes[i]) {
+		if IsTarget(in.Processes[i]) {
 			targets = append(targets, &in.Processes[i])
 		}
 	}
-	slices.SortStableFunc(targets, firstToGo)
+	slices.SortStableFunc(targets, FirstToGo)
 	for _, p := range targets {
 		if ctx.Err() != nil {
 			return leave(in, x.stopReason(ctx))

@@ -95,8 +95,8 @@ func Remember(old Memory, r Report) Memory {
 			case in.Refusal != "":
 			case p.Role == RoleStranded && in.Model != "":
 				seen.Stranded, seen.Residual, seen.Superseded, known = true, 0, 0, true
-			case p.Role == RoleResidual && r.boottime > 0:
-				seen, known = seen.residual(in.Name, p, r.boottime), true
+			case p.Role == RoleResidual && r.Boottime > 0:
+				seen, known = seen.residual(in.Name, p, r.Boottime), true
 			}
 			if in.Refusal == "" && (p.toldToStop() || p.StrandedReason == StrandedOtherUser) {
 				seen.Told, seen.Heir, known = p.toldToStop(), p.Heir, true
@@ -118,8 +118,8 @@ func Remember(old Memory, r Report) Memory {
 	return kept
 }
 
-// silent adds the processes that did not answer by their master's CLI.
-func (m Memory) silent(list []inspect.ProcID) Memory {
+// WithSilent adds the processes that did not answer by their master's CLI.
+func (m Memory) WithSilent(list []inspect.ProcID) Memory {
 	all := maps.Clone(m)
 	if all == nil {
 		all = Memory{}
@@ -135,7 +135,7 @@ func (m Memory) silent(list []inspect.ProcID) Memory {
 // toldToStop tells whether something says of a process for good that it was told to
 // stop. Its connections do so for as long as they last, no longer.
 func (p *Process) toldToStop() bool {
-	return slices.ContainsFunc(p.Evidence, func(word string) bool { return word != evidenceConnections })
+	return slices.ContainsFunc(p.Evidence, func(word string) bool { return word != EvidenceConnections })
 }
 
 // residual is what is remembered of a process that is residual at boottime.
@@ -150,9 +150,9 @@ func (s Seen) residual(unit string, p *Process, boottime time.Duration) Seen {
 	return s
 }
 
-// settle adds what became of the processes after the look: those that have left
+// WithOutcomes adds what became of the processes after the look: those that have left
 // are forgotten, those that have not keep their signals.
-func (m Memory) settle(r Report) Memory {
+func (m Memory) WithOutcomes(r Report) Memory {
 	settled := maps.Clone(m)
 	for i := range r.Instances {
 		for j := range r.Instances[i].Processes {
@@ -170,9 +170,9 @@ func (m Memory) settle(r Report) Memory {
 	return settled
 }
 
-// possible is the part of the memory that can be true at boottime: nothing was
+// Possible is the part of the memory that can be true at boottime: nothing was
 // seen after now, nor before it was there.
-func (m Memory) possible(boottime time.Duration) Memory {
+func (m Memory) Possible(boottime time.Duration) Memory {
 	kept := make(Memory, len(m))
 	for id, seen := range m {
 		if seen.Residual > boottime || seen.Residual < inspect.TicksToBoottime(id.StartTicks) {

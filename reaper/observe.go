@@ -45,7 +45,7 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 		tables.Counted, tables.Brief = counted(*before), true
 	}
 	p.lookAtClusters(ctx, tables, &l.Snapshot, before)
-	l.Groups = Group(l.Snapshot, p.past())
+	l.Groups = Groups(l.Snapshot, p.past())
 	if before != nil {
 		l.Groups = only(l.Groups, *before)
 	} else {
@@ -54,7 +54,7 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	}
 	p.lookAtGroups(ctx, tables, &l, before)
 	// All of a lineage may have exited while it was looked at.
-	l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return len(g.members) == 0 })
+	l.Groups = slices.DeleteFunc(l.Groups, func(g Group) bool { return len(g.Members) == 0 })
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}
@@ -67,8 +67,8 @@ func (p *Pass) past() Past {
 
 // only is the group that an instance of an earlier look is now: the one that holds
 // what it stood on, or else the first of its processes that is left.
-func only(groups []group, before Instance) []group {
-	ids := inCharge(before)
+func only(groups []Group, before Instance) []Group {
+	ids := InCharge(before)
 	slices.Reverse(ids)
 	for i := range before.Processes {
 		ids = append(ids, before.Processes[i].ProcID)
@@ -76,7 +76,7 @@ func only(groups []group, before Instance) []group {
 	for _, id := range ids {
 		for i := range groups {
 			g := &groups[i]
-			if g.model != "" && slices.ContainsFunc(g.members, func(m member) bool { return m.ProcID == id }) {
+			if g.Model != "" && slices.ContainsFunc(g.Members, func(m Member) bool { return m.ProcID == id }) {
 				return groups[i : i+1]
 			}
 		}
@@ -96,12 +96,12 @@ func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *in
 		}
 	}
 	var wg sync.WaitGroup
-	var strangers [][]member
+	var strangers [][]Member
 	for _, c := range Clusters(s.Processes, p.past()) {
-		list := c.candidates()
+		list := c.Candidates()
 		switch {
-		case len(list) > maxProcesses || wanted != nil && !c.has(wanted):
-		case slices.ContainsFunc(list, func(m member) bool { return !m.Stranger }):
+		case len(list) > MaxProcesses || wanted != nil && !c.Has(wanted):
+		case slices.ContainsFunc(list, func(m Member) bool { return !m.Stranger }):
 			wg.Go(func() { p.lookAtSockets(ctx, tables, list) })
 		default:
 			strangers = append(strangers, list)
@@ -136,9 +136,9 @@ func (p *Pass) forStrangers(ctx context.Context) (context.Context, context.Cance
 // fewestFirst orders the clusters of strangers by the descriptors that each user's
 // processes have in all: a user with a million of them does not keep the look from those
 // of another user.
-func fewestFirst(clusters [][]member) [][]member {
+func fewestFirst(clusters [][]Member) [][]Member {
 	descriptors := map[uint32]int{}
-	owner := func(list []member) uint32 {
+	owner := func(list []Member) uint32 {
 		if len(list) == 0 {
 			return inspect.NoUID
 		}
@@ -149,7 +149,7 @@ func fewestFirst(clusters [][]member) [][]member {
 			descriptors[owner(list)] += m.FDSize
 		}
 	}
-	slices.SortStableFunc(clusters, func(a, b []member) int {
+	slices.SortStableFunc(clusters, func(a, b []Member) int {
 		return cmp.Compare(descriptors[owner(a)], descriptors[owner(b)])
 	})
 	return clusters
@@ -158,7 +158,7 @@ func fewestFirst(clusters [][]member) [][]member {
 // lookAtSockets looks at the sockets of ready workers, oldest first. A worker that
 // no younger one names may be the active: it is touched as little as can be, and
 // only if that has to be.
-func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []member) {
+func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []Member) {
 	named := NamedBy(workers)
 	for _, w := range workers {
 		if w.Err != nil {
@@ -188,7 +188,7 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look, before *Instance) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	lookAt := func(ctx context.Context, g *group) {
+	lookAt := func(ctx context.Context, g *Group) {
 		p.lookAtOld(ctx, tables, g)
 		cli := p.askMaster(ctx, l, g)
 		clients, known := 0, false
@@ -199,17 +199,17 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		l.CLI[g.key] = cli
-		l.MemoryLimits[g.key] = limit
+		l.CLI[g.Key] = cli
+		l.MemoryLimits[g.Key] = limit
 		if known {
-			l.ActiveClients[g.key] = clients
+			l.ActiveClients[g.Key] = clients
 		}
 	}
-	var strangers []*group
+	var strangers []*Group
 	for i := range l.Groups {
 		switch g := &l.Groups[i]; {
-		case g.model == "" || len(g.members) > maxProcesses:
-		case g.strangers():
+		case g.Model == "" || len(g.Members) > MaxProcesses:
+		case g.Strangers():
 			strangers = append(strangers, g)
 		default:
 			wg.Go(func() { lookAt(ctx, g) })
@@ -228,7 +228,7 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 func counted(in Instance) map[inspect.ProcID]bool {
 	ids := map[inspect.ProcID]bool{}
 	for _, p := range in.Processes {
-		if p.Role == RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, evidenceConnections) {
+		if p.Role == RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, EvidenceConnections) {
 			ids[p.ProcID] = true
 		}
 	}
@@ -237,42 +237,42 @@ func counted(in Instance) map[inspect.ProcID]bool {
 
 // lookAtOld examines every descriptor of the workers of a group that are not
 // active, where that was not done yet.
-func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *group) {
-	active := youngest(g.workers())
-	for _, m := range g.candidates() {
+func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *Group) {
+	active := Youngest(g.Workers())
+	for _, m := range g.Candidates() {
 		if m.Err == nil && m.Sockets != nil && !m.Sockets.Proof && !slices.Contains(active, m.Process) && !p.Host.LeavesAlone(m.Process) {
 			p.Host.LookThoroughly(ctx, tables, m.Process)
 		}
 	}
 	// One that exited while it was looked at is no failure to look.
-	g.members = slices.DeleteFunc(g.members, func(m member) bool {
-		return m.Err != nil && m.mayBeResidual() && p.Host.Exited(m.ProcID)
+	g.Members = slices.DeleteFunc(g.Members, func(m Member) bool {
+		return m.Err != nil && m.MayBeResidual() && p.Host.Exited(m.ProcID)
 	})
 }
 
 // askMaster asks the master CLI, for people also since when the clients of the old
 // workers are there. An error that is no inspect.UnaskedError means that it is no
 // witness.
-func (p *Pass) askMaster(ctx context.Context, l *Look, g *group) error {
-	if g.master == nil || g.master.Signals.Reloading() {
+func (p *Pass) askMaster(ctx context.Context, l *Look, g *Group) error {
+	if g.Master == nil || g.Master.Signals.Reloading() {
 		return inspect.ErrNoCLI
 	}
-	q := inspect.Questions{Workers: g.ownWorkers()}
+	q := inspect.Questions{Workers: g.OwnWorkers()}
 	if l.Clients {
-		active := youngest(g.workers())
+		active := Youngest(g.Workers())
 		q.Sessions = slices.DeleteFunc(slices.Clone(q.Workers), func(w *inspect.Process) bool { return slices.Contains(active, w) })
 	}
-	err := p.Host.AskMaster(ctx, l.Snapshot, g.master, q, p.MasterSocket)
+	err := p.Host.AskMaster(ctx, l.Snapshot, g.Master, q, p.MasterSocket)
 	if err != nil {
-		p.Log.Debug("the master CLI does not tell all", "master", g.master.PID, "error", err)
+		p.Log.Debug("the master CLI does not tell all", "master", g.Master.PID, "error", err)
 	}
 	return err
 }
 
 // measure reads the memory that old workers would free, and the limit on that of
 // the youngest.
-func (p *Pass) measure(g *group) *inspect.MemoryLimit {
-	workers := g.workers()
+func (p *Pass) measure(g *Group) *inspect.MemoryLimit {
+	workers := g.Workers()
 	for _, w := range workers {
 		p.Host.MeasureMemory(w)
 	}
@@ -287,16 +287,16 @@ func (p *Pass) measure(g *group) *inspect.MemoryLimit {
 // less those that older workers hold there. QUIC connections count if they have
 // sockets of their own, as they have by default (tune.quic.socket-owner). MPTCP is not
 // counted: the kernel lists its paths.
-func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *group) (int, bool) {
-	workers := g.workers()
-	active := youngest(workers)
+func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *Group) (int, bool) {
+	workers := g.Workers()
+	active := Youngest(workers)
 	if len(active) == 0 {
 		return 0, false
 	}
 	if cli := active[len(active)-1].CLI; cli != nil && len(active) == 1 {
 		return cli.CurrConns, true
 	}
-	if !p.ActiveClients || g.strangers() && !p.Host.Rights.All {
+	if !p.ActiveClients || g.Strangers() && !p.Host.Rights.All {
 		return 0, false
 	}
 	for _, a := range active {
@@ -304,7 +304,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 			return 0, false
 		}
 	}
-	at := served(active)
+	at := Served(active)
 	if at.Multipath() {
 		return 0, false
 	}
@@ -321,7 +321,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 			return 0, false
 		}
 		for end, use := range w.Sockets.Ends {
-			if end.Network != inspect.NetworkUnix && !end.Gone && at.holds(end) {
+			if end.Network != inspect.NetworkUnix && !end.Gone && at.Holds(end) {
 				clients -= use.Connections
 			}
 		}
@@ -331,7 +331,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 
 // countClients counts the connections of the host that came by the places of an
 // active.
-func (p *Pass) countClients(tables *inspect.Tables, at *places) (int, error) {
+func (p *Pass) countClients(tables *inspect.Tables, at *Places) (int, error) {
 	listeners, err := tables.Listening()
 	if err != nil {
 		return 0, err

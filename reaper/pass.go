@@ -70,7 +70,7 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 	r, err := p.observe(ctx, nil)
 	r.CanSignal = p.Host.CanSignal()
 	if err == nil {
-		p.Memory = Remember(p.Memory, r).silent(p.Host.Silent())
+		p.Memory = Remember(p.Memory, r).WithSilent(p.Host.Silent())
 	}
 	if len(p.Policy.Instances) > 0 {
 		if err == nil {
@@ -135,7 +135,7 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 		wg.Go(func() { *in = x.run(ctx) })
 	}
 	wg.Wait()
-	p.Memory = p.Memory.silent(p.Host.Silent())
+	p.Memory = p.Memory.WithSilent(p.Host.Silent())
 	r.Summary = Summarize(r)
 	return r, nil
 }

@@ -122,7 +122,7 @@ func TestACapLeavesTheLongestSuperseded(t *testing.T) {
 			n := 0
 			for _, p := range in.Processes {
 				switch {
-				case p.stuck(): // outside the cap, below
+				case p.Stuck(): // outside the cap, below
 					if p.Reason == ReasonMaxTerminations {
 						t.Fatalf("%v is stuck, and waits for the cap\n%s", p.ProcID, describe(w, capped))
 					}
@@ -163,7 +163,7 @@ func TestAStuckProcessKeepsNoOtherOneFromItsEnd(t *testing.T) {
 		healthy.Instances = slices.Clone(r.Instances)
 		for i := range healthy.Instances {
 			in := &healthy.Instances[i]
-			others := slices.DeleteFunc(slices.Clone(in.Processes), func(p Process) bool { return p.Role == RoleResidual && p.stuck() })
+			others := slices.DeleteFunc(slices.Clone(in.Processes), func(p Process) bool { return p.Role == RoleResidual && p.Stuck() })
 			if len(others) < len(in.Processes) && len(residuals(&Instance{Processes: others})) > 0 {
 				worlds++
 				in.Processes = others
@@ -202,17 +202,17 @@ func TestTwoLooksSignalWhatBothWould(t *testing.T) {
 				if a.key != b.key {
 					continue
 				}
-				both := confirmed(a, b, approved, func(inspect.ProcID) bool { return true })
+				both := Agreed(a, b, approved, func(inspect.ProcID) bool { return true })
 				for _, p := range both.Processes {
-					if isTarget(p) && !(approved[p.ProcID] && slices.Contains(targets(first), p.ProcID) && slices.Contains(targets(second), p.ProcID)) {
+					if IsTarget(p) && !(approved[p.ProcID] && slices.Contains(targets(first), p.ProcID) && slices.Contains(targets(second), p.ProcID)) {
 						t.Fatalf("%v is signalled, of %v and %v, approved %v", p.ProcID, targets(first), targets(second), approved)
 					}
 				}
 				changed := !slices.Equal(idsOf(a, RoleActive), idsOf(b, RoleActive)) || currentMaster(a) != currentMaster(b)
-				if sameActive(a, b) == changed {
+				if SameActive(a, b) == changed {
 					t.Fatalf("the same active: %v, %v", idsOf(a, RoleActive), idsOf(b, RoleActive))
 				}
-				if slices.ContainsFunc(both.Processes, isTarget) {
+				if slices.ContainsFunc(both.Processes, IsTarget) {
 					agreed++
 				}
 			}

@@ -37,7 +37,7 @@ type Report struct {
 	// Qualified are the names that are qualified, for the next pass.
 	Qualified Qualified `json:"-"`
 
-	boottime time.Duration // CLOCK_BOOTTIME of the look; 0 in a saved report
+	Boottime time.Duration `json:"-"` // CLOCK_BOOTTIME of the look; 0 in a saved report
 }
 
 // Instance is one HAProxy service: a master and its workers, or one lineage of

@@ -159,7 +159,7 @@ func parseState(content []byte, bootID string, now time.Time, boottime time.Dura
 		state.Memory, state.Qualified = nil, nil // pids and CLOCK_BOOTTIME began again
 	}
 	state.BootID = bootID
-	state.Memory = state.Memory.possible(boottime)
+	state.Memory = state.Memory.Possible(boottime)
 	maps.DeleteFunc(state.Counters.Units, func(name string, _ UnitCounters) bool { return len(name) > maxUnitName })
 	return state, nil
 }

@@ -8,10 +8,10 @@ import (
 
 // This file compares two looks at one instance.
 
-// sameActive tells whether two looks saw the same active generation and master.
-func sameActive(a, b Instance) bool { return slices.Equal(inCharge(a), inCharge(b)) }
+// SameActive tells whether two looks saw the same active generation and master.
+func SameActive(a, b Instance) bool { return slices.Equal(InCharge(a), InCharge(b)) }
 
-func inCharge(in Instance) []inspect.ProcID {
+func InCharge(in Instance) []inspect.ProcID {
 	var ids []inspect.ProcID
 	for i := range in.Processes {
 		if p := &in.Processes[i]; p.InCharge() {
@@ -21,10 +21,10 @@ func inCharge(in Instance) []inspect.ProcID {
 	return ids
 }
 
-// confirmed is the first look, less what the second does not bear out. What was
+// Agreed is the first look, less what the second does not bear out. What was
 // measured is the first look's; what is still there, the second's. left tells
 // whether a process has exited.
-func confirmed(first, second Instance, approved map[inspect.ProcID]bool, left func(inspect.ProcID) bool) Instance {
+func Agreed(first, second Instance, approved map[inspect.ProcID]bool, left func(inspect.ProcID) bool) Instance {
 	first.Processes = slices.Clone(first.Processes)
 	for i := range first.Processes {
 		p := &first.Processes[i]
@@ -46,9 +46,9 @@ func confirmed(first, second Instance, approved map[inspect.ProcID]bool, left fu
 	return first
 }
 
-// carryOver takes what only the first look measures over to a later one, so that
+// CarryOver takes what only the first look measures over to a later one, so that
 // every look decides on the same clients, idle times and memory.
-func carryOver(in, first Instance) Instance {
+func CarryOver(in, first Instance) Instance {
 	in.Name, in.sides = first.Name, first.sides
 	in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = first.MemoryLimitBytes, first.MemoryLimitAvailableBytes
 	for i := range in.Processes {
@@ -66,5 +66,5 @@ func carryOver(in, first Instance) Instance {
 	return in
 }
 
-// isTarget tells a process that is to be signalled, and has not been dealt with.
-func isTarget(p Process) bool { return p.Verdict == VerdictTerminate && p.Outcome == "" }
+// IsTarget tells a process that is to be signalled, and has not been dealt with.
+func IsTarget(p Process) bool { return p.Verdict == VerdictTerminate && p.Outcome == "" }
