@@ -41,7 +41,7 @@ func TestAStateThatStrangersFilledIsReadBackWithAllOfTheServices(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 10))
 		// Of all that prints these take the most bytes in JSON.
 		long := func(n int) string {
-			return printable(fmt.Sprintf("/%d/", n) + strings.Repeat([]string{`"`, `\`, "é", "<"}[random.IntN(4)], 180+random.IntN(40)))
+			return fmt.Sprintf("/%d/", n) + strings.Repeat([]string{`"`, `\`, "é", "<"}[random.IntN(4)], 180+random.IntN(40))
 		}
 		stranger := func() *Owner {
 			switch random.IntN(3) {
@@ -66,7 +66,7 @@ func TestAStateThatStrangersFilledIsReadBackWithAllOfTheServices(t *testing.T) {
 					Heir: Heir{inspect.ProcID{PID: 1 << 22, StartTicks: 1 << 40}, 1 << 22}, Unit: name, Signals: []string{"SIGTERM", "SIGKILL"}, Owner: owner,
 				}
 				s.Open.Signals[name] = map[string]uint64{"SIGTERM": math.MaxUint64, "SIGKILL": math.MaxUint64}
-				s.Qualified["1:"+name] = qualified{255, owner}
+				s.Qualified["1:"+name] = QualifiedName{Kinds: 255, Owner: owner}
 				s.Counters.Units[name] = fullest(owner)
 			}
 			for n := range 5000 {

@@ -23,10 +23,10 @@ const maxName = 200
 // Qualified are the names that several instances had at one time, with the
 // qualifiers that told them apart. An instance that is left alone keeps its own, so
 // that the name which was never its own does not pass to it.
-type Qualified map[string]qualified
+type Qualified map[string]QualifiedName
 
-// qualified is one of them.
-type qualified struct {
+// QualifiedName is one of them.
+type QualifiedName struct {
 	Kinds uint8  `json:"kinds"` // a bit for each kind of qualifier
 	Owner *Owner `json:"owner,omitempty"`
 }
@@ -107,7 +107,7 @@ func (n *namer) name(rank int, list []int, instances []Instance) {
 			if keeper < 0 && differ {
 				q := n.qualified[key]
 				owner := instances[list[0]].Owner
-				n.qualified[key] = qualified{q.Kinds | bit, &owner}
+				n.qualified[key] = QualifiedName{q.Kinds | bit, &owner}
 			}
 			for _, i := range list {
 				alike := len(list) > 1 || n.taken[name]
