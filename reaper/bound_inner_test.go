@@ -41,7 +41,8 @@ func TestAStateThatStrangersFilledIsReadBackWithAllOfTheServices(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 10))
 		// Of all that prints these take the most bytes in JSON.
 		long := func(n int) string {
-			return fmt.Sprintf("/%d/", n) + strings.Repeat([]string{`"`, `\`, "é", "<"}[random.IntN(4)], 180+random.IntN(40))
+			name := fmt.Sprintf("/%d/", n) + strings.Repeat([]string{`"`, `\`, "é", "<"}[random.IntN(4)], 180+random.IntN(40))
+			return strings.ToValidUTF8(name[:min(len(name), 200)], "")
 		}
 		stranger := func() *Owner {
 			switch random.IntN(3) {
