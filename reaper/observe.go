@@ -17,16 +17,16 @@ import (
 // measured then for display (memory, connections) is left out. The error is that
 // of inspect.Host.Observe, or the context's.
 func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
-	p.Step()
-	r, err := within(ctx, func() (Report, error) { return p.look(ctx, before) })
+	p.step()
+	r, err := within(ctx, func() (Report, error) { return p.lookOnce(ctx, before) })
 	if err != nil {
 		r = Report{Version: 1, Host: inspect.Hostname(), Time: p.Host.Kernel().Now(), Instances: []Instance{}, Errors: []string{err.Error()}}
 	}
 	return r, err
 }
 
-// look is one whole look; it changes nothing of the pass.
-func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
+// lookOnce is one whole look; it changes nothing of the pass.
+func (p *Pass) lookOnce(ctx context.Context, before *Instance) (Report, error) {
 	s, err := p.Host.Observe(ctx)
 	if err != nil {
 		return Report{}, err

@@ -11,6 +11,8 @@ import (
 // SameActive tells whether two looks saw the same active generation and master.
 func SameActive(a, b Instance) bool { return slices.Equal(InCharge(a), InCharge(b)) }
 
+// InCharge are the processes that an instance stands on: its active generation, and its
+// master.
 func InCharge(in Instance) []inspect.ProcID {
 	var ids []inspect.ProcID
 	for i := range in.Processes {
@@ -21,43 +23,52 @@ func InCharge(in Instance) []inspect.ProcID {
 	return ids
 }
 
-// Agreed is the first look, less what the second does not bear out. What was
-// measured is the first look's; what is still there, the second's. left tells
-// whether a process has exited.
-func Agreed(first, second Instance, approved map[inspect.ProcID]bool, left func(inspect.ProcID) bool) Instance {
-	first.Processes = slices.Clone(first.Processes)
-	for i := range first.Processes {
-		p := &first.Processes[i]
-		if p.Verdict != VerdictTerminate {
-			continue
-		}
-		j := slices.IndexFunc(second.Processes, func(q Process) bool { return q.ProcID == p.ProcID })
-		switch {
-		case j < 0 && left(p.ProcID):
-			p.Outcome = OutcomeVanished
-		case j < 0:
-			p.Verdict, p.Reason = VerdictRefuse, ReasonChanged // nothing ties it to the instance any more
-		case second.Processes[j].Verdict != VerdictTerminate:
-			p.Verdict, p.Reason = second.Processes[j].Verdict, second.Processes[j].Reason
-		case !approved[p.ProcID]:
-			p.Verdict, p.Reason = VerdictWait, ReasonDeclined
-		}
+// Find is a process of the instance; nil when the instance does not have it.
+func (in *Instance) Find(id inspect.ProcID) *Process {
+	i := slices.IndexFunc(in.Processes, func(p Process) bool { return p.ProcID == id })
+	if i < 0 {
+		return nil
 	}
-	return first
+	return &in.Processes[i]
 }
 
-// CarryOver takes what only the first look measures over to a later one, so that
-// every look decides on the same clients, idle times and memory.
-func CarryOver(in, first Instance) Instance {
+// VerdictOn is the verdict of an instance on a process, with its reason. A process that
+// the instance does not have is refused: nothing ties it to the instance any more.
+func (in *Instance) VerdictOn(id inspect.ProcID) (Verdict, Reason) {
+	if p := in.Find(id); p != nil {
+		return p.Verdict, p.Reason
+	}
+	return VerdictRefuse, ReasonChanged
+}
+
+// Withhold turns verdicts to terminate into another one, for the reason given.
+func (in Instance) Withhold(verdict Verdict, why Reason) Instance {
+	in.Processes = slices.Clone(in.Processes)
+	for i := range in.Processes {
+		if p := &in.Processes[i]; p.Verdict == VerdictTerminate {
+			p.Verdict, p.Reason = verdict, why
+		}
+	}
+	return in
+}
+
+// Refuse refuses an instance, and turns its verdicts to terminate into refusals.
+func (in Instance) Refuse(why Reason, detail string) Instance {
+	in.Refusal, in.RefusalDetail = why, detail
+	return in.Withhold(VerdictRefuse, why)
+}
+
+// Measured is an instance with what only the first look measures of it, so that every
+// look decides on the same clients, idle times and memory.
+func (in Instance) Measured(first Instance) Instance {
 	in.Name, in.sides = first.Name, first.sides
 	in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = first.MemoryLimitBytes, first.MemoryLimitAvailableBytes
 	for i := range in.Processes {
 		p := &in.Processes[i]
-		j := slices.IndexFunc(first.Processes, func(q Process) bool { return q.ProcID == p.ProcID })
-		if j < 0 {
+		before := first.Find(p.ProcID)
+		if before == nil {
 			continue
 		}
-		before := first.Processes[j]
 		p.PrivateBytes = before.PrivateBytes
 		if p.Connections.Client == nil {
 			p.Connections, p.Ports, p.IdleSeconds = before.Connections, before.Ports, before.IdleSeconds
@@ -65,6 +76,3 @@ func CarryOver(in, first Instance) Instance {
 	}
 	return in
 }
-
-// IsTarget tells a process that is to be signalled, and has not been dealt with.
-func IsTarget(p Process) bool { return p.Verdict == VerdictTerminate && p.Outcome == "" }
