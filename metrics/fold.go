@@ -5,7 +5,8 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 const (
@@ -26,7 +27,7 @@ func foldOthers(units []*unit) []*unit {
 	if len(units) <= maxUnits {
 		return units
 	}
-	units = reaper.ByOwner(units, unitsPerUser, func(u *unit) *reaper.Owner { return u.owner }, func(a, b *unit) int {
+	units = judge.ByOwner(units, unitsPerUser, func(u *unit) *judge.Owner { return u.owner }, func(a, b *unit) int {
 		return cmp.Or(
 			first(a.instance != nil, b.instance != nil),
 			first(a.counters.Any(), b.counters.Any()),
@@ -59,7 +60,7 @@ func (u *unit) add(v *unit) {
 	switch {
 	case v.instance == nil:
 	case u.instance == nil:
-		u.instance = &reaper.Instance{Name: others, Confirmed: confirmed, Owner: v.instance.Owner}
+		u.instance = &judge.Instance{Name: others, Confirmed: confirmed, Owner: v.instance.Owner}
 		u.here = slices.Clone(v.here)
 	case u.instance.Stranger == v.instance.Stranger:
 		u.instance.Confirmed = u.instance.Confirmed && confirmed
@@ -73,7 +74,7 @@ func (u *unit) add(v *unit) {
 	lifetimes := maps.Clone(c.Lifetimes)
 	for how, l := range d.Lifetimes {
 		if lifetimes == nil {
-			lifetimes = map[reaper.Departure]reaper.Lifetimes{}
+			lifetimes = map[state.Departure]state.Lifetimes{}
 		}
 		lifetimes[how] = lifetimes[how].Plus(l)
 	}

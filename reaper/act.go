@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // survivorAfter is how long a process may take to leave after its last signal
@@ -23,18 +24,18 @@ const interrupted = "the run was interrupted while it waited for the process to 
 // none waits for another.
 type act struct {
 	pass     *Pass
-	host     Report   // what the first look measured of the host
-	measured Instance // what the first look measured of the instance
+	host     judge.Report   // what the first look measured of the host
+	measured judge.Instance // what the first look measured of the instance
 	approved map[inspect.ProcID]bool
 
-	in      Instance // for the report: the first of the first two looks that agreed
-	targets table    // of it; nil before
-	agreed  Instance // the first of the last two looks that agreed
+	in      judge.Instance // for the report: the first of the first two looks that agreed
+	targets table          // of it; nil before
+	agreed  judge.Instance // the first of the last two looks that agreed
 }
 
 // run takes the targets of an instance from the first look to their outcomes. The budget
 // is for what comes before the first signal; 0 is none.
-func (a *act) run(ctx context.Context, budget time.Duration) Instance {
+func (a *act) run(ctx context.Context, budget time.Duration) judge.Instance {
 	if a.pass.Timing.DrainRate > 0 {
 		if !a.proveWithin(ctx, budget) {
 			return a.in

@@ -28,12 +28,12 @@
 // A target is a process that the first look found due. A pass takes it through these
 // stages (targets.go), and through no others:
 //
-//	             +------------ draining <---+
-//	             v                          |
-//	         proposed ----------------> proven ----> signalled ----> left
-//	             ^   two looks agree        SIGTERM, SIGKILL |
-//	             |                                           v
-//	             +------------- for SIGKILL ------------- survived
+//	    +------------ draining <---+
+//	    v                          |
+//	proposed ----------------> proven ----> signalled ----> left
+//	    ^   two looks agree        SIGTERM, SIGKILL |
+//	    |                                           v
+//	    +------------- for SIGKILL ------------- survived
 //
 // From proposed, proven and draining a target may also be left, when it is gone, and
 // withheld, when anything is not as it was. A survivor that gets no SIGKILL is a

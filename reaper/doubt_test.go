@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach: whose a process is may be
@@ -27,13 +27,13 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(w *fakehost.World)
-		want   reaper.Reason // for 201, told to leave by 202, in one lineage with it
+		want   judge.Reason // for 201, told to leave by 202, in one lineage with it
 	}{
 		{"a root's process that starts, beside a stranger's daemon that looks the same", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 200, ticks(55*time.Minute), nil, fakehost.Listen(4443)).UID = 5001
 			p := fakehost.Daemon(w, config, 203, ticks(0), nil)
 			p.UID, p.Masks = 0, fakehost.StartingMasks
-		}, reaper.ReasonStarting},
+		}, judge.ReasonStarting},
 		{"a root's process that starts, in one unit with a stranger's master", func(w *fakehost.World) {
 			for _, p := range []*fakehost.Proc{
 				w.Start(fakehost.Proc{PID: 200, PPID: 1, Ticks: ticks(55 * time.Minute), UID: 5001, Masks: fakehost.MasterMasks, Args: []string{"haproxy", "-W"}}),
@@ -44,7 +44,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 				p.Cgroup = "/system.slice/shared.service"
 			}
 			w.Start(fakehost.Proc{PID: 203, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-D", "-f", config}, Cgroup: "/system.slice/shared.service"})
-		}, reaper.ReasonStarting},
+		}, judge.ReasonStarting},
 		{"one of root's that starts in the unit of a daemon, though its configuration is another", func(w *fakehost.World) {
 			for _, p := range []*fakehost.Proc{
 				fakehost.Daemon(w, config, 201, ticks(50*time.Minute), nil),
@@ -53,11 +53,11 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 				p.Cgroup = "/system.slice/daemon.service"
 			}
 			w.Start(fakehost.Proc{PID: 203, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-f", "/etc/other.cfg"}, Cgroup: "/system.slice/daemon.service"})
-		}, reaper.ReasonStray},
+		}, judge.ReasonStray},
 		{"a daemon whose arguments could not be read", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Paused(443))
 			unreadable(w, "/proc/203/cmdline")
-		}, reaper.ReasonUnreadable},
+		}, judge.ReasonUnreadable},
 		{"a stranger's daemon whose arguments could not be read", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Paused(443)).UID = 5001
 			unreadable(w, "/proc/203/cmdline")
@@ -70,7 +70,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		{"one of root's that could not be read, though nobody else here is root's", func(w *fakehost.World) {
 			fakehost.Daemon(w, "/etc/other.cfg", 203, ticks(0), nil).UID = 0
 			unreadable(w, "/proc/203/cgroup")
-		}, reaper.ReasonUnreadable},
+		}, judge.ReasonUnreadable},
 		{"one of the same user that could not be read, in a network namespace of its own", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), nil, fakehost.Listen(80)).NetNS = 4711
 			unreadable(w, "/proc/203/cmdline")
@@ -78,7 +78,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		{"nor could its cgroup be read, which it may share", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), nil, fakehost.Listen(80)).NetNS = 4711
 			unreadable(w, "/proc/203/cgroup")
-		}, reaper.ReasonUnreadable},
+		}, judge.ReasonUnreadable},
 		{"and one of root's in a PID namespace of its own", func(w *fakehost.World) {
 			p := fakehost.Daemon(w, config, 203, ticks(0), nil, fakehost.Listen(80))
 			p.UID, p.PIDNS = 0, 4712
@@ -87,7 +87,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		{"a stranger's daemon whose start and parent could not be read", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}).UID = 5001
 			unreadable(w, "/proc/203/stat")
-		}, reaper.ReasonUnreadable},
+		}, judge.ReasonUnreadable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -97,8 +97,8 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
 			tt.change(w)
 			r := look(t, w)
-			i := slices.IndexFunc(r.Instances, func(in reaper.Instance) bool {
-				return slices.ContainsFunc(in.Processes, func(p reaper.Process) bool { return p.PID == 201 })
+			i := slices.IndexFunc(r.Instances, func(in judge.Instance) bool {
+				return slices.ContainsFunc(in.Processes, func(p judge.Process) bool { return p.PID == 201 })
 			})
 			if got := r.Instances[i]; got.Refusal != tt.want {
 				t.Errorf("refusal is %q (%s), want %q", got.Refusal, got.RefusalDetail, tt.want)
@@ -110,7 +110,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		w, s := reloaded()
 		s.Worker(104, ticks(0), []int{103}).Masks = fakehost.ReloadingMasks
 		unreadable(w, "/proc/104/cmdline")
-		if got := look(t, w).Instances[0].Refusal; got != reaper.ReasonUnreadable {
+		if got := look(t, w).Instances[0].Refusal; got != judge.ReasonUnreadable {
 			t.Errorf("refusal is %q", got)
 		}
 	})
@@ -121,7 +121,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		s.Worker(200, ticks(45*time.Minute), nil, fakehost.Client(443, 9, 0))
 		unreadable(w, "/proc/200/status")
 		for _, in := range look(t, w).Instances {
-			if in.Model != "" && in.Refusal != reaper.ReasonUnreadable {
+			if in.Model != "" && in.Refusal != judge.ReasonUnreadable {
 				t.Errorf("refusal of %s is %q", in.Name, in.Refusal)
 			}
 		}
@@ -129,7 +129,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 	t.Run("an old worker with a paused listener is paused, whatever else it has", func(t *testing.T) {
 		w, s := reloaded()
 		s.Worker(101, ticks(49*time.Minute), nil, fakehost.Paused(443), fakehost.UDP(40000))
-		if got := look(t, w).Instances[0].Refusal; got != reaper.ReasonPaused {
+		if got := look(t, w).Instances[0].Refusal; got != judge.ReasonPaused {
 			t.Errorf("refusal is %q", got)
 		}
 	})
@@ -143,7 +143,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 	})
 	// 101 is the worker of a service that was started by hand, and 102, without a
 	// master, is its look-alike in another session.
-	byHand := func(t *testing.T, uid uint32) reaper.Report {
+	byHand := func(t *testing.T, uid uint32) judge.Report {
 		w := fakehost.New()
 		ordinary(w)
 		s := fakehost.NewService(w, "haproxy", 100, ticks(50*time.Minute))
@@ -170,7 +170,7 @@ func TestWhatMayBeOfSeveralInstancesStandsInTheWayOfEach(t *testing.T) {
 		w, s := reloaded()
 		s.Worker(104, ticks(10*time.Minute)+10, []int{103}, fakehost.Listen(443))
 		s.Worker(105, ticks(10*time.Minute)+20, []int{102, 101}, fakehost.Listen(443))
-		if got := look(t, w).Instances[0].Refusal; got != reaper.ReasonTie {
+		if got := look(t, w).Instances[0].Refusal; got != judge.ReasonTie {
 			t.Errorf("refusal is %q", got)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 const (
@@ -144,7 +145,7 @@ func (d *drain) find(ctx context.Context) {
 // time that a pass has for a look.
 func (d *drain) clients(ctx context.Context, t *target) []inspect.ClientSocket {
 	// Closing the connections that alone say that it was told would take that away.
-	if d.barred[t] || slices.Equal(t.Evidence, []string{EvidenceConnections}) {
+	if d.barred[t] || slices.Equal(t.Evidence, []string{judge.EvidenceConnections}) {
 		return nil
 	}
 	look, cancel := bounded(ctx, d.pass.Timing.PassTimeout)
@@ -155,7 +156,7 @@ func (d *drain) clients(ctx context.Context, t *target) []inspect.ClientSocket {
 		t.log.Warn("cannot drain residual process", "error", err)
 	}
 	return slices.DeleteFunc(sockets, func(s inspect.ClientSocket) bool {
-		return !d.act.in.Client(t.ProcID, s.End) || SparesPort(&d.pass.Policy, &d.act.host, t.Process, s.Local.Port())
+		return !d.act.in.Client(t.ProcID, s.End) || judge.SparesPort(&d.pass.Policy, &d.act.host, t.Process, s.Local.Port())
 	})
 }
 
@@ -175,15 +176,15 @@ func (d *drain) batch(now time.Duration) []hangup {
 // proveAgain looks once more, with the eyes of the second look, and confirms the active
 // as before a signal. False when nothing may be touched any more.
 func (d *drain) proveAgain(ctx context.Context) bool {
-	var again Instance
+	var again judge.Instance
 	err := d.pass.settle(ctx, lookAgain, func() (err error) {
 		again, err = d.act.look(ctx)
 		switch {
 		case err != nil:
 			return err
 		case again.Refusal != "":
-			return obstacle{VerdictRefuse, again.Refusal, again.RefusalDetail}
-		case !SameActive(d.act.agreed, again):
+			return obstacle{judge.VerdictRefuse, again.Refusal, again.RefusalDetail}
+		case !judge.SameActive(d.act.agreed, again):
 			return changed("the active worker changed while clients were drained")
 		}
 		return d.act.confirm(ctx)

@@ -10,31 +10,32 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // observe looks at the host once and classifies what it sees. With an instance
 // of an earlier look, the sockets of no other are looked at, and what was
 // measured then for display (memory, connections) is left out. The error is that
 // of inspect.Host.Observe, or the context's.
-func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
+func (p *Pass) observe(ctx context.Context, before *judge.Instance) (judge.Report, error) {
 	p.step()
-	r, err := within(ctx, func() (Report, error) { return p.lookOnce(ctx, before) })
+	r, err := within(ctx, func() (judge.Report, error) { return p.lookOnce(ctx, before) })
 	if err != nil {
-		r = Report{Version: 1, Host: inspect.Hostname(), Time: p.Host.Kernel().Now(), Instances: []Instance{}, Errors: []string{err.Error()}}
+		r = judge.Report{Version: 1, Host: inspect.Hostname(), Time: p.Host.Kernel().Now(), Instances: []judge.Instance{}, Errors: []string{err.Error()}}
 	}
 	return r, err
 }
 
 // lookOnce is one whole look; it changes nothing of the pass.
-func (p *Pass) lookOnce(ctx context.Context, before *Instance) (Report, error) {
+func (p *Pass) lookOnce(ctx context.Context, before *judge.Instance) (judge.Report, error) {
 	s, err := p.Host.Observe(ctx)
 	if err != nil {
-		return Report{}, err
+		return judge.Report{}, err
 	}
 	if s.Unlisted > 0 && before == nil {
 		p.Log.Warn("cannot list all processes of other users", "left out", s.Unlisted)
 	}
-	l := Look{
+	l := judge.Look{
 		Host: inspect.Hostname(), BootID: p.bootID, Snapshot: s,
 		CLI: map[string]error{}, ActiveClients: map[string]int{}, Clients: p.Clients,
 		MemoryLimits: map[string]*inspect.MemoryLimit{}, MaySignal: p.MaySignal,
@@ -45,7 +46,7 @@ func (p *Pass) lookOnce(ctx context.Context, before *Instance) (Report, error) {
 		tables.Counted, tables.Brief = counted(*before), true
 	}
 	p.lookAtClusters(ctx, tables, &l.Snapshot, before)
-	l.Groups = Groups(l.Snapshot, p.past())
+	l.Groups = judge.Groups(l.Snapshot, p.past())
 	if before != nil {
 		l.Groups = only(l.Groups, *before)
 	} else {
@@ -54,21 +55,21 @@ func (p *Pass) lookOnce(ctx context.Context, before *Instance) (Report, error) {
 	}
 	p.lookAtGroups(ctx, tables, &l, before)
 	// All of a lineage may have exited while it was looked at.
-	l.Groups = slices.DeleteFunc(l.Groups, func(g Group) bool { return len(g.Members) == 0 })
+	l.Groups = slices.DeleteFunc(l.Groups, func(g judge.Group) bool { return len(g.Members) == 0 })
 	if err := ctx.Err(); err != nil {
-		return Report{}, err
+		return judge.Report{}, err
 	}
-	return Classify(l, p.past()), nil
+	return judge.Classify(l, p.past()), nil
 }
 
-func (p *Pass) past() Past {
-	return Past{Memory: p.Memory, Owner: p.MemoryOwner, Qualified: p.Qualified}
+func (p *Pass) past() judge.Past {
+	return judge.Past{Memory: p.Memory, Owner: p.MemoryOwner, Qualified: p.Qualified}
 }
 
 // only is the group that an instance of an earlier look is now: the one that holds
 // what it stood on, or else the first of its processes that is left.
-func only(groups []Group, before Instance) []Group {
-	ids := InCharge(before)
+func only(groups []judge.Group, before judge.Instance) []judge.Group {
+	ids := judge.InCharge(before)
 	slices.Reverse(ids)
 	for i := range before.Processes {
 		ids = append(ids, before.Processes[i].ProcID)
@@ -76,7 +77,7 @@ func only(groups []Group, before Instance) []Group {
 	for _, id := range ids {
 		for i := range groups {
 			g := &groups[i]
-			if g.Model != "" && slices.ContainsFunc(g.Members, func(m Member) bool { return m.ProcID == id }) {
+			if g.Model != "" && slices.ContainsFunc(g.Members, func(m judge.Member) bool { return m.ProcID == id }) {
 				return groups[i : i+1]
 			}
 		}
@@ -87,7 +88,7 @@ func only(groups []Group, before Instance) []Group {
 // lookAtClusters looks at the sockets of all ready workers, those of each cluster
 // side by side, and leaves processes out that exited meanwhile. With an instance
 // of an earlier look it looks at the clusters of that alone.
-func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *inspect.Snapshot, before *Instance) {
+func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *inspect.Snapshot, before *judge.Instance) {
 	var wanted map[inspect.ProcID]bool
 	if before != nil {
 		wanted = map[inspect.ProcID]bool{}
@@ -96,12 +97,12 @@ func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *in
 		}
 	}
 	var wg sync.WaitGroup
-	var strangers [][]Member
-	for _, c := range Clusters(s.Processes, p.past()) {
+	var strangers [][]judge.Member
+	for _, c := range judge.Clusters(s.Processes, p.past()) {
 		list := c.Candidates()
 		switch {
-		case len(list) > MaxProcesses || wanted != nil && !c.Has(wanted):
-		case slices.ContainsFunc(list, func(m Member) bool { return !m.Stranger }):
+		case len(list) > judge.MaxProcesses || wanted != nil && !c.Has(wanted):
+		case slices.ContainsFunc(list, func(m judge.Member) bool { return !m.Stranger }):
 			wg.Go(func() { p.lookAtSockets(ctx, tables, list) })
 		default:
 			strangers = append(strangers, list)
@@ -136,9 +137,9 @@ func (p *Pass) forStrangers(ctx context.Context) (context.Context, context.Cance
 // fewestFirst orders the clusters of strangers by the descriptors that each user's
 // processes have in all: a user with a million of them does not keep the look from those
 // of another user.
-func fewestFirst(clusters [][]Member) [][]Member {
+func fewestFirst(clusters [][]judge.Member) [][]judge.Member {
 	descriptors := map[uint32]int{}
-	owner := func(list []Member) uint32 {
+	owner := func(list []judge.Member) uint32 {
 		if len(list) == 0 {
 			return inspect.NoUID
 		}
@@ -149,7 +150,7 @@ func fewestFirst(clusters [][]Member) [][]Member {
 			descriptors[owner(list)] += m.FDSize
 		}
 	}
-	slices.SortStableFunc(clusters, func(a, b []Member) int {
+	slices.SortStableFunc(clusters, func(a, b []judge.Member) int {
 		return cmp.Compare(descriptors[owner(a)], descriptors[owner(b)])
 	})
 	return clusters
@@ -158,8 +159,8 @@ func fewestFirst(clusters [][]Member) [][]Member {
 // lookAtSockets looks at the sockets of ready workers, oldest first. A worker that
 // no younger one names may be the active: it is touched as little as can be, and
 // only if that has to be.
-func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []Member) {
-	named := NamedBy(workers)
+func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []judge.Member) {
+	named := judge.NamedBy(workers)
 	for _, w := range workers {
 		if w.Err != nil {
 			continue
@@ -185,10 +186,10 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 // lookAtGroups looks at the groups side by side: a master that does not answer
 // costs a second, and shall cost the others none. Those of strangers come after that,
 // one after another.
-func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look, before *Instance) {
+func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *judge.Look, before *judge.Instance) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	lookAt := func(ctx context.Context, g *Group) {
+	lookAt := func(ctx context.Context, g *judge.Group) {
 		p.lookAtOld(ctx, tables, g)
 		cli := p.askMaster(ctx, l, g)
 		clients, known := 0, false
@@ -205,10 +206,10 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 			l.ActiveClients[g.Key] = clients
 		}
 	}
-	var strangers []*Group
+	var strangers []*judge.Group
 	for i := range l.Groups {
 		switch g := &l.Groups[i]; {
-		case g.Model == "" || len(g.Members) > MaxProcesses:
+		case g.Model == "" || len(g.Members) > judge.MaxProcesses:
 		case g.Strangers():
 			strangers = append(strangers, g)
 		default:
@@ -225,10 +226,10 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 
 // counted are the processes whose connections a look has counted, and need not be
 // counted again: their connections say nothing of what they are.
-func counted(in Instance) map[inspect.ProcID]bool {
+func counted(in judge.Instance) map[inspect.ProcID]bool {
 	ids := map[inspect.ProcID]bool{}
 	for _, p := range in.Processes {
-		if p.Role == RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, EvidenceConnections) {
+		if p.Role == judge.RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, judge.EvidenceConnections) {
 			ids[p.ProcID] = true
 		}
 	}
@@ -237,15 +238,15 @@ func counted(in Instance) map[inspect.ProcID]bool {
 
 // lookAtOld examines every descriptor of the workers of a group that are not
 // active, where that was not done yet.
-func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *Group) {
-	active := Youngest(g.Workers())
+func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *judge.Group) {
+	active := judge.Youngest(g.Workers())
 	for _, m := range g.Candidates() {
 		if m.Err == nil && m.Sockets != nil && !m.Sockets.Proof && !slices.Contains(active, m.Process) && !p.Host.LeavesAlone(m.Process) {
 			p.Host.LookThoroughly(ctx, tables, m.Process)
 		}
 	}
 	// One that exited while it was looked at is no failure to look.
-	g.Members = slices.DeleteFunc(g.Members, func(m Member) bool {
+	g.Members = slices.DeleteFunc(g.Members, func(m judge.Member) bool {
 		return m.Err != nil && m.MayBeResidual() && p.Host.Exited(m.ProcID)
 	})
 }
@@ -253,13 +254,13 @@ func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *Group) 
 // askMaster asks the master CLI, for people also since when the clients of the old
 // workers are there. An error that is no inspect.UnaskedError means that it is no
 // witness.
-func (p *Pass) askMaster(ctx context.Context, l *Look, g *Group) error {
+func (p *Pass) askMaster(ctx context.Context, l *judge.Look, g *judge.Group) error {
 	if g.Master == nil || g.Master.Signals.Reloading() {
 		return inspect.ErrNoCLI
 	}
 	q := inspect.Questions{Workers: g.OwnWorkers()}
 	if l.Clients {
-		active := Youngest(g.Workers())
+		active := judge.Youngest(g.Workers())
 		q.Sessions = slices.DeleteFunc(slices.Clone(q.Workers), func(w *inspect.Process) bool { return slices.Contains(active, w) })
 	}
 	err := p.Host.AskMaster(ctx, l.Snapshot, g.Master, q, p.MasterSocket)
@@ -271,7 +272,7 @@ func (p *Pass) askMaster(ctx context.Context, l *Look, g *Group) error {
 
 // measure reads the memory that old workers would free, and the limit on that of
 // the youngest.
-func (p *Pass) measure(g *Group) *inspect.MemoryLimit {
+func (p *Pass) measure(g *judge.Group) *inspect.MemoryLimit {
 	workers := g.Workers()
 	for _, w := range workers {
 		p.Host.MeasureMemory(w)
@@ -287,9 +288,9 @@ func (p *Pass) measure(g *Group) *inspect.MemoryLimit {
 // less those that older workers hold there. QUIC connections count if they have
 // sockets of their own, as they have by default (tune.quic.socket-owner). MPTCP is not
 // counted: the kernel lists its paths.
-func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *Group) (int, bool) {
+func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *judge.Group) (int, bool) {
 	workers := g.Workers()
-	active := Youngest(workers)
+	active := judge.Youngest(workers)
 	if len(active) == 0 {
 		return 0, false
 	}
@@ -304,7 +305,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *Grou
 			return 0, false
 		}
 	}
-	at := Served(active)
+	at := judge.Served(active)
 	if at.Multipath() {
 		return 0, false
 	}
@@ -331,7 +332,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *Grou
 
 // countClients counts the connections of the host that came by the places of an
 // active.
-func (p *Pass) countClients(tables *inspect.Tables, at *Places) (int, error) {
+func (p *Pass) countClients(tables *inspect.Tables, at *judge.Places) (int, error) {
 	listeners, err := tables.Listening()
 	if err != nil {
 		return 0, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 const (
@@ -21,15 +22,17 @@ const (
 
 // obstacle is why targets may not be touched: a refusal, or the end of the pass.
 type obstacle struct {
-	verdict Verdict
-	reason  Reason
+	verdict judge.Verdict
+	reason  judge.Reason
 	detail  string
 }
 
 func (o obstacle) Error() string { return fmt.Sprintf("%s: %s", o.reason, o.detail) }
 
 // changed is the refusal of an instance that is not what it was.
-func changed(detail string) obstacle { return obstacle{VerdictRefuse, ReasonChanged, detail} }
+func changed(detail string) obstacle {
+	return obstacle{judge.VerdictRefuse, judge.ReasonChanged, detail}
+}
 
 // whyNot is an error as an obstacle. The end of the pass comes before all others: its
 // own time limit, or a signal to this program.
@@ -37,9 +40,9 @@ func (p *Pass) whyNot(ctx context.Context, err error) obstacle {
 	var o obstacle
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return obstacle{verdict: VerdictWait, reason: ReasonPassTimeout}
+		return obstacle{verdict: judge.VerdictWait, reason: judge.ReasonPassTimeout}
 	case ctx.Err() != nil:
-		return obstacle{verdict: VerdictWait, reason: ReasonInterrupted}
+		return obstacle{verdict: judge.VerdictWait, reason: judge.ReasonInterrupted}
 	case errors.As(err, &o):
 		return o
 	}
@@ -68,7 +71,7 @@ func (p *Pass) settle(ctx context.Context, pause time.Duration, try func() error
 // as one, once. False when nothing may be signalled.
 func (a *act) prove(ctx context.Context) bool {
 	var err error
-	first, second := a.measured, Instance{}
+	first, second := a.measured, judge.Instance{}
 	if a.targets != nil {
 		if len(a.targets.at(proposed)) == 0 {
 			return false
@@ -91,7 +94,7 @@ func (a *act) prove(ctx context.Context) bool {
 	for _, t := range a.targets.at(proposed) {
 		a.bearOut(t, &first, &second)
 		if t.stage == proposed && !a.approved[t.ProcID] {
-			t.withhold(VerdictWait, ReasonDeclined)
+			t.withhold(judge.VerdictWait, judge.ReasonDeclined)
 		}
 		if t.stage == proposed {
 			t.step(proven)
@@ -102,7 +105,7 @@ func (a *act) prove(ctx context.Context) bool {
 
 // agree looks until two clear looks agree on the active, and returns them. With an error
 // the first of them is the last look.
-func (a *act) agree(ctx context.Context, first Instance) (_, second Instance, err error) {
+func (a *act) agree(ctx context.Context, first judge.Instance) (_, second judge.Instance, err error) {
 	clock := a.pass.Host.Kernel()
 	err = a.pass.settle(ctx, 0, func() error {
 		pause := lookAgain
@@ -119,15 +122,15 @@ func (a *act) agree(ctx context.Context, first Instance) (_, second Instance, er
 		case err != nil:
 			// A daemon amid a storm of checks blocks its signals for moments, and is
 			// then as unready as one that starts.
-			first = first.Refuse(ReasonChanged, err.Error())
+			first = first.Refuse(judge.ReasonChanged, err.Error())
 			return err
-		case first.Refusal == "" && next.Refusal == "" && SameActive(first, next):
+		case first.Refusal == "" && next.Refusal == "" && judge.SameActive(first, next):
 			second = next
 			return nil
 		}
 		first = next
 		if next.Refusal != "" {
-			return obstacle{VerdictRefuse, next.Refusal, next.RefusalDetail}
+			return obstacle{judge.VerdictRefuse, next.Refusal, next.RefusalDetail}
 		}
 		return changed("the active worker changed between two looks")
 	})
@@ -136,11 +139,11 @@ func (a *act) agree(ctx context.Context, first Instance) (_, second Instance, er
 
 // bearOut takes a target out of the pass unless each of some looks has the verdict to
 // terminate it.
-func (a *act) bearOut(t *target, looks ...*Instance) {
+func (a *act) bearOut(t *target, looks ...*judge.Instance) {
 	for _, look := range looks {
 		verdict, why := look.VerdictOn(t.ProcID)
 		switch {
-		case verdict == VerdictTerminate:
+		case verdict == judge.VerdictTerminate:
 			continue
 		case look.Find(t.ProcID) == nil && a.pass.hasLeft(t.ProcID):
 			t.leave()
@@ -157,7 +160,7 @@ func (a *act) stop(o obstacle) {
 	for _, t := range slices.Concat(a.targets.at(proposed), a.targets.at(proven), a.targets.at(draining)) {
 		t.withhold(o.verdict, o.reason)
 	}
-	if o.verdict == VerdictRefuse {
+	if o.verdict == judge.VerdictRefuse {
 		a.in.Refusal, a.in.RefusalDetail = o.reason, o.detail
 	}
 	a.pass.logRefusal(a.in)
@@ -166,19 +169,19 @@ func (a *act) stop(o obstacle) {
 var errInstanceGone = errors.New("the instance is gone, or its identity has changed")
 
 // look looks again at this instance alone, within the time that a pass has for a look.
-func (a *act) look(ctx context.Context) (Instance, error) {
+func (a *act) look(ctx context.Context) (judge.Instance, error) {
 	ctx, cancel := bounded(ctx, a.pass.Timing.PassTimeout)
 	defer cancel()
 	r, err := a.pass.observe(ctx, &a.measured)
 	if err != nil {
-		return Instance{}, err
+		return judge.Instance{}, err
 	}
 	if len(r.Instances) == 0 {
-		return Instance{}, fmt.Errorf("look again: %w", errInstanceGone)
+		return judge.Instance{}, fmt.Errorf("look again: %w", errInstanceGone)
 	}
 	r.MemoryAvailableBytes, r.MemoryTotalBytes, r.HostShare = a.host.MemoryAvailableBytes, a.host.MemoryTotalBytes, a.host.HostShare
 	r.Instances[0] = r.Instances[0].Measured(a.measured)
-	return Decide(r, a.pass.Policy).Instances[0], nil
+	return judge.Decide(r, a.pass.Policy).Instances[0], nil
 }
 
 // confirm looks at the active generation, and at the master, once more through their
@@ -212,13 +215,13 @@ func (a *act) confirmOnce(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s %d: %w", p.Role, p.PID, err)
 		}
-		if p.Role == RoleMaster {
+		if p.Role == judge.RoleMaster {
 			if again.Signals.Reloading() || !again.Signals.Master() {
 				return fmt.Errorf("master %d has begun a reload", p.PID)
 			}
 			continue
 		}
-		if !IsReady(again) {
+		if !judge.IsReady(again) {
 			return fmt.Errorf("active %d is no longer ready", p.PID)
 		}
 		a.pass.Host.LookGently(tables, again)

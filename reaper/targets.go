@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // stage is how far a pass has come with a target. The picture of the allowed steps is
@@ -34,7 +36,7 @@ var steps = map[stage][]stage{
 // target is a process that a pass is to signal, in the report of the pass. What comes
 // of it is written by the methods of this file alone.
 type target struct {
-	*Process
+	*judge.Process
 	stage stage
 	log   *slog.Logger
 }
@@ -43,14 +45,14 @@ type target struct {
 type table []*target
 
 // targetsOf are the processes of an instance that are to be terminated.
-func targetsOf(in *Instance, log *slog.Logger) table {
+func targetsOf(in *judge.Instance, log *slog.Logger) table {
 	list := table{}
 	for i := range in.Processes {
-		if p := &in.Processes[i]; p.Verdict == VerdictTerminate {
+		if p := &in.Processes[i]; p.Verdict == judge.VerdictTerminate {
 			list = append(list, &target{p, proposed, log.With("instance", in.Name, "pid", p.PID)})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *target) int { return FirstToGo(a.Process, b.Process) })
+	slices.SortStableFunc(list, func(a, b *target) int { return judge.FirstToGo(a.Process, b.Process) })
 	return list
 }
 
@@ -80,13 +82,13 @@ func (t *target) leave() {
 	t.step(left)
 	switch {
 	case len(t.Signals) > 1:
-		t.Outcome = OutcomeKilled
+		t.Outcome = judge.OutcomeKilled
 	case len(t.Signals) == 1:
-		t.Outcome = OutcomeTerminated
+		t.Outcome = judge.OutcomeTerminated
 	case t.DrainedConnections > 0:
-		t.Outcome = OutcomeDrained
+		t.Outcome = judge.OutcomeDrained
 	default:
-		t.Outcome = OutcomeVanished
+		t.Outcome = judge.OutcomeVanished
 	}
 	t.log.Info("residual process has left", append(t.attributes(), "outcome", t.Outcome)...)
 }
@@ -95,12 +97,12 @@ func (t *target) leave() {
 // from waiting for it, if anything.
 func (t *target) survive(limit time.Duration, why string) {
 	t.step(survived)
-	t.Outcome, t.Error = OutcomeSurvived, why
+	t.Outcome, t.Error = judge.OutcomeSurvived, why
 	t.log.Warn("residual process is still there after its signal", "limit", limit, "interrupted", why == interrupted)
 }
 
 // withhold notes that the target gets no signal, by a verdict. A survivor stays one.
-func (t *target) withhold(verdict Verdict, why Reason) {
+func (t *target) withhold(verdict judge.Verdict, why judge.Reason) {
 	if len(t.Signals) > 0 {
 		t.step(survived)
 		return
@@ -113,11 +115,11 @@ func (t *target) withhold(verdict Verdict, why Reason) {
 func (t *target) unsent(signal string, why error) {
 	t.step(withheld)
 	if why == nil {
-		t.Outcome = OutcomeDryRun
+		t.Outcome = judge.OutcomeDryRun
 		t.log.Info("would signal residual process", append([]any{"signal", signal}, t.attributes()...)...)
 		return
 	}
-	t.Outcome, t.Error = OutcomeFailed, fmt.Sprintf("send %s: %v", signal, why)
+	t.Outcome, t.Error = judge.OutcomeFailed, fmt.Sprintf("send %s: %v", signal, why)
 	t.log.Error("cannot signal residual process", "signal", signal, "error", why)
 }
 

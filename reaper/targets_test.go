@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // newTarget is a target at a stage.
 func newTarget(s stage, signals ...string) *target {
-	return &target{&Process{Verdict: VerdictTerminate, Reason: ReasonPastDeadline, Signals: signals}, s, slog.New(slog.DiscardHandler)}
+	return &target{&judge.Process{Verdict: judge.VerdictTerminate, Reason: judge.ReasonPastDeadline, Signals: signals}, s, slog.New(slog.DiscardHandler)}
 }
 
 // A pass that took another step would have lost count of what it does. It ends there
@@ -47,15 +49,15 @@ func TestWhatATargetLeftByIsItsOutcome(t *testing.T) {
 		from    stage
 		signals []string
 		drained int
-		want    Outcome
+		want    judge.Outcome
 	}{
-		{"before anything was done to it", proposed, nil, 0, OutcomeVanished},
-		{"right before its signal", proven, nil, 0, OutcomeVanished},
-		{"while its clients were disconnected", draining, nil, 3, OutcomeDrained},
-		{"while none of its clients was yet", draining, nil, 0, OutcomeVanished},
-		{"after SIGTERM", signalled, []string{"SIGTERM"}, 3, OutcomeTerminated},
-		{"late, before SIGKILL was sent", proposed, []string{"SIGTERM"}, 0, OutcomeTerminated},
-		{"after SIGKILL", signalled, []string{"SIGTERM", "SIGKILL"}, 0, OutcomeKilled},
+		{"before anything was done to it", proposed, nil, 0, judge.OutcomeVanished},
+		{"right before its signal", proven, nil, 0, judge.OutcomeVanished},
+		{"while its clients were disconnected", draining, nil, 3, judge.OutcomeDrained},
+		{"while none of its clients was yet", draining, nil, 0, judge.OutcomeVanished},
+		{"after SIGTERM", signalled, []string{"SIGTERM"}, 3, judge.OutcomeTerminated},
+		{"late, before SIGKILL was sent", proposed, []string{"SIGTERM"}, 0, judge.OutcomeTerminated},
+		{"after SIGKILL", signalled, []string{"SIGTERM", "SIGKILL"}, 0, judge.OutcomeKilled},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			target := newTarget(row.from, row.signals...)
@@ -69,15 +71,15 @@ func TestWhatATargetLeftByIsItsOutcome(t *testing.T) {
 
 func TestATargetThatIsWithheldSaysWhy(t *testing.T) {
 	first := newTarget(proven)
-	if first.withhold(VerdictRefuse, ReasonChanged); first.stage != withheld || first.Verdict != VerdictRefuse || first.Reason != ReasonChanged {
+	if first.withhold(judge.VerdictRefuse, judge.ReasonChanged); first.stage != withheld || first.Verdict != judge.VerdictRefuse || first.Reason != judge.ReasonChanged {
 		t.Errorf("%s: %s, %s", first.stage, first.Verdict, first.Reason)
 	}
 	dry := newTarget(proven)
-	if dry.unsent("SIGTERM", nil); dry.stage != withheld || dry.Outcome != OutcomeDryRun || dry.Error != "" {
+	if dry.unsent("SIGTERM", nil); dry.stage != withheld || dry.Outcome != judge.OutcomeDryRun || dry.Error != "" {
 		t.Errorf("%s: %s, %q", dry.stage, dry.Outcome, dry.Error)
 	}
 	failed := newTarget(proven)
-	if failed.unsent("SIGTERM", errors.New("no")); failed.stage != withheld || failed.Outcome != OutcomeFailed || failed.Error != "send SIGTERM: no" {
+	if failed.unsent("SIGTERM", errors.New("no")); failed.stage != withheld || failed.Outcome != judge.OutcomeFailed || failed.Error != "send SIGTERM: no" {
 		t.Errorf("%s: %s, %q", failed.stage, failed.Outcome, failed.Error)
 	}
 }
@@ -87,8 +89,8 @@ func TestASurvivorThatGetsNoSIGKILLIsASurvivorStill(t *testing.T) {
 	target := newTarget(signalled, "SIGTERM")
 	target.survive(10*time.Second, "")
 	target.step(proposed)
-	target.withhold(VerdictRefuse, ReasonReloading)
-	if target.stage != survived || target.Outcome != OutcomeSurvived || target.Verdict != VerdictTerminate || target.Reason != ReasonPastDeadline {
+	target.withhold(judge.VerdictRefuse, judge.ReasonReloading)
+	if target.stage != survived || target.Outcome != judge.OutcomeSurvived || target.Verdict != judge.VerdictTerminate || target.Reason != judge.ReasonPastDeadline {
 		t.Errorf("%s: %s, %s, %s", target.stage, target.Outcome, target.Verdict, target.Reason)
 	}
 }

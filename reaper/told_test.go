@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // What says of a process that it was told to stop is named in the report.
@@ -41,22 +41,22 @@ func TestWhatWasToldIsRemembered(t *testing.T) {
 		name   string
 		owner  *uint32
 		change func(w *fakehost.World)
-		want   reaper.Role
+		want   judge.Role
 	}{
-		{"the active tells the one that told it", &root, func(*fakehost.World) {}, reaper.RoleResidual},
-		{"in a state of the process's own user", &own, func(*fakehost.World) {}, reaper.RoleResidual},
-		{"a state of another user is not believed", &other, func(*fakehost.World) {}, reaper.RoleStranded},
-		{"nor is a state whose owner is not known", nil, func(*fakehost.World) {}, reaper.RoleStranded},
+		{"the active tells the one that told it", &root, func(*fakehost.World) {}, judge.RoleResidual},
+		{"in a state of the process's own user", &own, func(*fakehost.World) {}, judge.RoleResidual},
+		{"a state of another user is not believed", &other, func(*fakehost.World) {}, judge.RoleStranded},
+		{"nor is a state whose owner is not known", nil, func(*fakehost.World) {}, judge.RoleStranded},
 		{"the one that told it is the active still", &root, func(w *fakehost.World) {
 			w.Exit(202)
 			fakehost.Daemon(w, "/etc/new.cfg", 201, ticks(30*time.Minute), nil, fakehost.Listen(443))
-		}, reaper.RoleResidual},
+		}, judge.RoleResidual},
 		{"the one that told it has left, and nothing names it", &root, func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), nil, fakehost.Listen(443))
-		}, reaper.RoleStranded},
+		}, judge.RoleStranded},
 		{"a process that listens is not residual, whatever is remembered", &root, func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Listen(8081))
-		}, reaper.RoleStranded},
+		}, judge.RoleStranded},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := fakehost.New()
@@ -65,11 +65,11 @@ func TestWhatWasToldIsRemembered(t *testing.T) {
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
 			tt.change(w)
 			p := pass(t, w)
-			id := reaper.Process{}.ProcID
+			id := judge.Process{}.ProcID
 			id.PID, id.StartTicks = old.PID, old.Ticks
-			heir := reaper.Heir{NSPID: 201}
+			heir := judge.Heir{NSPID: 201}
 			heir.PID, heir.StartTicks = 201, ticks(30*time.Minute)
-			p.Memory, p.MemoryOwner = reaper.Memory{id: {Told: true, Heir: heir, Superseded: 30 * time.Minute}}, tt.owner
+			p.Memory, p.MemoryOwner = judge.Memory{id: {Told: true, Heir: heir, Superseded: 30 * time.Minute}}, tt.owner
 			r, err := p.Status(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -78,7 +78,7 @@ func TestWhatWasToldIsRemembered(t *testing.T) {
 			if got.Role != tt.want {
 				t.Fatalf("role %q, want %q", got.Role, tt.want)
 			}
-			if got.Role == reaper.RoleResidual && (*got.ResidualSeconds != 1800 || !cmp.Equal(got.Evidence, []string{"remembered"})) {
+			if got.Role == judge.RoleResidual && (*got.ResidualSeconds != 1800 || !cmp.Equal(got.Evidence, []string{"remembered"})) {
 				t.Errorf("residual for %v s, by %q", *got.ResidualSeconds, got.Evidence)
 			}
 		})
@@ -92,19 +92,19 @@ func TestTheMemoryMakesNoServiceDrainThatListens(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		active  []fakehost.Socket
-		role    reaper.Role
-		refusal reaper.Reason
+		role    judge.Role
+		refusal judge.Reason
 	}{
-		{"it listens", []fakehost.Socket{fakehost.Listen(443)}, reaper.RoleActive, ""},
-		{"it has clients alone", []fakehost.Socket{fakehost.Client(443, 4, 0)}, reaper.RoleDraining, reaper.ReasonDraining},
+		{"it listens", []fakehost.Socket{fakehost.Listen(443)}, judge.RoleActive, ""},
+		{"it has clients alone", []fakehost.Socket{fakehost.Client(443, 4, 0)}, judge.RoleDraining, judge.ReasonDraining},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, s := reloaded()
 			active := s.Worker(103, ticks(10*time.Minute), []int{102, 101}, tt.active...)
 			p := pass(t, w)
-			id := reaper.Process{}.ProcID
+			id := judge.Process{}.ProcID
 			id.PID, id.StartTicks = active.PID, active.Ticks
-			p.Memory, p.MemoryOwner = reaper.Memory{id: {Told: true, Heir: reaper.Heir{ProcID: id, NSPID: 103}}}, &own
+			p.Memory, p.MemoryOwner = judge.Memory{id: {Told: true, Heir: judge.Heir{ProcID: id, NSPID: 103}}}, &own
 			r, err := p.Status(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -112,7 +112,7 @@ func TestTheMemoryMakesNoServiceDrainThatListens(t *testing.T) {
 			if got := process(t, r, 103).Role; got != tt.role || r.Instances[0].Refusal != tt.refusal {
 				t.Errorf("role %q, refusal %q; want %q and %q", got, r.Instances[0].Refusal, tt.role, tt.refusal)
 			}
-			if got := process(t, r, 101).Role; got != reaper.RoleResidual {
+			if got := process(t, r, 101).Role; got != judge.RoleResidual {
 				t.Errorf("the old worker is %q", got)
 			}
 		})
@@ -137,7 +137,7 @@ func TestWhatAPassSawToldItLeavesToTheNext(t *testing.T) {
 			t.Errorf("%d is remembered as %+v, want told with heir %d", pid, seen, heir)
 		}
 	}
-	if got := process(t, r, 300); got.Role != reaper.RoleResidual || *got.ResidualSeconds != 0 {
+	if got := process(t, r, 300); got.Role != judge.RoleResidual || *got.ResidualSeconds != 0 {
 		t.Errorf("300 is %s since %v s, want residual since it was first seen so", got.Role, got.ResidualSeconds)
 	}
 }
@@ -194,7 +194,7 @@ func TestAYoungerServiceThatStopsIsOfNoOther(t *testing.T) {
 	fakehost.Daemon(w, attackConfig, 202, ticks(40*time.Minute), []int{201}, fakehost.Listen(8081), fakehost.Listen(8404))
 	fakehost.Daemon(w, attackConfig, 301, ticks(30*time.Minute), nil, fakehost.Client(8082, 1, 0), fakehost.Client(8404, 1, 0))
 	r := look(t, w)
-	for pid, want := range map[int]reaper.Role{201: reaper.RoleResidual, 202: reaper.RoleActive, 301: reaper.RoleStranded} {
+	for pid, want := range map[int]judge.Role{201: judge.RoleResidual, 202: judge.RoleActive, 301: judge.RoleStranded} {
 		if got := process(t, r, pid).Role; got != want {
 			t.Errorf("%d is %s, want %s", pid, got, want)
 		}
@@ -221,7 +221,7 @@ func TestAServiceBesideSupersedesNothing(t *testing.T) {
 			fakehost.Daemon(w, attackConfig, 202, ticks(45*time.Minute), tt.list, beside)
 			fakehost.Daemon(w, attackConfig, 203, ticks(time.Minute), []int{201}, fakehost.Listen(443))
 			got := process(t, look(t, w), 201)
-			if got.Role != reaper.RoleResidual || *got.ResidualSeconds != tt.want {
+			if got.Role != judge.RoleResidual || *got.ResidualSeconds != tt.want {
 				t.Errorf("%s for %v s, want residual for %v s", got.Role, *got.ResidualSeconds, tt.want)
 			}
 		})
@@ -236,10 +236,10 @@ func TestAMasterIsReplacedWhereThatIsRememberedOfItsWorkers(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		told []int // of the first master's workers
-		want reaper.Role
+		want judge.Role
 	}{
-		{"of all of them", []int{102, 103}, reaper.RoleResidual},
-		{"of one of them", []int{103}, reaper.RoleDraining}, // of an instance of its own
+		{"of all of them", []int{102, 103}, judge.RoleResidual},
+		{"of one of them", []int{103}, judge.RoleDraining}, // of an instance of its own
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, s := reloaded()
@@ -248,14 +248,14 @@ func TestAMasterIsReplacedWhereThatIsRememberedOfItsWorkers(t *testing.T) {
 			s.Worker(103, ticks(10*time.Minute), nil, fakehost.Client(443, 4, 0))
 			second := fakehost.NewService(w, "haproxy", 200, ticks(5*time.Minute))
 			second.Worker(202, ticks(time.Minute), []int{201}, fakehost.Listen(443))
-			var first reaper.Report
+			var first judge.Report
 			t.Run("a first look", func(t *testing.T) { first = look(t, w) })
 			p := pass(t, w)
-			p.Memory, p.MemoryOwner = reaper.Memory{}, &own
+			p.Memory, p.MemoryOwner = judge.Memory{}, &own
 			for _, pid := range tt.told {
-				heir := reaper.Heir{ProcID: process(t, first, 202).ProcID, NSPID: 201}
+				heir := judge.Heir{ProcID: process(t, first, 202).ProcID, NSPID: 201}
 				heir.PID, heir.StartTicks = 201, ticks(4*time.Minute)
-				p.Memory[process(t, first, pid).ProcID] = reaper.Seen{Told: true, Heir: heir}
+				p.Memory[process(t, first, pid).ProcID] = judge.Seen{Told: true, Heir: heir}
 			}
 			r, err := p.Status(t.Context())
 			if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // To read /proc/PID/cmdline waits for whoever holds the lock of that memory map.
@@ -49,7 +49,7 @@ func TestALookThatTheKernelHoldsUpEndsWithThePass(t *testing.T) {
 					if err == nil || len(r.Errors) == 0 {
 						t.Errorf("error %v, reported %q", err, r.Errors)
 					}
-				} else if got := process(t, r, 102); err != nil || got.Verdict != reaper.VerdictWait || got.Reason != reaper.ReasonPassTimeout {
+				} else if got := process(t, r, 102); err != nil || got.Verdict != judge.VerdictWait || got.Reason != judge.ReasonPassTimeout {
 					t.Errorf("of 102: %s/%s, error %v", got.Verdict, got.Reason, err)
 				}
 				close(ended)
@@ -77,7 +77,7 @@ func TestALookThatTheKernelHoldsUpEndsWithThePass(t *testing.T) {
 			if took := time.Since(began); !held.Load() || took > p.Timing.PassTimeout+time.Second {
 				t.Errorf("took %v of %v, held up: %v", took, p.Timing.PassTimeout, held.Load())
 			}
-			if got := process(t, r, 101).Outcome; got != reaper.OutcomeSurvived {
+			if got := process(t, r, 101).Outcome; got != judge.OutcomeSurvived {
 				t.Errorf("outcome %q", got)
 			}
 			for _, s := range w.Signals() {

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // preflight is all that judge goes by.
 type preflight struct {
-	report  reaper.Report // the look of status
+	report  judge.Report // the look of status
 	have    privileges
 	haveErr error    // why they are unknown
 	hidden  bool     // /proc may hide processes from us
@@ -82,7 +82,7 @@ var errConfigPatience = fmt.Errorf("the configurations of this host take more th
 var errStranger = errors.New("a user that this agent may not signal")
 
 // Surroundings reads them for the instances of a report.
-func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have privileges) surroundings {
+func (e hostEngine) Surroundings(ctx context.Context, r judge.Report, have privileges) surroundings {
 	out := surroundings{features: e.Host.Features(), otherClasses: map[int]string{}, instances: map[string]instanceFacts{}}
 	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for judge
 	out.ownUnits = e.readOwnUnits()
@@ -101,7 +101,7 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have priv
 		}
 	}
 	type told struct {
-		reaper.Instance
+		judge.Instance
 		by *inspect.Process
 	}
 	var list []told
@@ -143,12 +143,12 @@ func (e hostEngine) configuration(ctx context.Context, look inspect.Snapshot, p 
 
 // tellerOf is the process whose arguments are the instance's: its master, else
 // its youngest worker.
-func tellerOf(in reaper.Instance, processes map[inspect.ProcID]*inspect.Process) *inspect.Process {
+func tellerOf(in judge.Instance, processes map[inspect.ProcID]*inspect.Process) *inspect.Process {
 	var teller *inspect.Process
 	for _, q := range in.Processes {
 		switch p := processes[q.ProcID]; {
 		case p == nil:
-		case q.Role == reaper.RoleMaster:
+		case q.Role == judge.RoleMaster:
 			return p
 		case isWorker(&q):
 			teller = p
@@ -157,10 +157,10 @@ func tellerOf(in reaper.Instance, processes map[inspect.ProcID]*inspect.Process)
 	return teller
 }
 
-func (e hostEngine) instanceFacts(ctx context.Context, look inspect.Snapshot, in reaper.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process, config inspect.Configuration) instanceFacts {
+func (e hostEngine) instanceFacts(ctx context.Context, look inspect.Snapshot, in judge.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process, config inspect.Configuration) instanceFacts {
 	facts := instanceFacts{pidNS: teller.PIDNS, netNS: teller.NetNS, config: config}
 	facts.changed = look.Boottime - look.Time.Sub(facts.config.Changed)
-	if in.Model == reaper.ModelMasterWorker {
+	if in.Model == judge.ModelMasterWorker {
 		facts.master, facts.cliErr = e.Host.AskReloads(ctx, look, teller, e.MasterSocket)
 		reloads := map[int]int{}
 		for _, q := range in.Processes {

@@ -6,22 +6,22 @@ import (
 	"strings"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // passing are the refusals that clear by themselves.
-var passing = []reaper.Reason{reaper.ReasonStarting, reaper.ReasonReloading, reaper.ReasonTie, reaper.ReasonChanged}
+var passing = []judge.Reason{judge.ReasonStarting, judge.ReasonReloading, judge.ReasonTie, judge.ReasonChanged}
 
 // judgeProcesses judges the roles that a look gave to an instance's processes.
-func judgeProcesses(in *reaper.Instance) []finding {
-	one := []reaper.Instance{*in}
-	active := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleActive })
-	master := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleMaster })
-	stranded := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleStranded })
+func judgeProcesses(in *judge.Instance) []finding {
+	one := []judge.Instance{*in}
+	active := pidsOf(one, func(q *judge.Process) bool { return q.Role == judge.RoleActive })
+	master := pidsOf(one, func(q *judge.Process) bool { return q.Role == judge.RoleMaster })
+	stranded := pidsOf(one, func(q *judge.Process) bool { return q.Role == judge.RoleStranded })
 
 	left := passed(findStranded, "none")
 	switch {
-	case len(stranded) == 0 && in.Refusal == reaper.ReasonUnreadable:
+	case len(stranded) == 0 && in.Refusal == judge.ReasonUnreadable:
 		left = warning(findStranded, "the privileges above", "not known: not every fact could be read")
 	case len(stranded) > 0:
 		left = judgeStranded(in)
@@ -31,16 +31,16 @@ func judgeProcesses(in *reaper.Instance) []finding {
 
 // judgeStranded says what keeps each stranded process, and what to do, a clause for
 // each reason.
-func judgeStranded(in *reaper.Instance) finding {
+func judgeStranded(in *judge.Instance) finding {
 	var messages, advices []string
-	for _, reason := range append(slices.Clone(reaper.StrandedReasons), "") { // "" of an old report
-		pids := pidsOf([]reaper.Instance{*in}, func(p *reaper.Process) bool { return p.Role == reaper.RoleStranded && p.StrandedReason == reason })
+	for _, reason := range append(slices.Clone(judge.StrandedReasons), "") { // "" of an old report
+		pids := pidsOf([]judge.Instance{*in}, func(p *judge.Process) bool { return p.Role == judge.RoleStranded && p.StrandedReason == reason })
 		if len(pids) == 0 {
 			continue
 		}
 		why, known := strandedWords[reason]
 		if !known {
-			why = words(reaper.ReasonStranded)
+			why = words(judge.ReasonStranded)
 		}
 		messages = append(messages, listed(pids)+": "+why)
 		advices = append(advices, strandedAdvice(in.Model, reason, pids...))
@@ -49,11 +49,11 @@ func judgeStranded(in *reaper.Instance) finding {
 }
 
 // judgeActive tells whether there is one who serves, and nothing against acting.
-func judgeActive(in *reaper.Instance, master, active []int) finding {
+func judgeActive(in *judge.Instance, master, active []int) finding {
 	switch {
 	case in.Refusal != "" && slices.Contains(passing, in.Refusal):
 		return warning(findActiveConfirmed, "look again in a moment", "%s", refusalWords(in))
-	case in.Refusal == reaper.ReasonDraining:
+	case in.Refusal == judge.ReasonDraining:
 		return warning(findActiveConfirmed, "start HAProxy again if this was not meant; it leaves when its last client does", "%s", refusalWords(in))
 	case in.Refusal != "":
 		return failure(findActiveConfirmed, "see status; nothing of this instance is signalled until then", "%s", refusalWords(in))
@@ -67,9 +67,9 @@ func judgeActive(in *reaper.Instance, master, active []int) finding {
 }
 
 // judgeSurroundings judges how the instance can be looked at from here.
-func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []finding {
+func judgeSurroundings(p preflight, in *judge.Instance, facts instanceFacts) []finding {
 	list := []finding{judgeNamespaces(p, facts)}
-	if in.Model != reaper.ModelMasterWorker {
+	if in.Model != judge.ModelMasterWorker {
 		return list
 	}
 	switch {
@@ -110,7 +110,7 @@ func judgeNamespaces(p preflight, facts instanceFacts) finding {
 }
 
 // judgeUnit judges what systemd does to the instance, by the files of its unit.
-func judgeUnit(in *reaper.Instance, facts instanceFacts) []finding {
+func judgeUnit(in *judge.Instance, facts instanceFacts) []finding {
 	if facts.unit == "" {
 		return nil
 	}
@@ -121,7 +121,7 @@ func judgeUnit(in *reaper.Instance, facts instanceFacts) []finding {
 	edit := func(setting string) string { return "systemctl edit " + facts.unit + ": " + setting }
 
 	kind := passed(findUnitType, "Type=%s", u.Type)
-	if in.Model == reaper.ModelMasterWorker && u.Type != "notify" && u.Type != "notify-reload" {
+	if in.Model == judge.ModelMasterWorker && u.Type != "notify" && u.Type != "notify-reload" {
 		kind = warning(findUnitType, edit("Type=notify, with haproxy -Ws"), "Type=%s: systemd does not learn when the master is ready", u.Type)
 	}
 	kill := passed(findUnitKillMode, "KillMode=%s: a stop of the unit leaves no worker", u.KillMode)

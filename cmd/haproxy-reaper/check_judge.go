@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // judge makes findings of facts. It is a function of its argument alone.
@@ -105,7 +105,7 @@ func judgeKernel(p preflight) []finding {
 // judgeSocketClass tells whether the sockets of HAProxy would take the class of this
 // program from a look at its descriptors.
 func judgeSocketClass(p preflight) finding {
-	apart := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && p.otherClasses[q.PID] != "" })
+	apart := pidsOf(p.report.Instances, func(q *judge.Process) bool { return mayBecomeDue(q) && p.otherClasses[q.PID] != "" })
 	if len(apart) == 0 {
 		return passed(findSocketClass, "HAProxy's sockets keep their class: cgroup v1 (net_cls, net_prio) gives them no other than this program's")
 	}
@@ -137,10 +137,10 @@ func judgePrivileges(p preflight) []finding {
 	default:
 		list = append(list, failure(findCapDACRead, advice, "missing: descriptors of other users' processes and their configuration cannot be read"))
 	}
-	foreign := pidsOf(p.report.Instances, func(q *reaper.Process) bool {
+	foreign := pidsOf(p.report.Instances, func(q *judge.Process) bool {
 		return mayBecomeDue(q) && uint32(q.UID) != p.have.euid && !p.stranger(q)
 	})
-	strangers := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && p.stranger(q) })
+	strangers := pidsOf(p.report.Instances, func(q *judge.Process) bool { return mayBecomeDue(q) && p.stranger(q) })
 	switch {
 	case held(capKill):
 		list = append(list, passed(findCapKill, "held"))
@@ -161,17 +161,17 @@ func judgePrivileges(p preflight) []finding {
 // stranger tells a process of another user that this program may not signal, and that
 // root has not started. What stands against it is a warning at the most: any account can
 // have such processes. Where there is no other instance, it may be the service itself.
-func (p preflight) stranger(q *reaper.Process) bool {
+func (p preflight) stranger(q *judge.Process) bool {
 	return q.Stranger && len(p.have.missing(capKill)) > 0 && slices.ContainsFunc(p.report.Instances, ofOwn)
 }
 
 // ofOwn tells an instance that has a process of no stranger's.
-func ofOwn(in reaper.Instance) bool {
-	return in.Model != "" && slices.ContainsFunc(in.Processes, func(q reaper.Process) bool { return !q.Stranger })
+func ofOwn(in judge.Instance) bool {
+	return in.Model != "" && slices.ContainsFunc(in.Processes, func(q judge.Process) bool { return !q.Stranger })
 }
 
 // strangers tells an instance of nothing else.
-func (p preflight) strangers(in *reaper.Instance) bool {
+func (p preflight) strangers(in *judge.Instance) bool {
 	for i := range in.Processes {
 		if !p.stranger(&in.Processes[i]) {
 			return false
@@ -181,8 +181,8 @@ func (p preflight) strangers(in *reaper.Instance) bool {
 }
 
 // mayBecomeDue tells the processes that are, or will one day be, signalled.
-func mayBecomeDue(p *reaper.Process) bool {
-	return isWorker(p) || p.Role == reaper.RoleStarting
+func mayBecomeDue(p *judge.Process) bool {
+	return isWorker(p) || p.Role == judge.RoleStarting
 }
 
 // judgeReadable is about what the look came to, whatever privileges promise.
@@ -191,7 +191,7 @@ func judgeReadable(p preflight) finding {
 	if p.err != nil {
 		errs = append(errs, p.err.Error())
 	}
-	isUnread := func(q *reaper.Process) bool { return q.Error != "" && !p.stranger(q) }
+	isUnread := func(q *judge.Process) bool { return q.Error != "" && !p.stranger(q) }
 	unread := pidsOf(p.report.Instances, isUnread)
 	strangers := 0
 	for _, in := range p.report.Instances {
@@ -248,7 +248,7 @@ func judgeServiceUser(p preflight) []finding {
 	}
 	var worst *finding
 	for _, s := range p.ownUnits {
-		own := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && uint32(q.UID) == s.uid })
+		own := pidsOf(p.report.Instances, func(q *judge.Process) bool { return mayBecomeDue(q) && uint32(q.UID) == s.uid })
 		found := passed(findServiceUser, "%s runs as %s", s.unit, cmp.Or(s.user, "root"))
 		switch {
 		case s.err != nil:
@@ -270,7 +270,7 @@ func judgeServiceUser(p preflight) []finding {
 }
 
 // pidsOf are the processes of some kind.
-func pidsOf(instances []reaper.Instance, fits func(*reaper.Process) bool) []int {
+func pidsOf(instances []judge.Instance, fits func(*judge.Process) bool) []int {
 	var pids []int
 	for i := range instances {
 		for j := range instances[i].Processes {

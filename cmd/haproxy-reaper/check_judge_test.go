@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // preflightOf is a host on which all is well, but for what changes says.
@@ -80,14 +80,14 @@ func TestFindings(t *testing.T) {
 		})
 	}
 	noResidual := host(func(p *preflight) { p.report = reportOf() })
-	refused := func(reason reaper.Reason) func(*preflight, *instanceFacts) {
+	refused := func(reason judge.Reason) func(*preflight, *instanceFacts) {
 		return host(func(p *preflight) { p.report = refusedReport(reason, "") })
 	}
-	stranded := func(reasons ...reaper.StrandedReason) func(*preflight, *instanceFacts) {
+	stranded := func(reasons ...judge.StrandedReason) func(*preflight, *instanceFacts) {
 		return host(func(p *preflight) {
 			for i, reason := range reasons {
 				q := &p.report.Instances[0].Processes[1+i]
-				q.Role, q.StrandedReason = reaper.RoleStranded, reason
+				q.Role, q.StrandedReason = judge.RoleStranded, reason
 			}
 		})
 	}
@@ -146,17 +146,17 @@ func TestFindings(t *testing.T) {
 		})}, findServiceUser, findingOK, "haproxy-reaper.service runs as root", nil, exitOK},
 		{"no HAProxy of that name", []change{host(func(p *preflight) { p.report, p.wanted = emptyReport(), []string{"web"} })}, findInstances, findingWarning, "of that name: web", nil, exitOK},
 
-		{"a refused instance", []change{refused(reaper.ReasonNotListening)}, findActiveConfirmed, findingFailure, "no listening socket", []int{6001, 6050}, exitFailed},
-		{"an instance amid a reload", []change{refused(reaper.ReasonReloading)}, findActiveConfirmed, findingWarning, "reload", []int{6001, 6050}, exitOK},
-		{"an instance of which facts are missing", []change{refused(reaper.ReasonUnreadable)}, findStranded, findingWarning, "not known", nil, exitFailed},
+		{"a refused instance", []change{refused(judge.ReasonNotListening)}, findActiveConfirmed, findingFailure, "no listening socket", []int{6001, 6050}, exitFailed},
+		{"an instance amid a reload", []change{refused(judge.ReasonReloading)}, findActiveConfirmed, findingWarning, "reload", []int{6001, 6050}, exitOK},
+		{"an instance of which facts are missing", []change{refused(judge.ReasonUnreadable)}, findStranded, findingWarning, "not known", nil, exitFailed},
 		{"an active worker that is not confirmed", []change{host(func(p *preflight) { p.report.Instances[0].Confirmed = false })}, findActiveConfirmed, findingFailure, "not confirmed", nil, exitFailed},
-		{"a service that drains", []change{refused(reaper.ReasonDraining)}, findActiveConfirmed, findingWarning, "drains", []int{6001, 6050}, exitOK},
-		{"a stranded process that listens", []change{stranded(reaper.StrandedListening)}, findStranded, findingWarning, "process 6034: superseded, and still listening", []int{6034}, exitOK},
-		{"one that nothing told to stop", []change{stranded(reaper.StrandedNotTold)}, findStranded, findingWarning, "process 6034: superseded, and not known to have been told to stop", []int{6034}, exitOK},
-		{"one whose sockets are unknown", []change{stranded(reaper.StrandedUnreadable)}, findStranded, findingWarning, "process 6034: superseded, with sockets that could not be read", []int{6034}, exitOK},
-		{"one of another user", []change{stranded(reaper.StrandedOtherUser)}, findStranded, findingWarning, "process 6034: superseded by a process of another user", []int{6034}, exitOK},
-		{"two, for a reason each", []change{stranded(reaper.StrandedListening, reaper.StrandedNotTold)}, findStranded, findingWarning, "process 6034: superseded, and still listening; process 6035: ", []int{6034, 6035}, exitOK},
-		{"two for one reason", []change{stranded(reaper.StrandedListening, reaper.StrandedListening)}, findStranded, findingWarning, "processes 6034 and 6035: superseded, and still listening", []int{6034, 6035}, exitOK},
+		{"a service that drains", []change{refused(judge.ReasonDraining)}, findActiveConfirmed, findingWarning, "drains", []int{6001, 6050}, exitOK},
+		{"a stranded process that listens", []change{stranded(judge.StrandedListening)}, findStranded, findingWarning, "process 6034: superseded, and still listening", []int{6034}, exitOK},
+		{"one that nothing told to stop", []change{stranded(judge.StrandedNotTold)}, findStranded, findingWarning, "process 6034: superseded, and not known to have been told to stop", []int{6034}, exitOK},
+		{"one whose sockets are unknown", []change{stranded(judge.StrandedUnreadable)}, findStranded, findingWarning, "process 6034: superseded, with sockets that could not be read", []int{6034}, exitOK},
+		{"one of another user", []change{stranded(judge.StrandedOtherUser)}, findStranded, findingWarning, "process 6034: superseded by a process of another user", []int{6034}, exitOK},
+		{"two, for a reason each", []change{stranded(judge.StrandedListening, judge.StrandedNotTold)}, findStranded, findingWarning, "process 6034: superseded, and still listening; process 6035: ", []int{6034, 6035}, exitOK},
+		{"two for one reason", []change{stranded(judge.StrandedListening, judge.StrandedListening)}, findStranded, findingWarning, "processes 6034 and 6035: superseded, and still listening", []int{6034, 6035}, exitOK},
 
 		{"another network namespace", []change{facts(func(f *instanceFacts) { f.netNS = 9 })}, findNamespaces, findingOK, "another network namespace", nil, exitOK},
 		{"another network namespace without pidfd_getfd", []change{facts(func(f *instanceFacts) { f.netNS = 9 }), host(func(p *preflight) { p.features.PidfdGetfd = unix.EPERM })}, findNamespaces, findingWarning, "refused", nil, exitOK},
@@ -211,11 +211,11 @@ func TestFindings(t *testing.T) {
 			list := p.report.Instances[0].Processes
 			list[len(list)-1].Args = []string{"haproxy", "-x", "sockpair@3"}
 		})}, findExposeFD, findingOK, "not needed", nil, exitOK},
-		{"a daemon without exposed listeners", []change{facts(func(f *instanceFacts) { f.config.Settings.ExposeFD = nil }), host(func(p *preflight) { p.report.Instances[0].Model = reaper.ModelDaemon })}, findExposeFD, findingWarning, "not set", nil, exitOK},
+		{"a daemon without exposed listeners", []change{facts(func(f *instanceFacts) { f.config.Settings.ExposeFD = nil }), host(func(p *preflight) { p.report.Instances[0].Model = judge.ModelDaemon })}, findExposeFD, findingWarning, "not set", nil, exitOK},
 
 		{"a unit that cannot be read", []change{facts(func(f *instanceFacts) { f.unitErr = errors.New("gone") })}, findUnit, findingWarning, "gone", nil, exitOK},
 		{"a unit of Type=simple", []change{facts(func(f *instanceFacts) { f.service.Type = "simple" })}, findUnitType, findingWarning, "Type=simple", nil, exitOK},
-		{"a daemon's unit of Type=forking", []change{facts(func(f *instanceFacts) { f.service.Type = "forking" }), host(func(p *preflight) { p.report.Instances[0].Model = reaper.ModelDaemon })}, findUnitType, findingOK, "Type=forking", nil, exitOK},
+		{"a daemon's unit of Type=forking", []change{facts(func(f *instanceFacts) { f.service.Type = "forking" }), host(func(p *preflight) { p.report.Instances[0].Model = judge.ModelDaemon })}, findUnitType, findingOK, "Type=forking", nil, exitOK},
 		{"a unit that leaves workers behind", []change{facts(func(f *instanceFacts) { f.service.KillMode = "process" })}, findUnitKillMode, findingWarning, "outlive", nil, exitOK},
 		{"a unit with systemd's own KillMode", []change{facts(func(f *instanceFacts) { f.service.KillMode = "control-group" })}, findUnitKillMode, findingOK, "", nil, exitOK},
 		{"a unit that does not come back", []change{facts(func(f *instanceFacts) { f.service.Restart = "on-failure" })}, findUnitRestart, findingWarning, "Restart=on-failure", nil, exitOK},
@@ -245,22 +245,22 @@ func TestFindings(t *testing.T) {
 
 // What serves is not to be ended by hand, and what may serve is not either.
 func TestNobodyIsAdvisedToEndWhatMayServe(t *testing.T) {
-	for _, model := range []reaper.Model{reaper.ModelMasterWorker, reaper.ModelDaemon} {
-		for _, reason := range append(slices.Clone(reaper.StrandedReasons), "") {
+	for _, model := range []judge.Model{judge.ModelMasterWorker, judge.ModelDaemon} {
+		for _, reason := range append(slices.Clone(judge.StrandedReasons), "") {
 			got := strandedAdvice(model, reason, 6034, 6035)
-			serves := reason == reaper.StrandedListening || reason == reaper.StrandedUnreadable
-			if strings.Contains(got, "do not end it by hand") != serves || strings.Contains(got, "kill") != (reason == reaper.StrandedOtherUser) {
+			serves := reason == judge.StrandedListening || reason == judge.StrandedUnreadable
+			if strings.Contains(got, "do not end it by hand") != serves || strings.Contains(got, "kill") != (reason == judge.StrandedOtherUser) {
 				t.Errorf("%s, %q: %s", model, reason, got)
 			}
 		}
 	}
-	if got := strandedAdvice(reaper.ModelDaemon, reaper.StrandedNotTold, 6034, 6035); !strings.Contains(got, "-sf 6034 6035") {
+	if got := strandedAdvice(judge.ModelDaemon, judge.StrandedNotTold, 6034, 6035); !strings.Contains(got, "-sf 6034 6035") {
 		t.Errorf("of two: %s", got)
 	}
 }
 
 func TestADaemonIsNotAskedForAMaster(t *testing.T) {
-	r := judge(preflightOf(func(p *preflight, _ *instanceFacts) { p.report.Instances[0].Model = reaper.ModelDaemon }))
+	r := judge(preflightOf(func(p *preflight, _ *instanceFacts) { p.report.Instances[0].Model = judge.ModelDaemon }))
 	for _, f := range r.Findings {
 		if f.Name == findMasterCLI || f.Name == findMaxReloads {
 			t.Errorf("%+v", f)
@@ -284,7 +284,7 @@ func TestFindingsAreInTheOrderOfTheirNames(t *testing.T) {
 func TestGenerationsAreCountedByWhatIsThere(t *testing.T) {
 	in := reportOf(oldWorker(1000, 0, 1), oldWorker(1050, 0, 1), oldWorker(1200, 0, 1)).Instances[0] // and the active at 9000
 	for pid, want := range map[int]int{1000: 2, 1050: 2, 1200: 1, 9000: 0} {
-		p := reaper.Process{ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}}
+		p := judge.Process{ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}}
 		if got := youngerGenerations(&in, &p); got != want {
 			t.Errorf("younger than %d: %d generations, want %d", pid, got, want)
 		}
@@ -319,7 +319,7 @@ func TestWhatStandsAgainstAStrangerIsAWarningAtTheMost(t *testing.T) {
 		"is refused, and is alone":           {0, true, findActiveConfirmed, findingFailure},
 	} {
 		r := judge(preflightOf(func(p *preflight, _ *instanceFacts) {
-			p.report = refusedReport(reaper.ReasonNotListening, "", oldWorker(6034, time.Minute, 1))
+			p.report = refusedReport(judge.ReasonNotListening, "", oldWorker(6034, time.Minute, 1))
 			for i := range p.report.Instances[0].Processes {
 				q := &p.report.Instances[0].Processes[i]
 				q.UID, q.Stranger, q.Error = 5001, true, "x"

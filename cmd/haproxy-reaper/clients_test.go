@@ -8,18 +8,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestClientsAreListedUnderTheProcessTheyHold(t *testing.T) {
 	p := oldWorker(6034, time.Hour, 16)
-	p.Clients = []reaper.Client{
+	p.Clients = []judge.Client{
 		{Peer: "10.0.0.2", Port: 443, Connections: 3, OldestSeconds: ptr(7200.0), MinIdleSeconds: ptr(12.4), MaxIdleSeconds: ptr(310.0), Bytes: ptr(uint64(1 << 20))},
 		{Peer: "2001:db8:1234:5678:9abc:def0:1234:5678", Port: 443, Connections: 1, MinIdleSeconds: ptr(5.0), MaxIdleSeconds: ptr(5.0), Bytes: ptr(uint64(512))},
 		{Path: "/run/app/\x1b[2J.sock", Connections: 1},
 	}
 	for i := range 9 {
-		p.Clients = append(p.Clients, reaper.Client{Peer: fmt.Sprintf("10.0.1.%d", i), Port: 22, Connections: 1, MinIdleSeconds: ptr(1.0), MaxIdleSeconds: ptr(1.0), Bytes: ptr(uint64(1024))})
+		p.Clients = append(p.Clients, judge.Client{Peer: fmt.Sprintf("10.0.1.%d", i), Port: 22, Connections: 1, MinIdleSeconds: ptr(1.0), MaxIdleSeconds: ptr(1.0), Bytes: ptr(uint64(1024))})
 	}
 	var b strings.Builder
 	writeClients(&b, &p)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // openTerminal makes a terminal and gives its two ends: what a person types on
@@ -40,16 +40,16 @@ func openTerminal(t *testing.T) (person, terminal *os.File) {
 }
 
 func TestALiveReapByHandAsks(t *testing.T) {
-	both := func() reaper.Report {
-		r, other := reportOf(overdue(6034, 3)), refusedReport(reaper.ReasonReloading, "x", overdue(7034, 3))
+	both := func() judge.Report {
+		r, other := reportOf(overdue(6034, 3)), refusedReport(judge.ReasonReloading, "x", overdue(7034, 3))
 		other.Instances[0].Name = "other.service"
 		r.Instances = append(r.Instances, other.Instances...)
-		r.Summary = reaper.Summarize(r)
+		r.Summary = judge.Summarize(r)
 		return r
 	}
 	const asks = "terminate 1 process? [y/N] "
 	for name, row := range map[string]struct {
-		report  reaper.Report
+		report  judge.Report
 		args    string
 		types   string
 		asks    string // "" for no question
@@ -64,7 +64,7 @@ func TestALiveReapByHandAsks(t *testing.T) {
 		"and the end of input is no":           {report: reportOf(overdue(6034, 3)), types: "\x04", asks: asks},
 		"how many it would be":                 {report: reportOf(overdue(6034, 3), overdue(6035, 0)), types: "y\n", asks: "terminate 2 processes? [y/N] ", signals: true},
 		"about what is refused only for now":   {report: both(), types: "n\n", asks: "terminate 1 process, and 1 more, should what stands against it clear up? [y/N] ", code: exitRefused},
-		"when all is refused, only for now":    {report: refusedReport(reaper.ReasonReloading, "x", overdue(6034, 3)), types: "n\n", asks: "terminate 1 process, should what stands against it clear up? [y/N] ", code: exitRefused},
+		"when all is refused, only for now":    {report: refusedReport(judge.ReasonReloading, "x", overdue(6034, 3)), types: "n\n", asks: "terminate 1 process, should what stands against it clear up? [y/N] ", code: exitRefused},
 		"not with --yes":                       {report: reportOf(overdue(6034, 3)), args: "--yes", signals: true},
 		"not in a dry run":                     {report: reportOf(overdue(6034, 3)), args: "--dry-run"},
 		"not when nothing would be terminated": {report: reportOf(young(6034, 3)), signals: true},

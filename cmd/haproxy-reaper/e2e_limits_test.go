@@ -7,14 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // rivals starts two processes of an unprivileged account beside a service. The younger
 // names the older in its list, and the older still has a client.
 func (s *service) rivals() (old, young process) {
 	s.b.t.Helper()
-	daemons := service{b: s.b, config: s.config, setup: setup{model: reaper.ModelDaemon}}
+	daemons := service{b: s.b, config: s.config, setup: setup{model: judge.ModelDaemon}}
 	old = daemons.intrude()
 	s.b.client("127.0.0.1:8100")
 	young = daemons.intrude(old)
@@ -22,17 +22,17 @@ func (s *service) rivals() (old, young process) {
 }
 
 func TestTwoProcessesOfAnotherAccountKeepNoResidualOfTheServiceAlive(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, text: anybodys, env: asHAProxy})
 		theirs, _ := s.rivals()
 		old := s.makeResidual(1, 1)[0]
 		before := b.processes()
 		a := b.passWithin("reap", "--deadline", "0s").exits(exitPrivilege).says("CAP_KILL").says(fmt.Sprintf("process %d of user nobody", theirs.PID))
 		a.finds(old, isTerminated)
-		a.refuses(theirs, reaper.ReasonPrivilege)
-		a.finds(theirs, judgement{reaper.RoleResidual, reaper.VerdictRefuse, reaper.ReasonPrivilege, ""})
+		a.refuses(theirs, judge.ReasonPrivilege)
+		a.finds(theirs, judgement{judge.RoleResidual, judge.VerdictRefuse, judge.ReasonPrivilege, ""})
 		b.stay(without(before, old)...)
-		b.passWithin("status", "--deadline", "0s").exits(exitOK).refuses(theirs, reaper.ReasonUnreadable)
+		b.passWithin("status", "--deadline", "0s").exits(exitOK).refuses(theirs, judge.ReasonUnreadable)
 	})
 }
 
@@ -112,7 +112,7 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 					t.Errorf("%q: exit status %d", args, a.code)
 				}
 			}
-			if in := a.instance(active); slices.ContainsFunc(in.Processes, func(p reaper.Process) bool { return p.UID == bedNobody }) {
+			if in := a.instance(active); slices.ContainsFunc(in.Processes, func(p judge.Process) bool { return p.UID == bedNobody }) {
 				t.Errorf("%s has processes of strangers", in.Name)
 			}
 		})
@@ -153,7 +153,7 @@ func TestAThousandHostileProcessesOfEveryKindAtOnceKeepNoResidual(t *testing.T) 
 		t.Errorf("%d hostile processes", thousand)
 	}
 	in := a.instance(active)
-	if in.Name != name || slices.ContainsFunc(in.Processes, func(p reaper.Process) bool { return p.UID == bedNobody }) {
+	if in.Name != name || slices.ContainsFunc(in.Processes, func(p judge.Process) bool { return p.UID == bedNobody }) {
 		t.Errorf("the service is %q and alone %q, with the processes %v", in.Name, name, in.Processes)
 	}
 	text := b.read(bedState + "/reaper.prom")

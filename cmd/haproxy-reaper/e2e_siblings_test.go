@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // forksGenerations are the releases with nbproc.
@@ -17,7 +17,7 @@ func forksGenerations(r release) bool { return !r.since(2, 5) }
 
 // startForking is a service of several processes, of which each takes so many
 // milliseconds to fork.
-func (b *bed) startForking(model reaper.Model, n int, bind, each string) *service {
+func (b *bed) startForking(model judge.Model, n int, bind, each string) *service {
 	b.t.Helper()
 	s := &service{
 		b: b, setup: setup{model: model, address: "127.0.0.1:8000", exe: "/usr/sbin/haproxy", env: b.preload("FORK_MS=" + each)},

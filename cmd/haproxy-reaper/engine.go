@@ -6,18 +6,20 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // engine looks at the host and acts on it, once.
 type engine interface {
 	// Status looks and decides.
-	Status(context.Context) (reaper.Report, error)
+	Status(context.Context) (judge.Report, error)
 	// Run is a whole pass.
-	Run(context.Context) (reaper.Report, error)
+	Run(context.Context) (judge.Report, error)
 	// Surroundings reads what check wants to know besides a look.
-	Surroundings(context.Context, reaper.Report, privileges) surroundings
+	Surroundings(context.Context, judge.Report, privileges) surroundings
 	// Remembered is what the next pass should know, after either.
-	Remembered() reaper.Memory
+	Remembered() judge.Memory
 	Close()
 }
 
@@ -27,13 +29,13 @@ type passSettings struct {
 	config  *config
 	live    bool // false: nothing is ever signalled
 	have    privileges
-	earlier reaper.State // what earlier runs left
-	approve func(reaper.Report) (bool, error)
+	earlier state.State // what earlier runs left
+	approve func(judge.Report) (bool, error)
 	log     *slog.Logger
 
-	step      func()                                              // as reaper.Pass.Step
-	drained   func(instance string, closed, of int)               // as reaper.Pass.Drained
-	signalled func(reaper.Memory, string, inspect.ProcID, string) // as reaper.Pass.Signalled
+	step      func()                                             // as reaper.Pass.Step
+	drained   func(instance string, closed, of int)              // as reaper.Pass.Drained
+	signalled func(judge.Memory, string, inspect.ProcID, string) // as reaper.Pass.Signalled
 }
 
 // hostEngine is the engine for the host we run on.
@@ -68,6 +70,6 @@ func newHostEngine(s passSettings) engine {
 	}}
 }
 
-func (e hostEngine) Remembered() reaper.Memory { return e.Memory }
+func (e hostEngine) Remembered() judge.Memory { return e.Memory }
 
 func (e hostEngine) Close() { e.Host.Close() }

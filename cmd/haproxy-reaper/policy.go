@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // policyFlags are those that say, beside --deadline and --max-terminations, when
@@ -17,8 +17,8 @@ var policyFlags = []string{
 }
 
 // policy is the policy that the settings come to. They have been validated.
-func (c *config) policy() reaper.Policy {
-	p := reaper.Policy{
+func (c *config) policy() judge.Policy {
+	p := judge.Policy{
 		Deadline:           time.Duration(c.deadline),
 		DeadlineFor:        map[uint16]time.Duration{},
 		DeadlineJitter:     time.Duration(c.deadlineJitter),
@@ -41,8 +41,8 @@ func (c *config) policy() reaper.Policy {
 }
 
 // timing is how a pass takes its time, by the settings.
-func (c *config) timing() reaper.Timing {
-	return reaper.Timing{
+func (c *config) timing() judge.Timing {
+	return judge.Timing{
 		Settle:       time.Duration(c.settle),
 		DrainRate:    float64(c.drainRate),
 		DrainTimeout: time.Duration(c.drainTimeout),
@@ -95,7 +95,7 @@ func portDeadline(s string) error {
 }
 
 // policyWords says, for the head of a report, what of a policy is set.
-func policyWords(c *config, r *reaper.Report) string {
+func policyWords(c *config, r *judge.Report) string {
 	var parts []string
 	add := func(set bool, format string, args ...any) {
 		if set {

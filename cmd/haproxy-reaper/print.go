@@ -7,11 +7,11 @@ import (
 	"io"
 	"strings"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // printReport prints a report in the form asked for, in one write.
-func printReport(w io.Writer, r *reaper.Report, c *config) error {
+func printReport(w io.Writer, r *judge.Report, c *config) error {
 	var out []byte
 	switch c.output {
 	case "none":
@@ -43,7 +43,7 @@ func renderJSON(r any) ([]byte, error) {
 
 // renderText is the report for people: what holds for all, the table, what was
 // done, and the sums.
-func renderText(r *reaper.Report, c *config) string {
+func renderText(r *judge.Report, c *config) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, wrap("", wordIndent, headLine(r, c)))
 	for _, e := range r.Errors {
@@ -63,7 +63,7 @@ func renderText(r *reaper.Report, c *config) string {
 }
 
 // emptyLine says why there is no instance to show.
-func emptyLine(r *reaper.Report, c *config) string {
+func emptyLine(r *judge.Report, c *config) string {
 	switch {
 	case len(r.Errors) > 0:
 		return "no HAProxy process could be told from the others"
@@ -74,7 +74,7 @@ func emptyLine(r *reaper.Report, c *config) string {
 	}
 }
 
-func headLine(r *reaper.Report, c *config) string {
+func headLine(r *judge.Report, c *config) string {
 	line := ""
 	if r.WhatIf {
 		line = fmt.Sprintf("what if: as seen at %s (%s), decided again; ", r.Time.UTC().Format("2006-01-02 15:04:05 UTC"), escape(c.savedReport))
@@ -90,14 +90,14 @@ func headLine(r *reaper.Report, c *config) string {
 	return line
 }
 
-func summaryLine(r *reaper.Report) string {
+func summaryLine(r *judge.Report) string {
 	s := r.Summary
 	return fmt.Sprintf("%s: %d active, %d residual, %d due, %d terminated, %d refused",
 		plural(len(r.Instances), "instance", "instances"), s.Active, s.Residual, s.Due, s.Terminated, s.Refused)
 }
 
 // print prints a report; that it could not be is a fault of the run.
-func (p *program) print(r *reaper.Report, c *config, f *faults) {
+func (p *program) print(r *judge.Report, c *config, f *faults) {
 	if err := printReport(p.stdout, r, c); err != nil {
 		f.add(exitFailed, "print the report", "error", err)
 	}

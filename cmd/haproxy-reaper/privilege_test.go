@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestPrivilegesAreReadFromStatus(t *testing.T) {
@@ -76,21 +76,21 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 // run: any account can bring that about. So it hides neither a failure nor a survivor.
 func TestAnInstanceThatMayNotBeSignalledIsToldAndHidesNothing(t *testing.T) {
 	for name, row := range map[string]struct {
-		outcome reaper.Outcome
+		outcome judge.Outcome
 		code    int
 		failed  bool
 	}{
-		"beside an instance that was served": {reaper.OutcomeTerminated, exitPrivilege, false},
-		"beside a survivor":                  {reaper.OutcomeSurvived, exitSurvivor, false},
-		"beside a signal that failed":        {reaper.OutcomeFailed, exitFailed, true},
+		"beside an instance that was served": {judge.OutcomeTerminated, exitPrivilege, false},
+		"beside a survivor":                  {judge.OutcomeSurvived, exitSurvivor, false},
+		"beside a signal that failed":        {judge.OutcomeFailed, exitFailed, true},
 	} {
 		var log strings.Builder
 		f := &faults{log: slog.New(slog.NewTextHandler(&log, nil))}
-		r := refusedReport(reaper.ReasonPrivilege, "process 6034 of user x may not be signalled", overdue(6034, 3))
+		r := refusedReport(judge.ReasonPrivilege, "process 6034 of user x may not be signalled", overdue(6034, 3))
 		served := reportOf(overdue(7034, 3))
 		served.Instances[0].Processes[1].Outcome = row.outcome
 		r.Instances = append(r.Instances, served.Instances...)
-		r.Summary = reaper.Summarize(r)
+		r.Summary = judge.Summarize(r)
 		f.addOutcomes(r, privileges{euid: 106})
 		if f.status() != row.code || f.failed() != row.failed {
 			t.Errorf("%s: exit status %d, failed %v", name, f.status(), f.failed())

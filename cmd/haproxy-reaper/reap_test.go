@@ -14,17 +14,18 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // overdue is an old worker half an hour past its deadline, young one of the
 // last reload.
-func overdue(pid, clients int) reaper.Process { return oldWorker(pid, time.Hour, clients) }
-func young(pid, clients int) reaper.Process   { return oldWorker(pid, 10*time.Minute, clients) }
+func overdue(pid, clients int) judge.Process { return oldWorker(pid, time.Hour, clients) }
+func young(pid, clients int) judge.Process   { return oldWorker(pid, 10*time.Minute, clients) }
 
-func failedSignal() reaper.Report {
+func failedSignal() judge.Report {
 	r := reportOf(overdue(6034, 3))
 	p := &r.Instances[0].Processes[1]
-	p.Outcome, p.Error = reaper.OutcomeFailed, "send SIGTERM: operation not permitted"
+	p.Outcome, p.Error = judge.OutcomeFailed, "send SIGTERM: operation not permitted"
 	return r
 }
 
@@ -33,9 +34,9 @@ func failedSignal() reaper.Report {
 func TestRunsEndAsDocumented(t *testing.T) {
 	unprivileged := statusOf(1000)
 	for name, row := range map[string]struct {
-		report reaper.Report
+		report judge.Report
 		err    error
-		after  func(*reaper.Report)
+		after  func(*judge.Report)
 		args   string
 		env    map[string]string
 		status string // our privileges, "" for root's
@@ -58,7 +59,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			report: emptyReport(), args: "status --instance web.service", stdout: []string{"no HAProxy instance of that name found: web.service"},
 		},
 		"status of a refused service": {
-			report: refusedReport(reaper.ReasonNotListening, "the youngest, 6050, holds no socket in LISTEN", overdue(6034, 3)), args: "status",
+			report: refusedReport(judge.ReasonNotListening, "the youngest, 6050, holds no socket in LISTEN", overdue(6034, 3)), args: "status",
 			stdout: []string{"refused: the youngest worker holds no listening socket", "overdue by 30m"},
 		},
 		"status of an unreadable executable": {
@@ -67,11 +68,11 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stderr: []string{"CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"},
 		},
 		"status of an unreadable service": {
-			report: refusedReport(reaper.ReasonUnreadable, "process 6001: executable: permission denied"), args: "status", status: unprivileged, code: exitPrivilege,
+			report: refusedReport(judge.ReasonUnreadable, "process 6001: executable: permission denied"), args: "status", status: unprivileged, code: exitPrivilege,
 			stdout: []string{"refused: a fact could not be read (process 6001"}, stderr: []string{"CAP_SYS_PTRACE"},
 		},
 		"status of a service that root cannot read for a moment": {
-			report: refusedReport(reaper.ReasonUnreadable, "too many open files"), args: "status", stdout: []string{"too many open files"},
+			report: refusedReport(judge.ReasonUnreadable, "too many open files"), args: "status", stdout: []string{"too many open files"},
 		},
 		"status that could not list processes": {
 			report: emptyReport("processes: /proc: input/output error"), err: unix.EIO, args: "status", code: exitFailed,
@@ -85,23 +86,23 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			report: reportOf(young(6034, 3)), args: "reap --dry-run", stdout: []string{"dry run (--dry-run)"},
 		},
 		"a dry run that would terminate": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeDryRun), args: "reap -n",
+			report: reportOf(overdue(6034, 3)), after: outcomes(judge.OutcomeDryRun), args: "reap -n",
 			stdout: []string{"would terminate residual process 6034 of haproxy.service (3 client connections), superseded 1h0m ago"},
 		},
 		"a dry run by DRYRUN": {
-			report: reportOf(overdue(6034, 1)), after: outcomes(reaper.OutcomeDryRun), args: "reap", env: map[string]string{"DRYRUN": "yes"},
+			report: reportOf(overdue(6034, 1)), after: outcomes(judge.OutcomeDryRun), args: "reap", env: map[string]string{"DRYRUN": "yes"},
 			stdout: []string{"dry run (DRYRUN)", "would terminate residual process 6034 of haproxy.service (1 client connection), superseded 1h0m ago"},
 		},
 		"a dry run through sudo asks nobody": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeDryRun), args: "reap -n", env: map[string]string{"SUDO_UID": "1000"},
+			report: reportOf(overdue(6034, 3)), after: outcomes(judge.OutcomeDryRun), args: "reap -n", env: map[string]string{"SUDO_UID": "1000"},
 			stdout: []string{"would terminate"},
 		},
 		"a dry run that is refused what is due": {
-			report: refusedReport(reaper.ReasonStray, "process 9", overdue(6034, 3), overdue(6035, 1)), args: "reap -n", code: exitRefused,
+			report: refusedReport(judge.ReasonStray, "process 9", overdue(6034, 3), overdue(6035, 1)), args: "reap -n", code: exitRefused,
 			stdout: []string{"refused haproxy.service: a process that HAProxy would not have here (process 9); 2 due processes left alone"},
 		},
 		"a dry run without privileges": {
-			report: refusedReport(reaper.ReasonUnreadable, "x"), args: "reap -n", status: unprivileged, code: exitPrivilege,
+			report: refusedReport(judge.ReasonUnreadable, "x"), args: "reap -n", status: unprivileged, code: exitPrivilege,
 			stdout: []string{"refused: a fact"}, stderr: []string{"CAP_SYS_PTRACE"},
 		},
 		"a dry run on a kernel without pidfds": {
@@ -111,19 +112,19 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			report: emptyReport(), args: "reap", stdout: []string{"no HAProxy process found"},
 		},
 		"a reap that terminated": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeTerminated), args: "reap",
+			report: reportOf(overdue(6034, 3)), after: outcomes(judge.OutcomeTerminated), args: "reap",
 			stdout: []string{"terminated residual process 6034 of haproxy.service (3 client connections)\n", "1 terminated"},
 		},
 		"a reap that had to kill": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeKilled), args: "reap --kill-after 5s",
+			report: reportOf(overdue(6034, 3)), after: outcomes(judge.OutcomeKilled), args: "reap --kill-after 5s",
 			stdout: []string{"killed residual process 6034 of haproxy.service (3 client connections), which outlived SIGTERM"},
 		},
 		"a reap that came too late": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeVanished), args: "reap",
+			report: reportOf(overdue(6034, 3)), after: outcomes(judge.OutcomeVanished), args: "reap",
 			stdout: []string{"residual process 6034 of haproxy.service vanished before it was signalled"},
 		},
 		"a reap with a survivor": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeSurvived), args: "reap", code: exitSurvivor,
+			report: reportOf(overdue(6034, 3)), after: outcomes(judge.OutcomeSurvived), args: "reap", code: exitSurvivor,
 			stdout: []string{"residual process 6034 of haproxy.service (3 client connections) survived its signals and is still there"},
 		},
 		"a reap whose signal failed": {
@@ -131,18 +132,18 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stdout: []string{"failed to signal residual process 6034 of haproxy.service (3 client connections): send SIGTERM: operation not permitted"},
 		},
 		"a reap that is refused what is due": {
-			report: refusedReport(reaper.ReasonReloading, "master 6001 is reloading", overdue(6034, 3)), args: "reap", code: exitRefused,
+			report: refusedReport(judge.ReasonReloading, "master 6001 is reloading", overdue(6034, 3)), args: "reap", code: exitRefused,
 			stdout: []string{"refused haproxy.service: the master is in the middle of a reload (master 6001 is reloading); 1 due process left alone"},
 		},
 		"a reap that is refused nothing due": {
-			report: refusedReport(reaper.ReasonReloading, "master 6001 is reloading", young(6034, 3)), args: "reap", stdout: []string{"refused: the master"},
+			report: refusedReport(judge.ReasonReloading, "master 6001 is reloading", young(6034, 3)), args: "reap", stdout: []string{"refused: the master"},
 		},
 		"a reap with the cap reached": {
-			report: capped(), after: outcomes(reaper.OutcomeTerminated), args: "reap --max-terminations 1",
+			report: capped(), after: outcomes(judge.OutcomeTerminated), args: "reap --max-terminations 1",
 			stdout: []string{"terminated residual process 6034", "left 2 due processes of haproxy.service to a later pass: over the cap of one pass"},
 		},
 		"a reap with a survivor and a failed signal": {
-			report: reportOf(overdue(6034, 3), overdue(6035, 3)), after: outcomes(reaper.OutcomeSurvived, reaper.OutcomeFailed), args: "reap", code: exitFailed,
+			report: reportOf(overdue(6034, 3), overdue(6035, 3)), after: outcomes(judge.OutcomeSurvived, judge.OutcomeFailed), args: "reap", code: exitFailed,
 			stdout: []string{"survived its signals", "failed to signal"},
 		},
 		"a reap without CAP_SYS_PTRACE": {
@@ -165,7 +166,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stdout: []string{"haproxy.service"}, stderr: []string{"a run by hand needs an answer or --yes"},
 		},
 		"a reap through sudo with --yes": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeTerminated), args: "reap -y", env: map[string]string{"SUDO_UID": "1000"},
+			report: reportOf(overdue(6034, 3)), after: outcomes(judge.OutcomeTerminated), args: "reap -y", env: map[string]string{"SUDO_UID": "1000"},
 			stdout: []string{"terminated"},
 		},
 		"a reap through sudo with nothing to ask": {
@@ -176,7 +177,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stdout: []string{"could not read"}, stderr: []string{"the host could not be inspected"},
 		},
 		"output none": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeSurvived), args: "reap -o none", code: exitSurvivor,
+			report: reportOf(overdue(6034, 3)), after: outcomes(judge.OutcomeSurvived), args: "reap -o none", code: exitSurvivor,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,11 +219,11 @@ func TestRunsEndAsDocumented(t *testing.T) {
 }
 
 // capped is a report in which the cap of one leaves two due processes alone.
-func capped() reaper.Report {
+func capped() judge.Report {
 	r := reportOf(overdue(6034, 3), overdue(6035, 3), overdue(6036, 0))
 	for _, i := range []int{2, 3} {
 		p := &r.Instances[0].Processes[i]
-		p.Verdict, p.Reason = reaper.VerdictWait, reaper.ReasonMaxTerminations
+		p.Verdict, p.Reason = judge.VerdictWait, judge.ReasonMaxTerminations
 	}
 	return r
 }
@@ -248,7 +249,7 @@ func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 		exitOK:        newWorld(t, reportOf(young(6034, 3))),
 		exitFailed:    newWorld(t, failedSignal()),
 		exitUsage:     newWorld(t, reportOf(overdue(6034, 3))),
-		exitRefused:   newWorld(t, refusedReport(reaper.ReasonTie, "x", overdue(6034, 3))),
+		exitRefused:   newWorld(t, refusedReport(judge.ReasonTie, "x", overdue(6034, 3))),
 		exitPrivilege: newWorld(t, reportOf(overdue(6034, 3))),
 		exitSurvivor:  newWorld(t, reportOf(overdue(6034, 3))),
 	} {
@@ -257,7 +258,7 @@ func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 			case exitPrivilege:
 				w.status = statusOf(0)
 			case exitSurvivor:
-				w.after = outcomes(reaper.OutcomeSurvived)
+				w.after = outcomes(judge.OutcomeSurvived)
 			case exitUsage:
 				w.env["SUDO_UID"] = "1000"
 			}
@@ -265,7 +266,7 @@ func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 			if got.code != code {
 				t.Errorf("exit status %d, want %d: %s", got.code, code, got.stderr)
 			}
-			var r reaper.Report
+			var r judge.Report
 			if err := json.Unmarshal([]byte(got.stdout), &r); err != nil {
 				t.Fatalf("%v in %q", err, got.stdout)
 			}
@@ -312,9 +313,9 @@ func TestAnInterruptedPassStillReports(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	w := newWorld(t, reportOf(overdue(6034, 3)))
-	w.after = func(r *reaper.Report) {
+	w.after = func(r *judge.Report) {
 		p := &r.Instances[0].Processes[1]
-		p.Verdict, p.Reason = reaper.VerdictWait, reaper.ReasonInterrupted
+		p.Verdict, p.Reason = judge.VerdictWait, judge.ReasonInterrupted
 	}
 	got := w.runContext(ctx, "reap", "--textfile", w.path("x.prom"))
 	if got.code != exitOK || !strings.Contains(got.stdout, "left 1 due process of haproxy.service to a later pass: the pass was interrupted") {

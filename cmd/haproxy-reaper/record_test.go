@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestARunWritesWhatItMayAndNoMore(t *testing.T) {
@@ -53,7 +53,7 @@ func TestARunWritesWhatItMayAndNoMore(t *testing.T) {
 
 func TestCountersGoOnFromRunToRun(t *testing.T) {
 	w := newWorld(t, reportOf(overdue(6034, 3)))
-	w.after = outcomes(reaper.OutcomeTerminated)
+	w.after = outcomes(judge.OutcomeTerminated)
 	args := []string{"reap", "--textfile", w.path("x.prom")}
 	w.run(args...)
 	w.run(args...)
@@ -77,7 +77,7 @@ func TestCountersGoOnFromRunToRun(t *testing.T) {
 
 func TestADryRunCountsNoTerminations(t *testing.T) {
 	w := newWorld(t, reportOf(overdue(6034, 3)))
-	w.after = outcomes(reaper.OutcomeDryRun)
+	w.after = outcomes(judge.OutcomeDryRun)
 	w.run("reap", "-n", "--textfile", w.path("x.prom"))
 	b, err := os.ReadFile(w.path("x.prom"))
 	if err != nil {
@@ -107,7 +107,7 @@ func TestWhatCannotBeWrittenIsOneLineAndExitStatus1(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, reportOf(overdue(6034, 3)))
-			w.after = outcomes(reaper.OutcomeTerminated)
+			w.after = outcomes(judge.OutcomeTerminated)
 			file := w.write("file", "")
 			got := w.run(strings.Fields(strings.ReplaceAll(row.args, "FILE", file))...)
 			if got.code != exitFailed || strings.Count(got.stderr, "level=ERROR") != 1 || !strings.Contains(got.stderr, row.want) {

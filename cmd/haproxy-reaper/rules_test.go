@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/tools/go/packages"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 const module = "github.com/haproxy-reaper/haproxy-reaper"
@@ -251,7 +251,7 @@ func contractWords() []string {
 	for _, c := range commands() {
 		words = append(words, c.name)
 	}
-	for _, r := range reaper.Roles {
+	for _, r := range judge.Roles {
 		words = append(words, string(r))
 	}
 	for _, r := range slices.Sorted(maps.Keys(reasonWords)) {

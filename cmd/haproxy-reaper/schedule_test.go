@@ -4,24 +4,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestStatusSaysWhichRuleDecidesAndWhen(t *testing.T) {
-	old := func(since time.Duration, clients int, idle time.Duration) reaper.Process {
+	old := func(since time.Duration, clients int, idle time.Duration) judge.Process {
 		p := oldWorker(6034, since, clients)
 		p.Connections.Former, p.Connections.Unknown = ptr(0), ptr(0)
-		p.Ports, p.IdleSeconds = []reaper.PortUse{{Port: 22, Clients: clients, MinIdleSeconds: ptr(idle.Seconds()), MaxIdleSeconds: ptr(idle.Seconds())}}, ptr(idle.Seconds())
+		p.Ports, p.IdleSeconds = []judge.PortUse{{Port: 22, Clients: clients, MinIdleSeconds: ptr(idle.Seconds()), MaxIdleSeconds: ptr(idle.Seconds())}}, ptr(idle.Seconds())
 		if clients == 0 {
 			p.Ports, p.IdleSeconds = nil, nil
 		}
 		return p
 	}
-	refused := refusedReport(reaper.ReasonStarting, "", old(time.Hour, 1, 0))
+	refused := refusedReport(judge.ReasonStarting, "", old(time.Hour, 1, 0))
 	for _, row := range []struct {
 		name   string
 		args   string
-		report reaper.Report
+		report judge.Report
 		want   string
 	}{
 		{"within its deadline", "", reportOf(old(10*time.Minute, 1, 0)), "within its deadline, due in 20m"},
@@ -44,7 +44,7 @@ func TestStatusSaysWhichRuleDecidesAndWhen(t *testing.T) {
 				t.Fatal(err)
 			}
 			row.report.HostShare = ptr(0.5)
-			r := reaper.Decide(row.report, c.policy())
+			r := judge.Decide(row.report, c.policy())
 			in := &r.Instances[0]
 			texts := explain(in, &in.Processes[1], r.Time)
 			if got := texts[len(texts)-1]; got != row.want {
@@ -55,7 +55,7 @@ func TestStatusSaysWhichRuleDecidesAndWhen(t *testing.T) {
 }
 
 // refusedAs is a refused report whose residual process has been idle for so long.
-func refusedAs(r reaper.Report, idle time.Duration) reaper.Report {
+func refusedAs(r judge.Report, idle time.Duration) judge.Report {
 	r = cloned(r)
 	r.Instances[0].Processes[1].IdleSeconds = ptr(idle.Seconds())
 	return r

@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // serving is what serve knows: the last pass, and whether passes go on.
@@ -34,7 +35,7 @@ func newServing(p *program, c *config, bootID string, log *slog.Logger) *serving
 		first: make(chan struct{}), began: time.Now(),
 	}
 	s.input.Store(&metrics.Input{})
-	s.load(reaper.Report{})
+	s.load(judge.Report{})
 	return s
 }
 
@@ -62,7 +63,7 @@ func (s *serving) loop(ctx context.Context, after func()) {
 func (s *serving) pass(ctx context.Context) {
 	report, err := s.runChild(ctx)
 	switch {
-	case errors.Is(err, reaper.ErrLocked):
+	case errors.Is(err, state.ErrLocked):
 		s.log.Info("no pass now", "error", err)
 		s.stepped() // somebody else's goes on
 		s.load(s.input.Load().Report)
@@ -80,9 +81,9 @@ func (s *serving) pass(ctx context.Context) {
 
 // load lays the counters of the state beside a report. The state has everything
 // that outlives a process: ours, and that of a pass.
-func (s *serving) load(report reaper.Report) {
+func (s *serving) load(report judge.Report) {
 	kernel := s.program.kernel
-	state, err := reaper.LoadState(s.config.stateDir, s.bootID, kernel.Now(), kernel.Boottime())
+	state, err := state.Load(s.config.stateDir, s.bootID, kernel.Now(), kernel.Boottime())
 	if err != nil {
 		s.log.Warn("load the state", "error", err)
 		last := *s.input.Load()
@@ -100,7 +101,7 @@ func (s *serving) load(report reaper.Report) {
 func (s *serving) countFailure() {
 	kernel := s.program.kernel
 	now := kernel.Now()
-	if _, err := reaper.UpdateState(s.config.stateDir, s.bootID, now, kernel.Boottime(), func(state *reaper.State) { state.AddDied(now) }); err != nil {
+	if _, err := state.Update(s.config.stateDir, s.bootID, now, kernel.Boottime(), func(state *state.State) { state.AddDied(now) }); err != nil {
 		s.log.Warn("update the state", "error", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // notifier tells systemd what goes on, as sd_notify(3) has it; without a
@@ -61,7 +61,7 @@ func (s *serving) statusLine() string {
 	return statusLine(s.input.Load().Report)
 }
 
-func statusLine(r reaper.Report) string {
+func statusLine(r judge.Report) string {
 	if len(r.Instances) == 0 {
 		if len(r.Errors) > 0 {
 			return "the host could not be inspected"
@@ -76,7 +76,7 @@ func statusLine(r reaper.Report) string {
 		withheld := false
 		for j := range in.Processes {
 			p := &in.Processes[j]
-			if p.Role != reaper.RoleResidual || p.Left() {
+			if p.Role != judge.RoleResidual || p.Left() {
 				continue
 			}
 			residual++
@@ -88,7 +88,7 @@ func statusLine(r reaper.Report) string {
 			if p.Due != nil && (next == nil || p.Due.Before(*next)) {
 				next = p.Due
 			}
-			withheld = withheld || p.Verdict == reaper.VerdictRefuse && p.IsDue(r.Time)
+			withheld = withheld || p.Verdict == judge.VerdictRefuse && p.IsDue(r.Time)
 		}
 		if withheld {
 			refused = append(refused, escape(in.Name))

@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/common/version"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 var (
@@ -94,7 +94,7 @@ func (s *serving) newPage(now time.Time) page {
 	return p
 }
 
-func newPageInstance(i *reaper.Instance, at time.Time) pageInstance {
+func newPageInstance(i *judge.Instance, at time.Time) pageInstance {
 	shown := pageInstance{Name: escape(i.Name), Line: instanceState(i), Refused: i.Refusal != ""}
 	for j := range i.Processes {
 		p := &i.Processes[j]

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // The table: a line for each instance, a row for each of its processes, and
@@ -22,7 +22,7 @@ const (
 var headings = [...]string{"ROLE", "PID", "USER", "AGE", "SUPERSEDED", "CLIENTS", "SERVERS", "IDLE", "MEMORY", "VERDICT"}
 
 // cells are a process, a cell for each of the headings.
-func cells(p *reaper.Process) [len(headings)]string {
+func cells(p *judge.Process) [len(headings)]string {
 	return [...]string{
 		string(p.Role), fmt.Sprint(p.PID), userName(p), duration(seconds(p.AgeSeconds)), superseded(p),
 		clientCount(p), connectionCount(p, p.Connections.Server), idle(p), memory(p), verdict(p),
@@ -30,7 +30,7 @@ func cells(p *reaper.Process) [len(headings)]string {
 }
 
 // writeTable writes the instances of a report, whose words are all escaped.
-func writeTable(b *strings.Builder, r *reaper.Report) {
+func writeTable(b *strings.Builder, r *judge.Report) {
 	for i := range r.Instances {
 		instance := &r.Instances[i]
 		fmt.Fprintln(b, wrap("", wordIndent, instanceLine(instance)))
@@ -58,7 +58,7 @@ func row(b *strings.Builder, cells [len(headings)]string) {
 }
 
 // instanceLine says of an instance what its processes share.
-func instanceLine(i *reaper.Instance) string {
+func instanceLine(i *judge.Instance) string {
 	if i.Model == "" {
 		return instanceState(i)
 	}
@@ -66,7 +66,7 @@ func instanceLine(i *reaper.Instance) string {
 }
 
 // instanceState is that without its name.
-func instanceState(i *reaper.Instance) string {
+func instanceState(i *judge.Instance) string {
 	if i.Model == "" {
 		return "processes of no instance"
 	}
@@ -86,7 +86,7 @@ func instanceState(i *reaper.Instance) string {
 
 // cliWords says why the master CLI was not read, or of which workers it gave no
 // answer; "" where there is none, or it told all.
-func cliWords(i *reaper.Instance) string {
+func cliWords(i *judge.Instance) string {
 	switch text := escape(i.CLIError); {
 	case text == "":
 		return ""
@@ -100,7 +100,7 @@ func cliWords(i *reaper.Instance) string {
 }
 
 // explain says what the columns of a row leave open.
-func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
+func explain(i *judge.Instance, p *judge.Process, now time.Time) []string {
 	var texts []string
 	if listeners := listenerWords(p); listeners != "" {
 		texts = append(texts, listeners)
@@ -125,13 +125,13 @@ func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 	return texts
 }
 
-func verdictWords(i *reaper.Instance, p *reaper.Process) string {
+func verdictWords(i *judge.Instance, p *judge.Process) string {
 	switch {
-	case p.Verdict == reaper.VerdictRefuse && p.Reason == i.Refusal:
+	case p.Verdict == judge.VerdictRefuse && p.Reason == i.Refusal:
 		return "refused, as its instance is"
-	case p.Verdict == reaper.VerdictRefuse:
+	case p.Verdict == judge.VerdictRefuse:
 		return "refused: " + words(p.Reason)
-	case p.Verdict == reaper.VerdictKeep:
+	case p.Verdict == judge.VerdictKeep:
 		return roleWords(p)
 	default:
 		return words(p.Reason)
@@ -139,8 +139,8 @@ func verdictWords(i *reaper.Instance, p *reaper.Process) string {
 }
 
 // verdict is what became of a process, or is to be done with it.
-func verdict(p *reaper.Process) string {
-	if p.Outcome != "" && p.Outcome != reaper.OutcomeDryRun {
+func verdict(p *judge.Process) string {
+	if p.Outcome != "" && p.Outcome != judge.OutcomeDryRun {
 		return string(p.Outcome)
 	}
 	return string(p.Verdict)
@@ -149,7 +149,7 @@ func verdict(p *reaper.Process) string {
 // maxListeners is how many listeners of a process are written out.
 const maxListeners = 3
 
-func listenerWords(p *reaper.Process) string {
+func listenerWords(p *judge.Process) string {
 	switch {
 	case p.Listeners == nil && isWorker(p):
 		return "listeners unknown"
@@ -166,9 +166,9 @@ func listenerWords(p *reaper.Process) string {
 
 // isWorker tells those processes that carry traffic, so that a fact of theirs
 // that is missing is unknown; of the others it is none.
-func isWorker(p *reaper.Process) bool {
+func isWorker(p *judge.Process) bool {
 	switch p.Role {
-	case reaper.RoleActive, reaper.RolePaused, reaper.RoleDraining, reaper.RoleResidual, reaper.RoleStranded:
+	case judge.RoleActive, judge.RolePaused, judge.RoleDraining, judge.RoleResidual, judge.RoleStranded:
 		return true
 	}
 	return false
@@ -180,30 +180,30 @@ const (
 )
 
 // absent is what stands for a fact that is not there.
-func absent(p *reaper.Process) string {
+func absent(p *judge.Process) string {
 	if isWorker(p) {
 		return unknown
 	}
 	return none
 }
 
-func superseded(p *reaper.Process) string {
+func superseded(p *judge.Process) string {
 	switch {
 	case p.ResidualSeconds != nil:
 		return duration(seconds(*p.ResidualSeconds)) + " ago"
-	case p.Role == reaper.RoleResidual:
+	case p.Role == judge.RoleResidual:
 		return unknown
 	}
 	return none
 }
 
 // isOldWorker tells those whose connections are looked at one by one.
-func isOldWorker(p *reaper.Process) bool {
-	return p.Role == reaper.RoleResidual || p.Role == reaper.RoleStranded
+func isOldWorker(p *judge.Process) bool {
+	return p.Role == judge.RoleResidual || p.Role == judge.RoleStranded
 }
 
 // clientCount has those beside the counted ones that something tells of, as 3+2.
-func clientCount(p *reaper.Process) string {
+func clientCount(p *judge.Process) string {
 	counted := connectionCount(p, p.Connections.Client)
 	switch {
 	case p.Connections.Client == nil || !isOldWorker(p):
@@ -216,24 +216,24 @@ func clientCount(p *reaper.Process) string {
 	return counted
 }
 
-func connectionCount(p *reaper.Process, n *int) string {
+func connectionCount(p *judge.Process, n *int) string {
 	if n == nil {
 		return absent(p)
 	}
 	return count(*n)
 }
 
-func idle(p *reaper.Process) string {
+func idle(p *judge.Process) string {
 	switch {
 	case p.IdleSeconds != nil:
 		return duration(seconds(*p.IdleSeconds))
-	case p.Role == reaper.RoleResidual && p.Connections.Client == nil:
+	case p.Role == judge.RoleResidual && p.Connections.Client == nil:
 		return unknown
 	}
 	return none
 }
 
-func memory(p *reaper.Process) string {
+func memory(p *judge.Process) string {
 	if p.PrivateBytes == nil {
 		return absent(p)
 	}
@@ -241,7 +241,7 @@ func memory(p *reaper.Process) string {
 }
 
 // userName is a name cut as ps(1) cuts it.
-func userName(p *reaper.Process) string {
+func userName(p *judge.Process) string {
 	const width = 8
 	name := escape(p.User)
 	switch {

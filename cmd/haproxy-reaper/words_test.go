@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // TestEveryReasonHasWords reads the closed set from its source, so that a
@@ -29,18 +29,18 @@ func TestEveryReasonHasWords(t *testing.T) {
 	if len(constants) != len(reasonWords) {
 		t.Errorf("%d reasons, words for %d", len(constants), len(reasonWords))
 	}
-	for _, reason := range reaper.Refusals {
+	for _, reason := range judge.Refusals {
 		if reasonWords[reason] == "" {
 			t.Errorf("no words for the refusal %s", reason)
 		}
 	}
-	for _, reason := range reaper.StrandedReasons {
+	for _, reason := range judge.StrandedReasons {
 		if strandedWords[reason] == "" {
 			t.Errorf("no words for a process that is stranded for %s", reason)
 		}
 	}
-	for _, role := range reaper.Roles {
-		if role != reaper.RoleResidual && reasonWords[reaper.Reason(role)] == "" {
+	for _, role := range judge.Roles {
+		if role != judge.RoleResidual && reasonWords[judge.Reason(role)] == "" {
 			t.Errorf("no words for the role %s", role)
 		}
 	}
@@ -94,20 +94,20 @@ func TestDueIsSaidBothWays(t *testing.T) {
 		-999 * time.Millisecond:         "due now",
 		-3 * time.Minute:                "overdue by 3m",
 	} {
-		p := reaper.Process{Due: ptr(noon.Add(wait))}
+		p := judge.Process{Due: ptr(noon.Add(wait))}
 		if got := dueWords(&p, noon); got != want {
 			t.Errorf("%v: %q, want %q", wait, got, want)
 		}
 	}
-	if got := dueWords(&reaper.Process{}, noon); got != "" {
+	if got := dueWords(&judge.Process{}, noon); got != "" {
 		t.Errorf("a process that is never due: %q", got)
 	}
 }
 
 func TestSentencesSayWhatIsNotKnown(t *testing.T) {
 	p := overdue(6034, 0)
-	p.Connections.Client, p.ResidualSeconds, p.Outcome = nil, nil, reaper.OutcomeDryRun
-	got := outcomeSentence(&reaper.Instance{Name: "haproxy.service"}, &p)
+	p.Connections.Client, p.ResidualSeconds, p.Outcome = nil, nil, judge.OutcomeDryRun
+	got := outcomeSentence(&judge.Instance{Name: "haproxy.service"}, &p)
 	if want := "would terminate residual process 6034 of haproxy.service (client connections unknown)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -116,7 +116,7 @@ func TestSentencesSayWhatIsNotKnown(t *testing.T) {
 func TestASignalWhoseEndWasNotAwaitedIsSaid(t *testing.T) {
 	p := overdue(6034, 2)
 	p.Signals = []string{"SIGTERM"}
-	got := outcomeSentence(&reaper.Instance{Name: "haproxy.service"}, &p)
+	got := outcomeSentence(&judge.Instance{Name: "haproxy.service"}, &p)
 	if want := "sent SIGTERM to residual process 6034 of haproxy.service (2 client connections) and did not wait for its end"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // world is what a test puts around the program: a host that is a report, an
@@ -31,14 +31,14 @@ type world struct {
 	stdout io.Writer // nil keeps it
 	dir    string    // a directory of the test's own
 
-	report reaper.Report // what the host looks like
-	around surroundings  // what check sees besides
-	err    error         // what a look fails with
-	after  func(*reaper.Report)
+	report judge.Report // what the host looks like
+	around surroundings // what check sees besides
+	err    error        // what a look fails with
+	after  func(*judge.Report)
 	engine *fakeEngine // the one that the run made
 }
 
-func newWorld(t *testing.T, report reaper.Report) *world {
+func newWorld(t *testing.T, report judge.Report) *world {
 	t.Helper()
 	return &world{t: t, env: map[string]string{}, stdin: bytes.NewReader(nil), dir: t.TempDir(), report: report}
 }
@@ -119,12 +119,12 @@ type fakeEngine struct {
 	calls    []string // status, run, signal, close
 }
 
-func (e *fakeEngine) Status(context.Context) (reaper.Report, error) {
+func (e *fakeEngine) Status(context.Context) (judge.Report, error) {
 	e.calls = append(e.calls, "status")
 	return cloned(e.world.report), e.world.err
 }
 
-func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
+func (e *fakeEngine) Run(context.Context) (judge.Report, error) {
 	e.calls = append(e.calls, "run")
 	report := cloned(e.world.report)
 	if e.world.err != nil {
@@ -144,13 +144,13 @@ func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
 	return report, nil
 }
 
-func (e *fakeEngine) Surroundings(context.Context, reaper.Report, privileges) surroundings {
+func (e *fakeEngine) Surroundings(context.Context, judge.Report, privileges) surroundings {
 	e.calls = append(e.calls, "surroundings")
 	return e.world.around
 }
 
-func (e *fakeEngine) Remembered() reaper.Memory {
-	return reaper.Memory{inspect.ProcID{PID: 6034, StartTicks: 4305}: {Residual: time.Minute}}
+func (e *fakeEngine) Remembered() judge.Memory {
+	return judge.Memory{inspect.ProcID{PID: 6034, StartTicks: 4305}: {Residual: time.Minute}}
 }
 
 func (e *fakeEngine) Close() { e.calls = append(e.calls, "close") }
@@ -188,78 +188,78 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 func ptr[T any](v T) *T { return &v }
 
 // oldWorker is an old worker superseded so long ago, under a deadline of 30m.
-func oldWorker(pid int, since time.Duration, clients int) reaper.Process {
-	p := reaper.Process{
-		ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}, Role: reaper.RoleResidual, User: "haproxy", UID: 106, State: "S",
+func oldWorker(pid int, since time.Duration, clients int) judge.Process {
+	p := judge.Process{
+		ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}, Role: judge.RoleResidual, User: "haproxy", UID: 106, State: "S",
 		Args: []string{"haproxy", "-Ws"}, Evidence: []string{"told by 6050", "stopping"}, Started: ptr(noon.Add(-since - time.Hour)), Superseded: ptr(noon.Add(-since)), Due: ptr(noon.Add(30*time.Minute - since)),
 		AgeSeconds: (since + time.Hour).Seconds(), ResidualSeconds: ptr(since.Seconds()),
-		Listeners: []string{}, Connections: reaper.Connections{Client: ptr(clients), Server: ptr(clients), Other: ptr(0), Former: ptr(0), Unknown: ptr(0)},
-		Ports: []reaper.PortUse{}, IdleSeconds: ptr(12.4), PrivateBytes: ptr(uint64(8912896)), Signals: []string{},
-		Verdict: reaper.VerdictWait, Reason: reaper.ReasonWithinDeadline,
+		Listeners: []string{}, Connections: judge.Connections{Client: ptr(clients), Server: ptr(clients), Other: ptr(0), Former: ptr(0), Unknown: ptr(0)},
+		Ports: []judge.PortUse{}, IdleSeconds: ptr(12.4), PrivateBytes: ptr(uint64(8912896)), Signals: []string{},
+		Verdict: judge.VerdictWait, Reason: judge.ReasonWithinDeadline,
 	}
 	if since >= 30*time.Minute {
-		p.Verdict, p.Reason = reaper.VerdictTerminate, reaper.ReasonPastDeadline
+		p.Verdict, p.Reason = judge.VerdictTerminate, judge.ReasonPastDeadline
 	}
 	return p
 }
 
 // reportOf is a report of one instance: a master, an active worker, and these.
-func reportOf(residuals ...reaper.Process) reaper.Report {
-	master := reaper.Process{
-		ProcID: inspect.ProcID{PID: 6001, StartTicks: 100}, Role: reaper.RoleMaster, User: "root", State: "S", Args: []string{"haproxy", "-Ws"},
-		Evidence: []string{}, Started: ptr(noon.Add(-74 * time.Hour)), AgeSeconds: (74 * time.Hour).Seconds(), Ports: []reaper.PortUse{}, Signals: []string{},
-		Verdict: reaper.VerdictKeep, Reason: reaper.ReasonMaster,
+func reportOf(residuals ...judge.Process) judge.Report {
+	master := judge.Process{
+		ProcID: inspect.ProcID{PID: 6001, StartTicks: 100}, Role: judge.RoleMaster, User: "root", State: "S", Args: []string{"haproxy", "-Ws"},
+		Evidence: []string{}, Started: ptr(noon.Add(-74 * time.Hour)), AgeSeconds: (74 * time.Hour).Seconds(), Ports: []judge.PortUse{}, Signals: []string{},
+		Verdict: judge.VerdictKeep, Reason: judge.ReasonMaster,
 	}
-	active := reaper.Process{
-		ProcID: inspect.ProcID{PID: 6050, StartTicks: 9000}, Role: reaper.RoleActive, User: "haproxy", UID: 106, State: "S", Args: []string{"haproxy", "-sf", "6034"},
+	active := judge.Process{
+		ProcID: inspect.ProcID{PID: 6050, StartTicks: 9000}, Role: judge.RoleActive, User: "haproxy", UID: 106, State: "S", Args: []string{"haproxy", "-sf", "6034"},
 		Evidence: []string{}, Started: ptr(noon.Add(-time.Hour)), AgeSeconds: time.Hour.Seconds(),
 		Listeners:   []string{"tcp 0.0.0.0:80", "tcp 0.0.0.0:443", "tcp [::]:80", "tcp [::]:443", "unix /run/haproxy/admin.sock"},
-		Connections: reaper.Connections{Client: ptr(1204)}, Ports: []reaper.PortUse{}, PrivateBytes: ptr(uint64(120 << 20)), Signals: []string{},
-		Verdict: reaper.VerdictKeep, Reason: reaper.ReasonActive,
+		Connections: judge.Connections{Client: ptr(1204)}, Ports: []judge.PortUse{}, PrivateBytes: ptr(uint64(120 << 20)), Signals: []string{},
+		Verdict: judge.VerdictKeep, Reason: judge.ReasonActive,
 	}
-	r := reaper.Report{
+	r := judge.Report{
 		Version: 1, Host: "fe-01", BootID: "b00t", Time: noon, DeadlineSeconds: 1800, CanSignal: true, MemoryAvailableBytes: ptr(uint64(1 << 30)),
-		Instances: []reaper.Instance{{
-			Name: "haproxy.service", Model: reaper.ModelMasterWorker, Confirmed: true, Witnesses: []string{"sockets", "arguments", "cli"},
-			Processes: slices.Concat([]reaper.Process{master}, residuals, []reaper.Process{active}),
+		Instances: []judge.Instance{{
+			Name: "haproxy.service", Model: judge.ModelMasterWorker, Confirmed: true, Witnesses: []string{"sockets", "arguments", "cli"},
+			Processes: slices.Concat([]judge.Process{master}, residuals, []judge.Process{active}),
 		}},
 		Errors: []string{},
 	}
-	r.Summary = reaper.Summarize(r)
+	r.Summary = judge.Summarize(r)
 	return r
 }
 
 // refusedReport is such a report, refused.
-func refusedReport(reason reaper.Reason, detail string, residuals ...reaper.Process) reaper.Report {
+func refusedReport(reason judge.Reason, detail string, residuals ...judge.Process) judge.Report {
 	r := reportOf(residuals...)
 	in := &r.Instances[0]
 	in.Refusal, in.RefusalDetail = reason, detail
 	for i := range in.Processes {
-		if p := &in.Processes[i]; p.Role == reaper.RoleResidual {
-			p.Verdict, p.Reason = reaper.VerdictRefuse, reason
+		if p := &in.Processes[i]; p.Role == judge.RoleResidual {
+			p.Verdict, p.Reason = judge.VerdictRefuse, reason
 		}
 	}
-	r.Summary = reaper.Summarize(r)
+	r.Summary = judge.Summarize(r)
 	return r
 }
 
 // outcomes gives the residual processes of a report an outcome each, in order.
-func outcomes(list ...reaper.Outcome) func(*reaper.Report) {
-	return func(r *reaper.Report) {
+func outcomes(list ...judge.Outcome) func(*judge.Report) {
+	return func(r *judge.Report) {
 		n := 0
 		for i := range r.Instances {
 			for j := range r.Instances[i].Processes {
-				if p := &r.Instances[i].Processes[j]; p.Role == reaper.RoleResidual && n < len(list) {
+				if p := &r.Instances[i].Processes[j]; p.Role == judge.RoleResidual && n < len(list) {
 					p.Outcome, n = list[n], n+1
 				}
 			}
 		}
-		r.Summary = reaper.Summarize(*r)
+		r.Summary = judge.Summarize(*r)
 	}
 }
 
 // cloned is a report that may be changed and leaves the other as it is.
-func cloned(r reaper.Report) reaper.Report {
+func cloned(r judge.Report) judge.Report {
 	r.Instances = slices.Clone(r.Instances)
 	for i := range r.Instances {
 		r.Instances[i].Processes = slices.Clone(r.Instances[i].Processes)
@@ -268,6 +268,6 @@ func cloned(r reaper.Report) reaper.Report {
 }
 
 // emptyReport is that of a host without HAProxy.
-func emptyReport(errs ...string) reaper.Report {
-	return reaper.Report{Version: 1, Host: "fe-01", Time: noon, CanSignal: true, Instances: []reaper.Instance{}, Errors: append([]string{}, errs...)}
+func emptyReport(errs ...string) judge.Report {
+	return judge.Report{Version: 1, Host: "fe-01", Time: noon, CanSignal: true, Instances: []judge.Instance{}, Errors: append([]string{}, errs...)}
 }
