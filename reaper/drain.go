@@ -150,7 +150,7 @@ func (d *drain) clients(ctx context.Context, t *target) []inspect.ClientSocket {
 	}
 	look, cancel := bounded(ctx, d.pass.Timing.PassTimeout)
 	defer cancel()
-	sockets, err := within(look, func() ([]inspect.ClientSocket, error) { return d.pass.Host.ClientSockets(look, t.ProcID) })
+	sockets, err := orAbandon(look, func() ([]inspect.ClientSocket, error) { return d.pass.Host.ClientSockets(look, t.ProcID) })
 	if err != nil && !errors.Is(err, inspect.ErrGone) && ctx.Err() == nil {
 		d.barred[t] = true
 		t.log.Warn("cannot drain residual process", "error", err)

@@ -243,5 +243,5 @@ func (p *Pass) prepare(ctx context.Context) {
 		}
 	}
 	// Without it nothing remembered is believed; that delays, and harms nobody.
-	p.bootID, _ = within(ctx, func() (string, error) { return inspect.BootID(p.Host.Kernel()) })
+	p.bootID, _ = orAbandon(ctx, func() (string, error) { return inspect.BootID(p.Host.Kernel()) })
 }

@@ -192,7 +192,7 @@ func (a *act) confirm(ctx context.Context) error {
 	defer cancel()
 	var gone error
 	err := a.pass.settle(ctx, confirmAgain, func() error {
-		_, err := within(ctx, func() (struct{}, error) { return struct{}{}, a.confirmOnce(ctx) })
+		_, err := orAbandon(ctx, func() (struct{}, error) { return struct{}{}, a.confirmOnce(ctx) })
 		if errors.Is(err, inspect.ErrGone) {
 			gone = err
 			return nil

@@ -27,7 +27,7 @@ func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
 		report: report, have: have, haveErr: haveErr, hidden: hidden(have, p.kernel), dryRun: bool(c.dryRun), wanted: c.instances,
 		surroundings: e.Surroundings(ctx, report, have),
 	}
-	checked := judge(facts)
+	checked := findings(facts)
 	f.addFindings(checked)
 	if err := printCheck(p.stdout, &checked, c); err != nil {
 		f.add(exitFailed, "print the report", "error", err)

@@ -84,7 +84,7 @@ var errStranger = errors.New("a user that this agent may not signal")
 // Surroundings reads them for the instances of a report.
 func (e hostEngine) Surroundings(ctx context.Context, r judge.Report, have privileges) surroundings {
 	out := surroundings{features: e.Host.Features(), otherClasses: map[int]string{}, instances: map[string]instanceFacts{}}
-	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for judge
+	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for findings
 	out.ownUnits = e.readOwnUnits()
 	look, err := e.Host.Observe(ctx)
 	if err != nil {

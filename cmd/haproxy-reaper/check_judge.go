@@ -9,8 +9,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
-// judge makes findings of facts. It is a function of its argument alone.
-func judge(p preflight) checkReport {
+// findings makes findings of facts. It is a function of its argument alone.
+func findings(p preflight) checkReport {
 	r := checkReport{Version: 1, Host: p.report.Host, Time: p.report.Time, Findings: []finding{}}
 	r.Findings = append(r.Findings, judgeKernel(p)...)
 	r.Findings = append(r.Findings, judgePrivileges(p)...)

@@ -43,7 +43,7 @@ func setting(line int, value string) *inspect.Setting {
 }
 
 func TestAHostOnWhichAllIsWellHasNothingToDo(t *testing.T) {
-	r := judge(preflightOf())
+	r := findings(preflightOf())
 	for _, f := range r.Findings {
 		if f.Status != findingOK || f.Advice != "" {
 			t.Errorf("%+v", f)
@@ -221,7 +221,7 @@ func TestFindings(t *testing.T) {
 		{"a unit that does not come back", []change{facts(func(f *instanceFacts) { f.service.Restart = "on-failure" })}, findUnitRestart, findingWarning, "Restart=on-failure", nil, exitOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := judge(preflightOf(c.changes...))
+			r := findings(preflightOf(c.changes...))
 			at := slices.IndexFunc(r.Findings, func(f finding) bool { return f.Name == c.finding })
 			if at < 0 {
 				t.Fatalf("no finding %s", c.finding)
@@ -260,7 +260,7 @@ func TestNobodyIsAdvisedToEndWhatMayServe(t *testing.T) {
 }
 
 func TestADaemonIsNotAskedForAMaster(t *testing.T) {
-	r := judge(preflightOf(func(p *preflight, _ *instanceFacts) { p.report.Instances[0].Model = judge.ModelDaemon }))
+	r := findings(preflightOf(func(p *preflight, _ *instanceFacts) { p.report.Instances[0].Model = judge.ModelDaemon }))
 	for _, f := range r.Findings {
 		if f.Name == findMasterCLI || f.Name == findMaxReloads {
 			t.Errorf("%+v", f)
@@ -272,7 +272,7 @@ func TestADaemonIsNotAskedForAMaster(t *testing.T) {
 func TestFindingsAreInTheOrderOfTheirNames(t *testing.T) {
 	p := preflightOf(func(p *preflight, f *instanceFacts) { f.unitErr = errors.New("gone") })
 	last := -1
-	for _, f := range judge(p).Findings {
+	for _, f := range findings(p).Findings {
 		at := slices.Index(findingNames, f.Name)
 		if at <= last {
 			t.Errorf("%s stands at %d, behind %d", f.Name, at, last)
@@ -318,7 +318,7 @@ func TestWhatStandsAgainstAStrangerIsAWarningAtTheMost(t *testing.T) {
 		"may not be signalled, and is alone": {0, true, findCapKill, findingFailure},
 		"is refused, and is alone":           {0, true, findActiveConfirmed, findingFailure},
 	} {
-		r := judge(preflightOf(func(p *preflight, _ *instanceFacts) {
+		r := findings(preflightOf(func(p *preflight, _ *instanceFacts) {
 			p.report = refusedReport(judge.ReasonNotListening, "", oldWorker(6034, time.Minute, 1))
 			for i := range p.report.Instances[0].Processes {
 				q := &p.report.Instances[0].Processes[i]

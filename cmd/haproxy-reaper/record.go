@@ -52,12 +52,12 @@ func (p *program) newRecord(c *config) *record {
 // load reads what earlier runs left. A state that cannot be read costs a log line
 // and some patience.
 func (r *record) load(log *slog.Logger) state.State {
-	state, err := state.Load(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime())
+	kept, err := state.Load(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime())
 	if err != nil {
 		log.Warn("load the state", "error", err)
 	}
-	r.before = maps.Clone(state.Memory)
-	return state
+	r.before = maps.Clone(kept.Memory)
+	return kept
 }
 
 // signalled puts a signal on record at once: whoever kills this run while it
@@ -83,13 +83,13 @@ func (r *record) write(report judge.Report, memory judge.Memory, f *faults) {
 		Failed: f.failed(), Alone: r.alone, Time: now, Duration: boottime - r.started,
 	}
 	change := func(s *state.State) { s.Add(ended) }
-	var state state.State
+	var kept state.State
 	var err error
 	if r.keep {
-		state, err = state.Update(r.stateDir, r.bootID, now, boottime, change)
+		kept, err = state.Update(r.stateDir, r.bootID, now, boottime, change)
 	} else {
-		state, err = state.Load(r.stateDir, r.bootID, now, boottime)
-		change(&state)
+		kept, err = state.Load(r.stateDir, r.bootID, now, boottime)
+		change(&kept)
 	}
 	switch {
 	case errors.Is(err, state.ErrReset):
@@ -99,15 +99,15 @@ func (r *record) write(report judge.Report, memory judge.Memory, f *faults) {
 	case err != nil:
 		f.log.Warn("load the state", "error", err)
 	}
-	if state.Forgotten > 0 {
-		f.log.Warn("state is full: first-seen times and counters of strangers are forgotten first", "entries", state.Forgotten)
+	if kept.Forgotten > 0 {
+		f.log.Warn("state is full: first-seen times and counters of strangers are forgotten first", "entries", kept.Forgotten)
 	}
 	if r.textfile == "" {
 		return
 	}
 	input := metrics.Input{
-		Report: report, Counters: state.Counters,
-		Run: state.LastRun, Success: state.LastSuccess, Duration: state.LastDuration,
+		Report: report, Counters: kept.Counters,
+		Run: kept.LastRun, Success: kept.LastSuccess, Duration: kept.LastDuration,
 	}
 	if err := metrics.WriteTextfile(r.textfile, input); err != nil {
 		f.add(exitFailed, "write the metrics", "error", err)

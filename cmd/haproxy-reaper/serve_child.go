@@ -93,8 +93,8 @@ func (s *serving) follow(steps *os.File) {
 
 // readReport reads what a pass has printed; its exit status says less, but for
 // one that did not start.
-func readReport(stdout []byte, state *os.ProcessState, err error) (*judge.Report, error) {
-	if state != nil && state.ExitCode() == exitBusy {
+func readReport(stdout []byte, ended *os.ProcessState, err error) (*judge.Report, error) {
+	if ended != nil && ended.ExitCode() == exitBusy {
 		return nil, state.ErrLocked
 	}
 	var report judge.Report

@@ -83,7 +83,7 @@ func (s *serving) pass(ctx context.Context) {
 // that outlives a process: ours, and that of a pass.
 func (s *serving) load(report judge.Report) {
 	kernel := s.program.kernel
-	state, err := state.Load(s.config.stateDir, s.bootID, kernel.Now(), kernel.Boottime())
+	kept, err := state.Load(s.config.stateDir, s.bootID, kernel.Now(), kernel.Boottime())
 	if err != nil {
 		s.log.Warn("load the state", "error", err)
 		last := *s.input.Load()
@@ -92,8 +92,8 @@ func (s *serving) load(report judge.Report) {
 		return
 	}
 	s.input.Store(&metrics.Input{
-		Report: report, Counters: state.Counters,
-		Run: state.LastRun, Success: state.LastSuccess, Duration: state.LastDuration,
+		Report: report, Counters: kept.Counters,
+		Run: kept.LastRun, Success: kept.LastSuccess, Duration: kept.LastDuration,
 	})
 }
 
@@ -101,7 +101,7 @@ func (s *serving) load(report judge.Report) {
 func (s *serving) countFailure() {
 	kernel := s.program.kernel
 	now := kernel.Now()
-	if _, err := state.Update(s.config.stateDir, s.bootID, now, kernel.Boottime(), func(state *state.State) { state.AddDied(now) }); err != nil {
+	if _, err := state.Update(s.config.stateDir, s.bootID, now, kernel.Boottime(), func(s *state.State) { s.AddDied(now) }); err != nil {
 		s.log.Warn("update the state", "error", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // of inspect.Host.Observe, or the context's.
 func (p *Pass) observe(ctx context.Context, before *judge.Instance) (judge.Report, error) {
 	p.step()
-	r, err := within(ctx, func() (judge.Report, error) { return p.lookOnce(ctx, before) })
+	r, err := orAbandon(ctx, func() (judge.Report, error) { return p.lookOnce(ctx, before) })
 	if err != nil {
 		r = judge.Report{Version: 1, Host: inspect.Hostname(), Time: p.Host.Kernel().Now(), Instances: []judge.Instance{}, Errors: []string{err.Error()}}
 	}

@@ -9,13 +9,13 @@ import (
 // which every one does that the kernel does not hold up.
 const lookGrace = time.Second
 
-// within runs a look and returns what came of it; the context's error when that
+// orAbandon runs a look and returns what came of it; the context's error when that
 // has ended and the look has not. A kernel lets some calls wait for as long as
 // it likes: to read a process's arguments or memory while somebody else holds
 // the lock of its memory map, or a configuration on a file system that does not
 // answer. Such a look is left behind. It has all that it touches to itself,
 // signals nobody, and ends with its call or with this program.
-func within[T any](ctx context.Context, look func() (T, error)) (T, error) {
+func orAbandon[T any](ctx context.Context, look func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
