@@ -1,61 +1,127 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// The tables of the command line's README are those of --help.
-func TestTheTablesOfTheCommandLineAreAsPublished(t *testing.T) {
-	var commands, flags, statuses strings.Builder
-	table := tables()
-	commands.WriteString("| command | does |\n|---|---|\n")
-	for _, c := range table.Commands {
-		fmt.Fprintf(&commands, "| `%s` | %s |\n", c.Name, cell(c.Summary))
+// The first page is read in ten minutes.
+func TestTheFirstPageIsShort(t *testing.T) {
+	if lines := strings.Count(read(t, "../../README.md"), "\n"); lines > 180 {
+		t.Errorf("README.md has %d lines, want at most 180", lines)
 	}
-	flags.WriteString("| flag | default | meaning |\n|---|---|---|\n")
-	for _, f := range table.Flags {
-		name := "`--" + f.Name + "`"
-		if f.Short != "" {
-			name += ", `-" + f.Short + "`"
-		}
-		fmt.Fprintf(&flags, "| %s | %s | %s |\n", strings.TrimSpace(name+" "+cell(f.Kind)), cell(f.Default), cell(f.Help))
-	}
-	statuses.WriteString("| status | meaning |\n|---|---|\n")
-	for _, s := range table.Statuses {
-		fmt.Fprintf(&statuses, "| %d | %s |\n", s.Status, cell(s.Meaning))
-	}
-	const path = "README.md"
-	text := read(t, path)
-	for name, part := range map[string]string{"commands": commands.String(), "flags": flags.String(), "statuses": statuses.String()} {
-		text = withPart(t, path, text, name, part)
-	}
-	asPublished(t, path, text)
 }
 
-// cell is a text in a cell of a Markdown table.
-func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-
-// withPart is a document whose part of that name is the given text. The part
-// stands between two comments, and is written by a test.
-func withPart(t *testing.T, path, text, name, part string) string {
-	t.Helper()
-	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end -->"
-	before, rest, found := strings.Cut(text, begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no part %q", path, name)
+// A link in a document, and an address of this repository in any file, leads to a
+// file that is there, and to a heading of it.
+func TestNoLinkOfTheRepositoryIsDead(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	ours := regexp.MustCompile(`github\.com/haproxy-reaper/haproxy-reaper/(?:blob|tree)/main/([\w./-]+(?:#[\w-]+)?)`)
+	links, addresses := 0, 0
+	check := func(from, target string) {
+		t.Helper()
+		file, anchor, _ := strings.Cut(target, "#")
+		switch info, err := os.Stat(file); {
+		case err != nil:
+			t.Errorf("%s: no %s", from, target)
+		case anchor != "" && info.IsDir():
+			t.Errorf("%s: %s is a folder", from, target)
+		case anchor != "" && !anchors(read(t, file))[anchor]:
+			t.Errorf("%s: no heading %s", from, target)
+		}
 	}
-	return before + begin + "\n" + part + "\n" + end + after
+	for _, path := range documents(t) {
+		for _, match := range link.FindAllStringSubmatch(prose(read(t, path)), -1) {
+			if target := match[1]; !strings.Contains(target, "://") {
+				links++
+				file, anchor, hasAnchor := strings.Cut(target, "#")
+				target = cmp.Or(file, filepath.Base(path))
+				if hasAnchor {
+					target += "#" + anchor
+				}
+				check(path, filepath.Join(filepath.Dir(path), target))
+			}
+		}
+	}
+	walk(t, func(path string) {
+		if filepath.Ext(path) == ".png" {
+			return
+		}
+		for _, match := range ours.FindAllStringSubmatch(read(t, path), -1) {
+			addresses++
+			check(path, filepath.Join("../..", match[1]))
+		}
+	})
+	if links < 100 || addresses < 16 {
+		t.Errorf("%d links and %d addresses are too few", links, addresses)
+	}
+}
+
+// prose is a document without its fenced code and its code in lines.
+func prose(text string) string {
+	text = regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(text, "")
+	return regexp.MustCompile("`[^`\n]*`").ReplaceAllString(text, "code")
+}
+
+// anchors are the names that GitHub gives the headings of a document.
+func anchors(text string) map[string]bool {
+	names := map[string]bool{}
+	text = regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(text, "")
+	for _, match := range regexp.MustCompile(`(?m)^#{1,6} (.*)$`).FindAllStringSubmatch(text, -1) {
+		heading := regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(match[1], "$1")
+		name := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-', r == '_', r >= '0' && r <= '9', r >= 'a' && r <= 'z':
+				return r
+			}
+			return -1
+		}, strings.ToLower(heading))
+		unique := name
+		for n := 1; names[unique]; n++ {
+			unique = fmt.Sprintf("%s-%d", name, n)
+		}
+		names[unique] = true
+	}
+	return names
+}
+
+// A test that a document names can be found by that name, or by a part of it as
+// `go test -run` takes it.
+func TestEveryTestThatADocumentNamesExists(t *testing.T) {
+	var sources strings.Builder
+	walk(t, func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			sources.WriteString(read(t, path))
+		}
+	})
+	names := strings.Join(regexp.MustCompile(`(?m)^func Test\w+`).FindAllString(sources.String(), -1), "\n")
+	named := regexp.MustCompile(`\b(Test[A-Z]\w*)|[^\w-]-run[ =](\w+)`)
+	found := 0
+	for _, path := range documents(t) {
+		for line := range strings.Lines(read(t, path)) {
+			for _, match := range named.FindAllStringSubmatch(line, -1) {
+				name := cmp.Or(match[1], match[2])
+				if name == "" || name == "NAME" {
+					continue
+				}
+				found++
+				if !strings.Contains(names, name) {
+					t.Errorf("%s: no test is named %s", path, name)
+				}
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("%d names are too few", found)
+	}
 }
 
 func read(t *testing.T, path string) string {
@@ -65,62 +131,6 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// Who writes a program for `-o json` finds every field, in its order, and no other.
-func TestTheDocumentsTellEveryFieldOfTheJSON(t *testing.T) {
-	text := read(t, "README.md")
-	for name, v := range map[string]any{
-		"Report": reaper.Report{}, "Instance": reaper.Instance{}, "Process": reaper.Process{}, "Connections": reaper.Connections{},
-		"PortUse": reaper.PortUse{}, "Client": reaper.Client{}, "Forecast": reaper.Forecast{}, "Summary": reaper.Summary{},
-		"checkReport": checkReport{}, "finding": finding{},
-	} {
-		if got, want := firstColumn(t, text, "<!-- fields: "+name+" -->"), jsonFields(reflect.TypeOf(v)); !slices.Equal(got, want) {
-			t.Errorf("%s: the document has %q, the type %q", name, got, want)
-		}
-	}
-}
-
-// jsonFields are the names that a type has in JSON, those of embedded types among
-// them.
-func jsonFields(of reflect.Type) []string {
-	var names []string
-	for i := range of.NumField() {
-		field := of.Field(i)
-		switch name, _, _ := strings.Cut(field.Tag.Get("json"), ","); {
-		case field.Anonymous && name == "":
-			names = append(names, jsonFields(field.Type)...)
-		case field.IsExported() && name != "-":
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// Who sees a finding of check finds it in the document, and no other.
-func TestTheDocumentsTellEveryFindingOfCheck(t *testing.T) {
-	var want []string
-	for _, name := range findingNames {
-		want = append(want, string(name))
-	}
-	if got := firstColumn(t, read(t, "README.md"), "<!-- findings -->"); !slices.Equal(got, want) {
-		t.Errorf("the document has %q, check %q", got, want)
-	}
-}
-
-// firstColumn is the words in the first column of the table that follows a mark.
-func firstColumn(t *testing.T, text, mark string) []string {
-	t.Helper()
-	_, rest, found := strings.Cut(text, mark+"\n\n")
-	if !found {
-		t.Fatalf("no %s", mark)
-	}
-	table, _, _ := strings.Cut(rest, "\n\n")
-	var words []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
-		words = append(words, row[1])
-	}
-	return words
 }
 
 // What the documents show of the program is what scripts/demo prints, but for
@@ -136,15 +146,14 @@ func TestTheDocumentsShowWhatTheDemoPrints(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	printed := map[string][]string{} // lines after each command, which may be run twice
+	printed := map[string][]string{} // lines after each command; of one that is run again, the first
 	command := ""
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimSuffix(line, "\n")
 		switch {
-		case strings.HasPrefix(line, "$ "):
+		case strings.HasPrefix(line, "$ ") && printed[line] == nil:
 			command = line
-			delete(printed, command)
-		case strings.HasPrefix(line, "# "):
+		case strings.HasPrefix(line, "$ "), strings.HasPrefix(line, "# "):
 			command = ""
 		case command != "":
 			printed[command] = append(printed[command], line)
@@ -221,19 +230,29 @@ func steady(line string) string {
 func documents(t *testing.T) []string {
 	t.Helper()
 	var paths []string
+	walk(t, func(path string) {
+		if strings.HasSuffix(path, ".md") {
+			paths = append(paths, path)
+		}
+	})
+	return paths
+}
+
+// walk calls f for each regular file of the repository.
+func walk(t *testing.T, f func(path string)) {
+	t.Helper()
 	err := filepath.WalkDir("../..", func(path string, entry os.DirEntry, err error) error {
-		switch name := entry.Name(); {
+		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (name == ".git" || name == "node_modules" || name == "dist"):
+		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "node_modules" || entry.Name() == "dist"):
 			return filepath.SkipDir
-		case entry.Type().IsRegular() && strings.HasSuffix(name, ".md"):
-			paths = append(paths, path)
+		case entry.Type().IsRegular():
+			f(path)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return paths
 }
