@@ -27,12 +27,11 @@ func TestTheTablesOfTheCommandLineAreAsPublished(t *testing.T) {
 	for _, s := range table.Statuses {
 		fmt.Fprintf(&statuses, "| %d | %s |\n", s.Status, cell(s.Meaning))
 	}
-	const path = "README.md"
-	text := read(t, path)
+	text := read(t, commandLine)
 	for name, part := range map[string]string{"commands": commands.String(), "flags": flags.String(), "statuses": statuses.String()} {
-		text = withPart(t, path, text, name, part)
+		text = withPart(t, text, name, part)
 	}
-	asPublished(t, path, text)
+	asPublished(t, commandLine, text)
 }
 
 // cell is a text in a cell of a Markdown table.
@@ -40,13 +39,13 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 // withPart is a document whose part of that name is the given text. The part
 // stands between two comments, and is written by a test.
-func withPart(t *testing.T, path, text, name, part string) string {
+func withPart(t *testing.T, text, name, part string) string {
 	t.Helper()
 	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end -->"
 	before, rest, found := strings.Cut(text, begin)
 	_, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		t.Fatalf("%s has no part %q", path, name)
+		t.Fatalf("%s has no part %q", commandLine, name)
 	}
 	return before + begin + "\n" + part + "\n" + end + after
 }

@@ -11,9 +11,15 @@ import (
 	"testing"
 )
 
+// Where the repository, and the document of the command line, are.
+const (
+	repository  = "../.."
+	commandLine = "README.md"
+)
+
 // The first page is read in ten minutes.
 func TestTheFirstPageIsShort(t *testing.T) {
-	if lines := strings.Count(read(t, "../../README.md"), "\n"); lines > 180 {
+	if lines := strings.Count(read(t, repository+"/README.md"), "\n"); lines > 180 {
 		t.Errorf("README.md has %d lines, want at most 180", lines)
 	}
 }
@@ -55,7 +61,7 @@ func TestNoLinkOfTheRepositoryIsDead(t *testing.T) {
 		}
 		for _, match := range ours.FindAllStringSubmatch(read(t, path), -1) {
 			addresses++
-			check(path, filepath.Join("../..", match[1]))
+			check(path, filepath.Join(repository, match[1]))
 		}
 	})
 	if links < 100 || addresses < 16 {
@@ -124,6 +130,22 @@ func TestEveryTestThatADocumentNamesExists(t *testing.T) {
 	}
 }
 
+// firstColumn is the words in the first column of the table that follows a mark.
+func firstColumn(t *testing.T, text, mark string) []string {
+	t.Helper()
+	_, rest, found := strings.Cut(text, mark+"\n\n")
+	if !found {
+		t.Fatalf("no %s", mark)
+	}
+	table, _, _ := strings.Cut(rest, "\n\n")
+	var words []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
+		words = append(words, row[1])
+	}
+	return words
+}
+
+// read is the text of a file.
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -141,7 +163,7 @@ func TestTheDocumentsShowWhatTheDemoPrints(t *testing.T) {
 		t.Fatal("needs root, for scripts/demo")
 	}
 	demo := exec.Command("scripts/demo")
-	demo.Dir = "../.."
+	demo.Dir = repository
 	out, err := demo.Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -241,7 +263,7 @@ func documents(t *testing.T) []string {
 // walk calls f for each regular file of the repository.
 func walk(t *testing.T, f func(path string)) {
 	t.Helper()
-	err := filepath.WalkDir("../..", func(path string, entry os.DirEntry, err error) error {
+	err := filepath.WalkDir(repository, func(path string, entry os.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err

@@ -181,7 +181,7 @@ func TestDecisionIsPure(t *testing.T) {
 
 // A user who reads the documents finds every flag, every reason and every role.
 func TestTheDocumentsTellEveryWordOfTheContract(t *testing.T) {
-	text := read(t, "README.md") + read(t, "../../reaper/README.md")
+	text := read(t, commandLine) + read(t, repository+"/reaper/README.md")
 	for _, w := range contractWords() {
 		if !strings.Contains(text, "`"+w+"`") {
 			t.Errorf("no `%s` in the documents of the command line and of the decision", w)
