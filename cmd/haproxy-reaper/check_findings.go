@@ -3,7 +3,7 @@ package main
 import "time"
 
 // This file holds the closed sets of words that the report of check is made of.
-// A word is added here and in the README, never changed. Of the host, as of an
+// A word is added here and in README.md, never changed. Of the host, as of an
 // instance, there is one finding of each name where it applies.
 
 // findingName says what was checked.

@@ -119,7 +119,7 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 	}
 }
 
-// All limits at once. The bounds are those of the unit, and of README, "Privileges".
+// All limits at once. The bounds are those of the unit, and of "Strangers" in reaper/README.md.
 func TestAThousandHostileProcessesOfEveryKindAtOnceKeepNoResidual(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -167,16 +167,12 @@ func TestDecisionIsPure(t *testing.T) {
 	}
 }
 
-// A user who reads the README finds every flag, every reason and every role.
-func TestREADMETellsEveryWordOfTheContract(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	readme := string(text)
+// A user who reads the documents finds every flag, every reason and every role.
+func TestTheDocumentsTellEveryWordOfTheContract(t *testing.T) {
+	text := read(t, commandLine) + read(t, repository+"/reaper/README.md")
 	for _, w := range contractWords() {
-		if !strings.Contains(readme, "`"+w+"`") {
-			t.Errorf("no `%s` in the README", w)
+		if !strings.Contains(text, "`"+w+"`") {
+			t.Errorf("no `%s` in the documents of the command line and of the decision", w)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // oracle is a second decision, written from the rules of "How it decides" in the
-// README and from nothing in classify.go: one process at a time, one rule a
+// README.md beside it and from nothing in classify.go: one process at a time, one rule a
 // method, as slow as that is. What it and the product agree on was thought of twice.
 type oracle struct {
 	*world
