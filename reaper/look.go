@@ -171,7 +171,7 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 			continue
 		}
 		if (named[w.Process] == nil || untouched) && ctx.Err() == nil {
-			p.Host.LookGently(tables, w.Process)
+			p.Host.FindListener(tables, w.Process)
 			if untouched || w.Err == nil && len(w.Sockets.Listening) > 0 {
 				continue
 			}
@@ -179,7 +179,7 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 			// another network namespace than its own, say.
 			w.Err = nil
 		}
-		p.Host.LookThoroughly(ctx, tables, w.Process)
+		p.Host.ExamineSockets(ctx, tables, w.Process)
 	}
 }
 
@@ -242,7 +242,7 @@ func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *judge.G
 	active := judge.Youngest(g.Workers())
 	for _, m := range g.Candidates() {
 		if m.Err == nil && m.Sockets != nil && !m.Sockets.Proof && !slices.Contains(active, m.Process) && !p.Host.LeavesAlone(m.Process) {
-			p.Host.LookThoroughly(ctx, tables, m.Process)
+			p.Host.ExamineSockets(ctx, tables, m.Process)
 		}
 	}
 	// One that exited while it was looked at is no failure to look.

@@ -224,10 +224,10 @@ func (a *act) confirmOnce(ctx context.Context) error {
 		if !judge.IsReady(again) {
 			return fmt.Errorf("active %d is no longer ready", p.PID)
 		}
-		a.pass.Host.LookGently(tables, again)
+		a.pass.Host.FindListener(tables, again)
 		if again.Sockets == nil || len(again.Sockets.Listening) == 0 {
 			again.Err = nil
-			a.pass.Host.LookThoroughly(context.Background(), tables, again)
+			a.pass.Host.ExamineSockets(context.Background(), tables, again)
 		}
 		listening = listening || again.Sockets != nil && len(again.Sockets.Listening) > 0
 	}

@@ -78,7 +78,7 @@ func TestNoCodePathSignalsABarePid(t *testing.T) {
 	// A call by number could be any. These two files make some that have no
 	// wrapper, and none of them is one of the numbers that signal.
 	byNumber := []string{"Syscall", "Syscall6", "RawSyscall", "RawSyscall6", "SyscallNoError", "RawSyscallNoError", "AllThreadsSyscall", "AllThreadsSyscall6"}
-	mayCallByNumber := []string{"inspect/linux.go", "inspect/sockaddr.go"}
+	mayCallByNumber := []string{"inspect/kernel_linux.go", "inspect/socket_address.go"}
 	signalNumbers := []string{"SYS_KILL", "SYS_TKILL", "SYS_TGKILL", "SYS_RT_SIGQUEUEINFO", "SYS_RT_TGSIGQUEUEINFO", "SYS_PIDFD_SEND_SIGNAL"}
 	isCall := func(name string, of []string) bool {
 		for _, pkg := range []string{"syscall.", "golang.org/x/sys/unix."} {
@@ -101,8 +101,8 @@ func TestNoCodePathSignalsABarePid(t *testing.T) {
 				t.Errorf("%s: %s: gopsutil lists pids and nothing else", file, name)
 			case name == "golang.org/x/sys/unix.PidfdSendSignal":
 				found++
-				if file != "inspect/linux.go" {
-					t.Errorf("%s: %s belongs to inspect/linux.go alone", file, name)
+				if file != "inspect/kernel_linux.go" {
+					t.Errorf("%s: %s belongs to inspect/kernel_linux.go alone", file, name)
 				}
 			}
 		})

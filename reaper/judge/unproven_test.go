@@ -16,7 +16,7 @@ func TestAnOldWorkerThatWasNotExaminedInFullRefuses(t *testing.T) {
 		want    Reason
 	}{
 		{"not looked at", nil, ReasonUnreadable},
-		{"looked at gently", &inspect.Sockets{}, ReasonUnreadable},
+		{"only searched for a listener", &inspect.Sockets{}, ReasonUnreadable},
 		{"examined, but for what a thread has for itself", &inspect.Sockets{Apart: 7}, ReasonApart},
 		{"examined", &inspect.Sockets{Proof: true}, ""},
 	} {

@@ -29,9 +29,9 @@ func serving(w *fakehost.World, netNS uint64, clients int) *fakehost.Proc {
 	return p
 }
 
-// lookGently observes the one process of a host and looks gently at it. It returns
+// findListener observes the one process of a host and looks for its listener. It returns
 // what the look called.
-func lookGently(t *testing.T, w *fakehost.World, change func(*inspect.Tables)) (*inspect.Process, map[string]int) {
+func findListener(t *testing.T, w *fakehost.World, change func(*inspect.Tables)) (*inspect.Process, map[string]int) {
 	t.Helper()
 	h := inspect.NewHost(w, []string{"haproxy"})
 	defer h.Close()
@@ -46,7 +46,7 @@ func lookGently(t *testing.T, w *fakehost.World, change func(*inspect.Tables)) (
 	}
 	tables := h.Tables()
 	change(tables)
-	h.LookGently(tables, p)
+	h.FindListener(tables, p)
 	w.Before = nil
 	if n := w.Open(); n != 1 {
 		t.Errorf("%d descriptors are open, want that of the process", n)
@@ -79,7 +79,7 @@ func TestAnActiveInAnotherNetworkNamespaceCostsTheSameWhateverItServes(t *testin
 		w := fakehost.New()
 		serving(w, 77, clients)
 		var p *inspect.Process
-		p, of[i] = lookGently(t, w, func(*inspect.Tables) {})
+		p, of[i] = findListener(t, w, func(*inspect.Tables) {})
 		if p.Err != nil || p.Sockets == nil {
 			t.Fatalf("%d clients: %+v", clients, p)
 		}
@@ -111,7 +111,7 @@ func TestAConfirmationEndsAtTheFirstListener(t *testing.T) {
 	for _, netNS := range []uint64{77, fakehost.NetNS} {
 		w := fakehost.New()
 		serving(w, netNS, 1000)
-		p, calls := lookGently(t, w, func(tables *inspect.Tables) { tables.OneListener = true })
+		p, calls := findListener(t, w, func(tables *inspect.Tables) { tables.OneListener = true })
 		if p.Err != nil || len(p.Sockets.Listening) != 1 {
 			t.Fatalf("%+v", p)
 		}
@@ -141,7 +141,7 @@ func TestAListenerOfWhichTheKernelTellsLessIsOne(t *testing.T) {
 func TestAnActiveInOurNetworkNamespaceIsNotTouched(t *testing.T) {
 	w := fakehost.New()
 	serving(w, fakehost.NetNS, 100)
-	p, calls := lookGently(t, w, func(*inspect.Tables) {})
+	p, calls := findListener(t, w, func(*inspect.Tables) {})
 	if p.Err != nil || len(p.Sockets.Listening) != 5 || calls["PidfdGetfd"] > 0 {
 		t.Errorf("error %v, %+v, %v", p.Err, p.Sockets, calls)
 	}
@@ -161,7 +161,7 @@ func TestAGentleLookElsewhereThatFailsTellsNothing(t *testing.T) {
 				}
 				return nil
 			}
-			h.LookGently(h.Tables(), p)
+			h.FindListener(h.Tables(), p)
 			w.Before = nil
 			if p.Err == nil || p.Sockets != nil {
 				t.Errorf("%s fails with %v: error %v, sockets %+v", call, errno, p.Err, p.Sockets)

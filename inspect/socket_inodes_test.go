@@ -41,7 +41,7 @@ func lookAtMyself(t *testing.T, k Kernel) *Process {
 	}
 	tables := h.Tables()
 	tables.Peers = true
-	h.LookThoroughly(context.Background(), tables, p)
+	h.ExamineSockets(context.Background(), tables, p)
 	return p
 }
 
@@ -187,7 +187,7 @@ func TestTablesAreNoHelpInAnotherNetworkNamespace(t *testing.T) {
 	defer h.Close()
 	p := h.read(os.Getpid(), true)
 	p.NetNS++
-	h.LookThoroughly(context.Background(), h.Tables(), p)
+	h.ExamineSockets(context.Background(), h.Tables(), p)
 	if p.Sockets != nil || !IsPermission(p.Err) || !strings.Contains(p.Err.Error(), "another network namespace") {
 		t.Errorf("sockets %+v, error %v", p.Sockets, p.Err)
 	}

@@ -11,22 +11,22 @@ import (
 
 // HAProxy opens its listeners before anything else, so they have the lowest
 // descriptors, and the thousands of connections above need not be read: a
-// gentle look ends after this many descriptors in a row that are no listener,
+// search ends after this many descriptors in a row that are no listener,
 // or after this many in all when it has found none.
 const (
-	gentleRun  = 64
-	gentleNone = 1024
+	searchRun  = 64
+	searchNone = 1024
 )
 
-// LookGently looks for listening sockets of a process among its lowest
+// FindListener looks for listening sockets of a process among its lowest
 // descriptors, without touching them where that can be: it reads their links and
 // finds their inodes in the tables. In another network namespace the tables say
-// nothing. There it duplicates those descriptors as LookThoroughly does, and so
+// nothing. There it duplicates those descriptors as ExamineSockets does, and so
 // costs the same however many connections there are. What it finds is there; what
 // it does not find may be there all the same. The result, or the error, is left
 // in p.
-func (h *Host) LookGently(t *Tables, p *Process) {
-	s, err := h.lookGently(t, p)
+func (h *Host) FindListener(t *Tables, p *Process) {
+	s, err := h.findListener(t, p)
 	if err != nil {
 		p.Err = err
 		return
@@ -34,14 +34,14 @@ func (h *Host) LookGently(t *Tables, p *Process) {
 	p.Sockets = s
 }
 
-func (h *Host) lookGently(t *Tables, p *Process) (*Sockets, error) {
-	g := gentle{one: t.OneListener, sockets: newSockets(listenersOnly)}
+func (h *Host) findListener(t *Tables, p *Process) (*Sockets, error) {
+	g := listenerSearch{one: t.OneListener, sockets: newSockets(listenersOnly)}
 	g.sockets.Proof = false
 	if t.elsewhere(p) {
 		if h.LeavesAlone(p) {
 			return nil, readError("sockets", procPath(p.PID, "net"), errStrangersNamespace)
 		}
-		return g.sockets, h.lookGentlyElsewhere(t, p, &g)
+		return g.sockets, h.findListenerElsewhere(t, p, &g)
 	}
 	tab, err := t.table()
 	if err != nil {
@@ -77,8 +77,8 @@ func (h *Host) lookGently(t *Tables, p *Process) (*Sockets, error) {
 	return g.sockets, nil
 }
 
-// lookGentlyElsewhere looks at a process in another network namespace.
-func (h *Host) lookGentlyElsewhere(t *Tables, p *Process, g *gentle) error {
+// findListenerElsewhere looks at a process in another network namespace.
+func (h *Host) findListenerElsewhere(t *Tables, p *Process, g *listenerSearch) error {
 	var info unix.TCPInfo
 	// It ends by itself: so few descriptors need no context.
 	err := h.touch(context.Background(), t.class, p, func(_, dup int) error {
@@ -103,8 +103,8 @@ func (h *Host) lookGentlyElsewhere(t *Tables, p *Process, g *gentle) error {
 // errEnough ends a walk over descriptors: the rest need not be looked at.
 var errEnough = errors.New("enough was seen")
 
-// gentle is how far a gentle look has come.
-type gentle struct {
+// listenerSearch is how far a gentle look has come.
+type listenerSearch struct {
 	one     bool // stream listener is enough
 	sockets *Sockets
 	found   int // stream listeners
@@ -112,18 +112,18 @@ type gentle struct {
 }
 
 // next counts a descriptor that was looked at.
-func (g *gentle) next() {
+func (g *listenerSearch) next() {
 	g.misses++
 	if n := len(g.sockets.Listening); n > g.found {
 		g.found, g.misses = n, 0
 	}
 }
 
-func (g *gentle) enough() bool {
+func (g *listenerSearch) enough() bool {
 	if g.found == 0 {
-		return g.misses >= gentleNone
+		return g.misses >= searchNone
 	}
-	return g.one || g.misses >= gentleRun
+	return g.one || g.misses >= searchRun
 }
 
 // add adds what the table knows of a descriptor's link.

@@ -20,7 +20,7 @@ type Handle struct {
 	// ticks are the start ticks read through it, 0 before that. They tell this
 	// process from the next one of its pid. Guarded by the host's mutex.
 	ticks uint64
-	// stranger is set for a process of another user, see strangers.go.
+	// stranger is set for a process of another user, see proc_strangers.go.
 	stranger bool
 
 	mu sync.RWMutex // write-held to close, so that no call uses a reused descriptor

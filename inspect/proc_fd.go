@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LookThoroughly examines every descriptor of a process: it duplicates one at a
+// ExamineSockets examines every descriptor of a process: it duplicates one at a
 // time by pidfd_getfd(2), asks the kernel what it is, and closes it at once, for
 // while a duplicate lives the owner's close is not the last. It costs about 2 us
 // a descriptor whatever the number of sockets on the host, is right across
@@ -23,9 +23,9 @@ import (
 // filter, Yama's ptrace_scope 3, an older kernel), or the call would change the
 // sockets (Process.SocketClass), the tables stand in for it. The result, or the
 // error, is left in p.
-func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
+func (h *Host) ExamineSockets(ctx context.Context, t *Tables, p *Process) {
 	if h.LeavesAlone(p) {
-		h.LookGently(t, p)
+		h.FindListener(t, p)
 		return
 	}
 	s := newSockets(t.detail(p))

@@ -48,9 +48,9 @@ func TestNoDuplicateIsMadeThatWouldChangeTheClassOfASocket(t *testing.T) {
 				}
 				return when(c.unread && about == "/proc/self/cgroup", unix.EMFILE)
 			}
-			h.LookGently(h.Tables(), seen)
+			h.FindListener(h.Tables(), seen)
 			seen.Err = nil
-			h.LookThoroughly(context.Background(), h.Tables(), seen)
+			h.ExamineSockets(context.Background(), h.Tables(), seen)
 			switch {
 			case c.err != "" && (seen.Err == nil || !strings.Contains(seen.Err.Error(), c.err)):
 				t.Errorf("error %v, want one of %q", seen.Err, c.err)

@@ -26,7 +26,7 @@ func lookAt(t *testing.T, w *fakehost.World, before func(call, about string) err
 		t.Fatalf("%d processes, %v", len(s.Processes), err)
 	}
 	w.Before = func(_ int, call, about string) error { return before(call, about) }
-	h.LookThoroughly(context.Background(), h.Tables(), s.Processes[0])
+	h.ExamineSockets(context.Background(), h.Tables(), s.Processes[0])
 	return s.Processes[0]
 }
 

@@ -166,7 +166,7 @@ func TestThreadsOfThisHost(t *testing.T) {
 		}
 		i := slices.IndexFunc(s.Processes, func(p *inspect.Process) bool { return p.PID == os.Getpid() })
 		p := s.Processes[i]
-		h.LookThoroughly(context.Background(), h.Tables(), p)
+		h.ExamineSockets(context.Background(), h.Tables(), p)
 		if p.Err != nil || p.Threads < 2 {
 			t.Fatalf("%d threads, %v", p.Threads, p.Err)
 		}
