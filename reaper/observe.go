@@ -225,11 +225,12 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 }
 
 // counted are the processes whose connections a look has counted, and need not be
-// counted again: their connections say nothing of what they are.
+// counted again: their connections say nothing of what they are. What nothing but the
+// memory tells may be in its instance by its connections.
 func counted(in Instance) map[inspect.ProcID]bool {
 	ids := map[inspect.ProcID]bool{}
 	for _, p := range in.Processes {
-		if p.Role == RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, evidenceConnections) {
+		if p.Role == RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, evidenceConnections) && !slices.Equal(p.Evidence, []string{evidenceRemembered}) {
 			ids[p.ProcID] = true
 		}
 	}

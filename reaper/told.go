@@ -128,7 +128,10 @@ type evidence struct {
 
 func (e evidence) any() bool { return e.by != nil || e.stopping || e.remembered || e.connections }
 
-const evidenceConnections = "connections"
+const (
+	evidenceRemembered  = "remembered"
+	evidenceConnections = "connections"
+)
 
 // words are the evidence for the report.
 func (e evidence) words() []string {
@@ -139,7 +142,7 @@ func (e evidence) words() []string {
 	for _, w := range []struct {
 		stands bool
 		word   string
-	}{{e.stopping, "stopping"}, {e.remembered, "remembered"}, {e.connections, evidenceConnections}} {
+	}{{e.stopping, "stopping"}, {e.remembered, evidenceRemembered}, {e.connections, evidenceConnections}} {
 		if w.stands {
 			list = append(list, w.word)
 		}
