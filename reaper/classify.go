@@ -223,10 +223,9 @@ func (c *classifier) cliError() string {
 // counts from: the start of the next generation, or what an earlier pass remembers
 // if that is earlier. The next generation of a master's worker is the next one under
 // its master, or under a younger one: see follows. Elsewhere it is the oldest whose list
-// names the process:
-// what listens beside it may be a service of its own. Where nothing living tells, it
-// is when the process was first seen residual. A process that was stranded before was
-// still serving then, so only what was seen since counts.
+// names the process: what listens beside it may be a service of its own. Where nothing
+// living tells, it is when the process was first seen residual. A process that was
+// stranded before was still serving then, so only what was seen since counts.
 func (c *classifier) superseded(p member) time.Duration {
 	now := c.look.Snapshot.Boottime
 	since := now
