@@ -225,11 +225,12 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *judg
 }
 
 // counted are the processes whose connections a look has counted, and need not be
-// counted again: their connections say nothing of what they are.
+// counted again: their connections say nothing of what they are. What nothing but the
+// memory tells may be in its instance by its connections.
 func counted(in judge.Instance) map[inspect.ProcID]bool {
 	ids := map[inspect.ProcID]bool{}
 	for _, p := range in.Processes {
-		if p.Role == judge.RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, judge.EvidenceConnections) {
+		if p.Role == judge.RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, judge.EvidenceConnections) && !slices.Equal(p.Evidence, []string{judge.EvidenceRemembered}) {
 			ids[p.ProcID] = true
 		}
 	}

@@ -112,19 +112,20 @@ func (p *Pass) tellUnknown(r judge.Report) {
 // says that the host could not be inspected, or that Approve failed, and then
 // nobody was signalled.
 func (p *Pass) Run(ctx context.Context) (judge.Report, error) {
-	began := p.Host.Kernel().Boottime()
-	r, err := p.Status(ctx)
+	r, budget, err := p.firstLook(ctx)
 	if err != nil {
 		return r, err
 	}
-	budget := p.Timing.PassTimeout
-	if budget > 0 {
-		budget = max(time.Millisecond, budget-(p.Host.Kernel().Boottime()-began))
-	}
-	p.refuseForbidden(&r)
+	asked := p.Host.Kernel().Boottime()
 	approved, err := p.approve(r)
 	if err != nil || approved == nil {
 		return decline(r), err
+	}
+	// A person may think for minutes. Then the clients are not those of the report any more.
+	if p.Host.Kernel().Boottime()-asked > lookApart {
+		if r, budget, err = p.firstLook(ctx); err != nil {
+			return r, err
+		}
 	}
 	var wg sync.WaitGroup
 	for i := range r.Instances {
@@ -139,6 +140,19 @@ func (p *Pass) Run(ctx context.Context) (judge.Report, error) {
 	p.Memory = p.Memory.WithSilent(p.Host.Silent())
 	r.Summary = judge.Summarize(r)
 	return r, nil
+}
+
+// firstLook looks and decides, and returns what is left of the time that a pass has.
+func (p *Pass) firstLook(ctx context.Context) (r judge.Report, budget time.Duration, err error) {
+	began := p.Host.Kernel().Boottime()
+	if r, err = p.Status(ctx); err != nil {
+		return r, 0, err
+	}
+	if budget = p.Timing.PassTimeout; budget > 0 {
+		budget = max(time.Millisecond, budget-(p.Host.Kernel().Boottime()-began))
+	}
+	p.refuseForbidden(&r)
+	return r, budget, nil
 }
 
 // refuseForbidden refuses each instance with a due process that this program may not

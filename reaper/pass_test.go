@@ -2,6 +2,7 @@ package reaper_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"syscall"
 	"testing"
@@ -325,17 +326,22 @@ func TestALookAtOneInstanceForgetsNoOther(t *testing.T) {
 }
 
 func TestWhatWasNotShownIsNotSignalled(t *testing.T) {
-	w, s := reloaded()
-	p := pass(t, w)
-	p.Approve = func(r judge.Report) (bool, error) {
-		// While the operator reads, a reload makes 103 residual too.
-		s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 7, 0))
-		s.Worker(104, ticks(0), []int{103, 102, 101}, fakehost.Listen(443))
-		return true, nil
-	}
-	run(t, p)
-	if want := []string{"101 terminated", "102 terminated"}; !equal(signalled(w), want) {
-		t.Errorf("signalled %v, want %v", signalled(w), want)
+	for _, reads := range []time.Duration{0, 10 * time.Minute} {
+		t.Run(fmt.Sprintf("the operator reads for %v", reads), func(t *testing.T) {
+			w, s := reloaded()
+			p := pass(t, w)
+			p.Approve = func(r judge.Report) (bool, error) {
+				// While the operator reads, a reload makes 103 residual too.
+				s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 7, 0))
+				s.Worker(104, ticks(0), []int{103, 102, 101}, fakehost.Listen(443))
+				w.Pass(reads)
+				return true, nil
+			}
+			run(t, p)
+			if want := []string{"101 terminated", "102 terminated"}; !equal(signalled(w), want) {
+				t.Errorf("signalled %v, want %v", signalled(w), want)
+			}
+		})
 	}
 
 	t.Run("and nothing is when the answer is no", func(t *testing.T) {
@@ -354,6 +360,39 @@ func TestWhatWasNotShownIsNotSignalled(t *testing.T) {
 		p.Approve = func(judge.Report) (bool, error) { t.Error("asked"); return true, nil }
 		run(t, p)
 	})
+}
+
+// A client was idle when the operator was asked, and is not any more when the answer
+// comes. What the policy spares is spared at the signal.
+func TestAClientThatMovesWhileTheOperatorReadsIsNotIdle(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		policy judge.Policy
+	}{
+		{"--idle-after", judge.Policy{Deadline: 24 * time.Hour, IdleAfter: 15 * time.Minute}},
+		{"--hard-deadline", judge.Policy{Deadline: time.Minute, HardDeadline: 24 * time.Hour, ActiveWithin: 15 * time.Minute}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := fakehost.New()
+			ordinary(w)
+			s := fakehost.NewService(w, "haproxy", 100, ticks(50*time.Minute))
+			old := s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 20*time.Minute))
+			s.Worker(103, ticks(10*time.Minute), []int{101}, fakehost.Listen(443))
+			p := pass(t, w)
+			p.Policy = tt.policy
+			asked := false
+			p.Approve = func(judge.Report) (bool, error) {
+				asked = true
+				w.Pass(10 * time.Minute)
+				w.Change(func() { old.Sockets[0].IdleMillisecond = 10 })
+				return true, nil
+			}
+			r := run(t, p)
+			if got := process(t, r, 101); !asked || got.Verdict != judge.VerdictWait || len(signalled(w)) != 0 {
+				t.Errorf("asked %v, %s/%s, signalled %v", asked, got.Verdict, got.Reason, signalled(w))
+			}
+		})
+	}
 }
 
 func TestAnInterruptedPassSignalsNobodyMore(t *testing.T) {

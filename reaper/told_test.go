@@ -281,3 +281,100 @@ func TestADrainTakesNoEvidenceAway(t *testing.T) {
 		t.Errorf("signalled %v, want 200 terminated", got)
 	}
 }
+
+// 201 was told by 202, which has left: its operator stopped that service. The other
+// service of the same arguments has superseded nothing of it, and a connection that only
+// may be at its address does not tie 201 to it.
+func TestWhatIsRememberedTiesAProcessToNoOtherService(t *testing.T) {
+	path := fakehost.Socket{Family: unix.AF_UNIX, Type: unix.SOCK_STREAM, Local: "/run/haproxy.sock", Listening: true, Inode: 71}
+	session := path
+	session.Listening, session.Peer, session.State, session.Inode = false, "x", unix.BPF_TCP_ESTABLISHED, 72
+	busy := fakehost.Server(8082)
+	busy.ReuseAddr, busy.Busy = true, true
+	for _, tt := range []struct {
+		name string
+		with fakehost.Socket
+		want []string
+	}{
+		{"a session of the CLI, at a path that both have", session, []string{}},
+		{"a connection from a port of the other, of which TCP does not tell now", busy, []string{}},
+		{"a client that it accepted at the other's address", fakehost.Client(8082, 1, 0), []string{"201 terminated"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := fakehost.New()
+			ordinary(w)
+			old := fakehost.Daemon(w, attackConfig, 201, ticks(50*time.Minute), nil, fakehost.Client(8081, 1, 0), tt.with)
+			fakehost.Daemon(w, attackConfig, 301, ticks(20*time.Minute), nil, fakehost.Listen(8082), path)
+			p := pass(t, w)
+			root, id, heir := uint32(0), judge.Process{}.ProcID, judge.Heir{NSPID: 202}
+			id.PID, id.StartTicks = old.PID, old.Ticks
+			heir.PID, heir.StartTicks = 202, ticks(30*time.Minute)
+			p.Memory, p.MemoryOwner = judge.Memory{id: {Told: true, Heir: heir, Superseded: 30 * time.Minute}}, &root
+			run(t, p)
+			if got := signalled(w); !equal(got, tt.want) {
+				t.Errorf("signalled %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// The siblings of an old generation (nbproc) took more than a second to fork, and hold
+// no listener any more that says that they are siblings. The deadline of each counts
+// from the reload.
+func TestASiblingSupersedesNothingHoweverLateItWasForked(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	s := fakehost.NewService(w, "haproxy", 100, ticks(50*time.Minute))
+	s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0))
+	s.Worker(102, ticks(49*time.Minute-1200*time.Millisecond), nil, fakehost.Client(443, 2, 0))
+	s.Worker(103, ticks(time.Minute), []int{101, 102}, fakehost.Listen(443))
+	r := look(t, w)
+	for _, pid := range []int{101, 102} {
+		if got := process(t, r, pid); got.Role != judge.RoleResidual || *got.ResidualSeconds != 60 {
+			t.Errorf("%d is %s for %v s, want residual for 60 s", pid, got.Role, *got.ResidualSeconds)
+		}
+	}
+}
+
+// A supervisor starts two services of one file and equal arguments in the same second
+// (-db, a port of the environment). What executes its program itself was forked by no
+// generation.
+func TestServicesThatASupervisorStartsAtOnceAreNoSiblings(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	start := func(pid int, ago time.Duration, finish []int, sockets ...fakehost.Socket) {
+		p := fakehost.Daemon(w, attackConfig, pid, ticks(ago), finish, sockets...)
+		w.Change(func() { p.Forked, p.PPID, p.Cgroup = false, 50, "/system.slice/s6.service" })
+	}
+	start(201, 50*time.Minute, nil, fakehost.Client(8081, 1, 0))
+	start(301, 50*time.Minute-500*time.Millisecond, nil, fakehost.Client(8082, 1, 0))
+	start(202, 40*time.Minute, []int{201}, fakehost.Listen(8081))
+	start(302, 30*time.Minute, []int{301}, fakehost.Listen(8082))
+	p := pass(t, w)
+	p.Policy.Deadline, p.Policy.MaxResidual = 24*time.Hour, 1 // each of the two has one
+	r := run(t, p)
+	for pid, want := range map[int]judge.Role{201: judge.RoleResidual, 202: judge.RoleActive, 301: judge.RoleResidual, 302: judge.RoleActive} {
+		if got := process(t, r, pid).Role; got != want {
+			t.Errorf("%d is %s, want %s", pid, got, want)
+		}
+	}
+	if got := signalled(w); len(got) > 0 {
+		t.Errorf("signalled %v", got)
+	}
+}
+
+// The operator reloads a master that another one has replaced. That supersedes nothing
+// of the younger master: the deadline of its worker counts from its own reload.
+func TestAReloadOfAReplacedMasterSupersedesNothingOfTheYoungerOne(t *testing.T) {
+	w := fakehost.New()
+	ordinary(w)
+	first := fakehost.NewService(w, "haproxy", 100, ticks(50*time.Minute))
+	second := fakehost.NewService(w, "haproxy", 200, ticks(40*time.Minute))
+	w.Change(func() { second.Master.Args = append(second.Master.Args, "-sf", "100") })
+	second.Worker(201, ticks(39*time.Minute), []int{100}, fakehost.Client(443, 1, 0))
+	first.Worker(103, ticks(30*time.Minute), nil, fakehost.Client(443, 2, 0))
+	second.Worker(202, ticks(time.Minute), []int{201, 100}, fakehost.Listen(443))
+	if got := process(t, look(t, w), 201); got.Role != judge.RoleResidual || *got.ResidualSeconds != 60 {
+		t.Errorf("%s for %v s, want residual for 60 s", got.Role, *got.ResidualSeconds)
+	}
+}

@@ -222,16 +222,15 @@ func (c *classifier) cliError() string {
 // superseded is the point of CLOCK_BOOTTIME that a residual process's deadline
 // counts from: the start of the next generation, or what an earlier pass remembers
 // if that is earlier. The next generation of a master's worker is the next one under
-// a master of the instance. Elsewhere it is the oldest whose list names the process:
-// what listens beside it may be a service of its own. Where nothing living tells, it
-// is when the process was first seen residual. A process that was stranded before was
-// still serving then, so only what was seen since counts.
+// its master, or under a younger one: see follows. Elsewhere it is the oldest whose list
+// names the process: what listens beside it may be a service of its own. Where nothing
+// living tells, it is when the process was first seen residual. A process that was
+// stranded before was still serving then, so only what was seen since counts.
 func (c *classifier) superseded(p Member) time.Duration {
 	now := c.look.Snapshot.Boottime
 	since := now
 	for _, y := range c.group.Candidates() {
-		underMasters := p.master != nil && y.master != nil
-		if y.kind == kindWorker && y.StartTicks > p.StartTicks && c.generations.find(y.Process) != c.generations.find(p.Process) && (underMasters || tells(y, p)) {
+		if y.kind == kindWorker && y.StartTicks > p.StartTicks && c.generations.find(y.Process) != c.generations.find(p.Process) && (follows(y, p) || tells(y, p)) {
 			since = min(since, inspect.TicksToBoottime(y.StartTicks))
 		}
 	}
@@ -245,4 +244,19 @@ func (c *classifier) superseded(p Member) time.Duration {
 		since = min(since, seen.Residual)
 	}
 	return min(max(since, inspect.TicksToBoottime(p.StartTicks)), now)
+}
+
+// follows tells whether y, which is younger, is of a later generation than p, as
+// workers of masters. Each reload gives a master's workers another list. So what has
+// the arguments of p was forked by one start with it, however long that fork took. A
+// master that was replaced, and is reloaded after that, supersedes nothing of the
+// younger master.
+func follows(y, p Member) bool {
+	switch {
+	case p.master == nil || y.master == nil:
+		return false
+	case p.master == y.master:
+		return y.Command.Sum() != p.Command.Sum()
+	}
+	return y.master.StartTicks > p.master.StartTicks
 }

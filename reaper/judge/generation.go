@@ -23,6 +23,8 @@ func Youngest(workers []*inspect.Process) []*inspect.Process {
 // one cgroup, and either started within a second or hold a listener in common. A
 // sibling of a sibling is one too: the forks of a generation may take longer. Other
 // sockets tell nothing: two services may log to one that their supervisor passed them.
+// What has executed its program itself (-db) was forked by no generation: a supervisor
+// starts several services in one second.
 func generations(workers []*inspect.Process) union {
 	const second = 100 // ticks
 	u := union{}
@@ -31,7 +33,7 @@ func generations(workers []*inspect.Process) union {
 	words := numbers{}
 	for _, p := range workers {
 		alike := words.of(fmt.Sprintf("pidns %d uid %d cgroup %q args %x", p.PIDNS, p.UID, p.Cgroup, p.Command.Sum()))
-		if before := last[alike]; before != nil && p.StartTicks-before.StartTicks <= second {
+		if before := last[alike]; before != nil && p.Forked && before.Forked && p.StartTicks-before.StartTicks <= second {
 			u.join(before, p)
 		}
 		last[alike] = p

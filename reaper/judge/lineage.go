@@ -229,7 +229,7 @@ func (t *tree) lineages(c Cluster, past Past) (groups []*Group, without []*inspe
 			heads[u.find(p)] = true
 		}
 	}
-	t.joinClients(u, c, heads)
+	t.joinClients(u, c, past, heads)
 	bySet := map[*inspect.Process]*Group{}
 	for _, m := range c.masters {
 		g := bySet[u.find(m)]
@@ -353,8 +353,10 @@ func (n numbers) of(text string) int {
 // joinClients joins each process that holds no listener to the set of one service
 // with it whose active is younger and has a listener, paused or not, on the address of
 // one of its connections. Connections that were not read may be there. What is younger
-// than the active is no old worker of it: a service of its own that has stopped.
-func (t *tree) joinClients(u union, c Cluster, heads map[*inspect.Process]bool) {
+// than the active is no old worker of it: a service of its own that has stopped. Of what
+// is remembered as told only a connection that it accepted for sure says so: the process
+// would be signalled, and its own service may have ended.
+func (t *tree) joinClients(u union, c Cluster, past Past, heads map[*inspect.Process]bool) {
 	type home struct {
 		set     *inspect.Process
 		workers []*inspect.Process
@@ -387,12 +389,18 @@ func (t *tree) joinClients(u union, c Cluster, heads map[*inspect.Process]bool) 
 			homes[service] = append(homes[service], h)
 		}
 	}
+	belongs := func(p *inspect.Process, at *Places) bool {
+		if past.of(p).Told {
+			return acceptedAt(p, at)
+		}
+		return mayBelong(p, at)
+	}
 	for _, p := range c.roots {
 		if heads[u.find(p)] || mayServe(p) {
 			continue
 		}
 		for _, h := range slices.Concat(homes[t.service(p)], homes[t.besideMasters(p)]) {
-			if p.StartTicks <= h.active.StartTicks && mayBelong(p, h.places) {
+			if p.StartTicks <= h.active.StartTicks && belongs(p, h.places) {
 				u.join(h.set, p)
 				break
 			}

@@ -322,9 +322,16 @@ func (o oracle) joinConnected(l *learned) {
 			if p.StartTicks > workers[len(workers)-1].StartTicks {
 				continue
 			}
-			// What was not read may be there.
+			// What was not read may be there. What would be signalled for what is remembered
+			// has to be there for sure.
+			connected := func(to []inspect.Listener) bool {
+				if o.believed(p).Told {
+					return isAccepted(p, to)
+				}
+				return p.Sockets.Ends == nil || isConnected(p, to)
+			}
 			i := slices.IndexFunc(generation(workers), func(a *inspect.Process) bool {
-				return (o.masterOf(a) != nil && o.alikeMasters(p, a) || o.masterOf(a) == nil && alike(p, a)) && (p.Sockets.Ends == nil || isConnected(p, allListeners(a)))
+				return (o.masterOf(a) != nil && o.alikeMasters(p, a) || o.masterOf(a) == nil && alike(p, a)) && connected(allListeners(a))
 			})
 			if i >= 0 {
 				o.join(l, p, o.home(first))

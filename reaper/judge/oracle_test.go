@@ -197,17 +197,7 @@ func (o oracle) byItsConnections(in *instance, p *inspect.Process) bool {
 	if in.master != nil || !alone || p.Sockets == nil || !p.Sockets.Proof || listens(p) || len(p.Sockets.Unused) > 0 {
 		return false
 	}
-	for end := range p.Sockets.Ends {
-		if end.Network == inspect.NetworkUnix || end.Gone || end.Origin != inspect.OriginAccepted && end.Origin != inspect.OriginPassed {
-			continue
-		}
-		for _, a := range o.active(in) {
-			if alike(p, a) && slices.ContainsFunc(openListeners(a), func(l inspect.Listener) bool { return takes(l, end) }) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(o.active(in), func(a *inspect.Process) bool { return alike(p, a) && isAccepted(p, openListeners(a)) })
 }
 
 // holdsNoListener: rule 5.
@@ -276,13 +266,18 @@ func (o oracle) named(in *instance, p *inspect.Process) bool {
 
 // residual is how long a process has been so: since the next younger generation
 // started, or since an earlier pass said. Of what has no master, or is beside one,
-// the next is the first that names it. After it was seen stranded it is since it was
+// the next is the first that names it. Of what has one, it is the next of that master
+// with another list, or of a younger master. After it was seen stranded it is since it was
 // first seen residual again.
 func (o oracle) residual(in *instance, p *inspect.Process) time.Duration {
 	at := o.boottime
 	for _, y := range o.workers(in) {
 		its := o.kind(p) == "worker" && slices.Contains(generationOf(o.workers(in), p), y)
-		next := o.masterOf(p) != nil && o.masterOf(y) != nil || o.mayTell(y, p)
+		m, by := o.masterOf(p), o.masterOf(y)
+		next := o.mayTell(y, p)
+		if m != nil && by != nil {
+			next = next || m == by && !slices.Equal(p.Command.Args, y.Command.Args) || by.StartTicks > m.StartTicks
+		}
 		if started := time.Duration(y.StartTicks) * 10 * time.Millisecond; y.StartTicks > p.StartTicks && !its && next && started < at {
 			at = started
 		}

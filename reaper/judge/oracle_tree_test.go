@@ -215,7 +215,8 @@ func siblings(p, q *inspect.Process) bool {
 	}
 	apart := max(p.StartTicks, q.StartTicks) - min(p.StartTicks, q.StartTicks)
 	same := slices.Equal(p.Command.Args, q.Command.Args) && p.Dir == q.Dir && p.UID == q.UID && p.PIDNS == q.PIDNS && p.Cgroup == q.Cgroup
-	return same && (apart <= 100 || shareSocket(p, q))
+	forked := p.Forked && q.Forked // else each was started by itself
+	return same && (forked && apart <= 100 || shareSocket(p, q))
 }
 
 // shareSocket: one listener, of whatever kind.
@@ -263,6 +264,18 @@ func isConnected(p *inspect.Process, to []inspect.Listener) bool {
 	for end := range p.Sockets.Ends {
 		made := end.Origin == inspect.OriginMade || end.Origin == inspect.OriginSource
 		if !end.Gone && !made && slices.ContainsFunc(to, func(l inspect.Listener) bool { return takes(l, end) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// isAccepted: it has accepted one of its connections at the address of one of some
+// listeners, for sure. A path is no address.
+func isAccepted(p *inspect.Process, at []inspect.Listener) bool {
+	for end := range p.Sockets.Ends {
+		accepted := end.Origin == inspect.OriginAccepted || end.Origin == inspect.OriginPassed
+		if end.Network != inspect.NetworkUnix && !end.Gone && accepted && slices.ContainsFunc(at, func(l inspect.Listener) bool { return takes(l, end) }) {
 			return true
 		}
 	}

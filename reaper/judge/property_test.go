@@ -197,7 +197,18 @@ func (w *world) tied(in Instance, p *inspect.Process) bool {
 			}
 		}
 	}
-	return w.past().of(p).Told || stopping(p)
+	return stopping(p) || w.tiedByMemory(in, p)
+}
+
+// tiedByMemory tells whether the process that was active when p was seen told is of an
+// instance, or one of the instance names it, or accepted a connection with p's address.
+func (w *world) tiedByMemory(in Instance, p *inspect.Process) bool {
+	seen := w.past().of(p)
+	return seen.Told && slices.ContainsFunc(in.Processes, func(q Process) bool {
+		return q.ProcID == seen.Heir.ProcID || slices.ContainsFunc(w.of([]inspect.ProcID{q.ProcID}), func(n *inspect.Process) bool {
+			return slices.Contains(n.Command.Finish, seen.Heir.NSPID) || siblings(n, p)
+		})
+	})
 }
 
 // of are the facts of some processes.

@@ -125,6 +125,7 @@ func (w *world) addInstance(t *rapid.T, i int) {
 			pid++
 			p := s.start(w, pid, master, start+uint64(n*way%200), masksWorker, list)
 			if siblings > 1 {
+				p.Forked = true
 				p.Sockets.Inodes[uint64(900000+1000*i+g)] = true // a log's, say
 			}
 			if g == generations-1 {

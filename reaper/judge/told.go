@@ -134,7 +134,10 @@ type evidence struct {
 
 func (e evidence) any() bool { return e.by != nil || e.stopping || e.remembered || e.connections }
 
-const EvidenceConnections = "connections"
+const (
+	EvidenceRemembered  = "remembered"
+	EvidenceConnections = "connections"
+)
 
 // words are the evidence for the report.
 func (e evidence) words() []string {
@@ -145,7 +148,7 @@ func (e evidence) words() []string {
 	for _, w := range []struct {
 		stands bool
 		word   string
-	}{{e.stopping, "stopping"}, {e.remembered, "remembered"}, {e.connections, EvidenceConnections}} {
+	}{{e.stopping, "stopping"}, {e.remembered, EvidenceRemembered}, {e.connections, EvidenceConnections}} {
 		if w.stands {
 			list = append(list, w.word)
 		}
