@@ -24,7 +24,10 @@ type Host struct {
 	kernel Kernel
 	exes   []string
 	kept   atomic.Int32 // duplicates that were not closed, see LeavesAlone
-	late   atomic.Int32 // strangers whose reading has not ended in time, nor since
+	// crowded says that the kernel's tables have more sockets of other users than a look
+	// reads. They are not asked again.
+	crowded atomic.Bool
+	late    atomic.Int32 // strangers whose reading has not ended in time, nor since
 
 	mu      sync.Mutex
 	handles map[int]*Handle

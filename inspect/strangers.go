@@ -27,10 +27,11 @@ const (
 	// strangerDescriptors is the most descriptors of strangers that one look examines, of
 	// all together.
 	strangerDescriptors = 100_000
-	// strangersSockets is the most sockets of others that are kept of the kernel's tables.
-	// Any user can have a million that listen, at 600 bytes each. The tables prove that a
-	// socket is there, never that none is.
+	// strangersSockets and tablesPatience are how many sockets of others, and for how long,
+	// a look reads in the kernel's tables. Any user can have a million of them in one slot
+	// of a table, by one port. The kernel walks the slot anew for each part of its answer.
 	strangersSockets = 20_000
+	tablesPatience   = time.Second
 	// strangerPatience is how long a look waits for the facts of one stranger, and
 	// strangersLate how many may keep it waiting. A kernel lets some reads wait for as
 	// long as it likes, each on a thread of its own.
@@ -44,6 +45,7 @@ const (
 var (
 	errManyStrangers      = errors.New("more processes of other users than one look reads")
 	errManyDescriptors    = errors.New("more descriptors of other users' processes than one look examines")
+	errManySockets        = errors.New("more sockets of other users than one look reads in the kernel's tables")
 	errNoSocket           = errors.New("a descriptor of another user's process became another one")
 	errManyArguments      = fmt.Errorf("more than %d arguments of another user's process", strangerArguments)
 	errLate               = errors.New("it took too long to read")
@@ -212,26 +214,35 @@ func (t *Tables) spend(p *Process) error {
 	return nil
 }
 
-// others says whether one more socket of others is kept; nil keeps all.
+// others counts the sockets of other users that a look reads in the kernel's tables.
 type others struct {
 	rights *Rights
-	kept   int
+	seen   int
+	boot   func() time.Duration
+	end    time.Duration // on CLOCK_BOOTTIME
 }
 
+// others is nil where no process is a stranger's: then there is no bound.
 func (h *Host) others() *others {
 	if h.Rights == nil {
 		return nil
 	}
-	return &others{rights: h.Rights}
+	return &others{rights: h.Rights, boot: h.kernel.Boottime, end: h.kernel.Boottime() + tablesPatience}
 }
 
-// keep is true of a socket of root's and of this program's own users.
-func (o *others) keep(uid uint32) bool {
-	if o == nil || o.rights.own(uid) {
-		return true
+// count counts a socket, unless it is root's or of a user of this program.
+func (o *others) count(uid uint32) {
+	if o != nil && !o.rights.own(uid) {
+		o.seen++
 	}
-	o.kept++
-	return o.kept <= strangersSockets
+}
+
+// tooMany is errManySockets once the look has read enough.
+func (o *others) tooMany() error {
+	if o != nil && (o.seen > strangersSockets || o.boot() > o.end) {
+		return errManySockets
+	}
+	return nil
 }
 
 // own tells root and the users of this program.

@@ -79,6 +79,7 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 		{"with 19,000 descriptors of one socket", 200, []string{"HOSTILE_COPIES=19000"}},
 		{"more than there are descriptors", 1200, nil},
 		{"with 19,000 listening sockets", 30, []string{"HOSTILE_SOCKETS=19000"}},
+		{"with 19,000 datagram sockets of one port", 30, []string{"HOSTILE_DATAGRAMS=19000"}},
 		{"with a file open whose close is never answered", 2, []string{"HOSTILE_FUSE=" + bedDir + "/fuse"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,8 +139,9 @@ func TestAThousandHostileProcessesOfEveryKindAtOnceKeepNoResidual(t *testing.T) 
 		{150, []string{"HOSTILE_PIECES=345000"}},
 		{200, []string{"HOSTILE_COPIES=19000"}},
 		{20, []string{"HOSTILE_SOCKETS=19000"}},
+		{20, []string{"HOSTILE_DATAGRAMS=19000"}},
 		{2, []string{"HOSTILE_FUSE=" + bedDir + "/fuse"}},
-		{328, []string{"HOSTILE_NAME=200"}},
+		{308, []string{"HOSTILE_NAME=200"}},
 		{100, []string{"HOSTILE_CONFIG=" + s.config}},
 		{50, []string{"HOSTILE_CONFIG=" + sparse}},
 		{50, []string{"HOSTILE_CONFIG=/proc/kmsg"}},

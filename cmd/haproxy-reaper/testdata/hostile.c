@@ -11,6 +11,7 @@
  *   HOSTILE_FUSE     a folder: each has a file open of a file system there (FUSE) that
  *                    answers to no close. Any user can mount one in a user namespace
  *   HOSTILE_SOCKETS  further listening sockets of each
+ *   HOSTILE_DATAGRAMS  UDP sockets of each, of one port: in one slot of the kernel's table
  *   HOSTILE_COPIES   descriptors of each, all of one listening socket
  *
  * "hostile measure FILE COMMAND..." runs a command and writes its memory in KiB and its
@@ -53,6 +54,15 @@ static int listener(unsigned address, long port)
 	return fd;
 }
 
+static void datagram(unsigned address, long port)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any))
+		err(1, "bind");
+}
+
 /* be_large is what the processes do: they say that they are ready, and stay. */
 static void be_large(void)
 {
@@ -63,6 +73,8 @@ static void be_large(void)
 		signal(wanted[i], handler);
 	for (long i = number("HOSTILE_SOCKETS"); i > 0; i--)
 		listener(0x7f010001 + (number("HOSTILE_CHILD") << 8), 1024 + i);
+	for (long i = number("HOSTILE_DATAGRAMS"); i > 0; i--)
+		datagram(0x7f020000 + (number("HOSTILE_CHILD") << 16) + i, 9999);
 	if (!getenv("HOSTILE_FUSE")) /* without a listener each descriptor is looked at */
 		listener(INADDR_LOOPBACK, 0);
 	if (write(ready_fd, "", 1) != 1)
