@@ -27,12 +27,14 @@ const (
 // it does not find may be there all the same. The result, or the error, is left
 // in p.
 func (h *Host) LookGently(t *Tables, p *Process) {
-	s, err := h.lookGently(t, p)
-	if err != nil {
-		p.Err = err
-		return
-	}
-	p.Sockets = s
+	h.patiently(context.Background(), p, func(p *Process) {
+		s, err := h.lookGently(t, p)
+		if err != nil {
+			p.Err = err
+			return
+		}
+		p.Sockets = s
+	})
 }
 
 func (h *Host) lookGently(t *Tables, p *Process) (*Sockets, error) {

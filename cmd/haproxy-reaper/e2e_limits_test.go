@@ -187,3 +187,26 @@ func TestAFileWhoseCloseIsNeverAnsweredHoldsUpNoAgentOfRoots(t *testing.T) {
 	b.agent("reap", "--deadline", "0s", "--pass-timeout", "10s").exits(exitOK).finds(old, isTerminated)
 	b.agent("status").exits(exitOK)
 }
+
+// The kernel lets a look at a process wait while it executes a program
+// (exec_update_lock of execve(2)). Such a program closes a file first that is never
+// closed.
+func TestAProgramThatNeverBeginsHoldsUpNoPass(t *testing.T) {
+	for _, as := range []string{"as shipped", "as root"} {
+		t.Run(as, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t)
+			s := b.startService("web", setup{})
+			old := s.makeResidual(1, 1)[0]
+			b.mkdir(bedDir + "/fuse")
+			b.hostile(20, "HOSTILE_EXEC=1", "HOSTILE_FUSE="+bedDir+"/fuse")
+			run := b.passWithin
+			if as == "as root" {
+				run = b.agent
+			}
+			run("reap", "--deadline", "0s", "--pass-timeout", "20s").exits(exitOK).finds(old, isTerminated)
+			run("status", "--pass-timeout", "20s").exits(exitOK)
+			run("check").exits(exitOK)
+		})
+	}
+}

@@ -10,6 +10,7 @@
  *   HOSTILE_CONFIG   the configuration of all, instead of one for each
  *   HOSTILE_FUSE     a folder: each has a file open of a file system there (FUSE) that
  *                    answers to no close. Any user can mount one in a user namespace
+ *   HOSTILE_EXEC     each executes a program that closes such a file, and so never begins
  *   HOSTILE_SOCKETS  further listening sockets of each
  *   HOSTILE_DATAGRAMS  UDP sockets of each, of one port: in one slot of the kernel's table
  *   HOSTILE_COPIES   descriptors of each, all of one listening socket
@@ -63,6 +64,15 @@ static void datagram(unsigned address, long port)
 		err(1, "bind");
 }
 
+static void open_close_on_exec(const char *folder)
+{
+	char file[256];
+
+	snprintf(file, sizeof file, "%s/file", folder);
+	if (open(file, O_RDONLY | O_CLOEXEC) < 0)
+		err(1, "open %s", file);
+}
+
 /* be_large is what the processes do: they say that they are ready, and stay. */
 static void be_large(void)
 {
@@ -80,6 +90,10 @@ static void be_large(void)
 	if (write(ready_fd, "", 1) != 1)
 		err(1, "say ready");
 	close(ready_fd);
+	if (getenv("HOSTILE_EXEC")) {
+		open_close_on_exec(getenv("HOSTILE_FUSE"));
+		execl(getenv("HOSTILE_EXE"), "haproxy", NULL);
+	}
 	for (;;)
 		pause();
 }
@@ -147,7 +161,7 @@ static void serve_files(int fuse)
 			size = sizeof answer.open;
 			break;
 		default:
-			if (!is_ours(in->pid))
+			if (getenv("HOSTILE_EXEC") ? (int)in->pid != getppid() : !is_ours(in->pid))
 				continue;
 		}
 		answer.head.len = sizeof answer.head + size;
