@@ -300,8 +300,9 @@ func (h *Host) patiently(ctx context.Context, p *Process, look func(p *Process))
 		return
 	}
 	copied := *p
+	const most = 4 * strangersLate // so that those whose facts were late take no other's place
 	limit := strangerSocketsPatience + time.Duration(p.FDSize)*strangerDescriptorPatience
-	if h.late.Load() >= strangersLate || !h.inTime(ctx, limit, func() { look(&copied) }) {
+	if h.late.Load() >= most || !h.inTime(ctx, limit, func() { look(&copied) }) {
 		p.Err = readError("descriptors", procPath(p.PID, "fd"), errLate)
 		return
 	}
