@@ -15,7 +15,7 @@ import (
 // kernel. The service has 256 MiB and 1,024 descriptors, and its system call filter.
 func TestHostileProcessesKeepTheServiceFromNoResidual(t *testing.T) {
 	t.Parallel()
-	m := machine.Boot(t)
+	m := machine.Boot(t, "--bind=/dev/fuse")
 	install(m)
 	m.ServeTunnel()
 	m.GoLive()

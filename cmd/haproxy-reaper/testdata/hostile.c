@@ -4,6 +4,7 @@
  * HAProxy's signal handlers. Variables of the environment say what is large:
  *
  *   HOSTILE_EXE      path of the copy
+ *   HOSTILE_UID      the user, else nobody
  *   HOSTILE_GROUPS   groups of each
  *   HOSTILE_PIECES   arguments of each, of two bytes
  *   HOSTILE_NAME     control characters in the name of the configuration of each
@@ -192,6 +193,7 @@ static void open_file(const char *folder)
 static void become(long i)
 {
 	long pieces = number("HOSTILE_PIECES"), groups = number("HOSTILE_GROUPS");
+	long uid = getenv("HOSTILE_UID") ? number("HOSTILE_UID") : nobody;
 	char **args = calloc(pieces + 5, sizeof *args), name[256] = "", config[300], index[32];
 	gid_t *list = calloc(groups + 1, sizeof *list);
 
@@ -204,7 +206,7 @@ static void become(long i)
 		args[4 + n] = "-d";
 	for (long n = 0; n < groups; n++)
 		list[n] = 100000 + n;
-	if (setgroups(groups, list) || setresgid(nobody, nobody, nobody) || setresuid(nobody, nobody, nobody))
+	if (setgroups(groups, list) || setresgid(nobody, nobody, nobody) || setresuid(uid, uid, uid))
 		err(1, "become another user");
 	snprintf(index, sizeof index, "%ld", i);
 	setenv("HOSTILE_CHILD", index, 1);
