@@ -41,7 +41,8 @@ func TestAStateThatStrangersFilledIsReadBackWithAllOfTheServices(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 10))
 		// Of all that prints these take the most bytes in JSON.
 		long := func(n int) string {
-			return printable(fmt.Sprintf("/%d/", n) + strings.Repeat([]string{`"`, `\`, "é", "<"}[random.IntN(4)], 180+random.IntN(40)))
+			name := fmt.Sprintf("/%d/", n) + strings.Repeat([]string{`"`, `\`, "é", "<"}[random.IntN(4)], 180+random.IntN(40))
+			return strings.ToValidUTF8(name[:min(len(name), 200)], "")
 		}
 		stranger := func() *Owner {
 			switch random.IntN(3) {
@@ -63,10 +64,10 @@ func TestAStateThatStrangersFilledIsReadBackWithAllOfTheServices(t *testing.T) {
 			put := func(n int, name string, owner *Owner) {
 				s.Memory[inspect.ProcID{PID: 1<<22 - n, StartTicks: uint64(random.IntN(1 << 30))}] = Seen{
 					Residual: boottime - time.Duration(random.IntN(1000)), Stranded: true, Told: true, Superseded: boottime - time.Duration(random.IntN(1000)),
-					Heir: Heir{inspect.ProcID{PID: 1 << 22, StartTicks: 1 << 40}, 1 << 22}, Unit: name, Signals: []string{"SIGTERM", "SIGKILL"}, Owner: owner,
+					Heir: Heir{ProcID: inspect.ProcID{PID: 1 << 22, StartTicks: 1 << 40}, NSPID: 1 << 22}, Unit: name, Signals: []string{"SIGTERM", "SIGKILL"}, Owner: owner,
 				}
 				s.Open.Signals[name] = map[string]uint64{"SIGTERM": math.MaxUint64, "SIGKILL": math.MaxUint64}
-				s.Qualified["1:"+name] = qualified{255, owner}
+				s.Qualified["1:"+name] = QualifiedName{Kinds: 255, Owner: owner}
 				s.Counters.Units[name] = fullest(owner)
 			}
 			for n := range 5000 {
@@ -76,7 +77,7 @@ func TestAStateThatStrangersFilledIsReadBackWithAllOfTheServices(t *testing.T) {
 				put(10000+n, fmt.Sprintf("service-%d.service", n), services[n%2])
 			}
 			for n := range 960 { // of one service
-				s.Memory[inspect.ProcID{PID: 20000 + n, StartTicks: uint64(n)}] = Seen{Residual: boottime, Told: true, Heir: Heir{inspect.ProcID{PID: 1 << 22, StartTicks: 1 << 40}, 1}, Superseded: boottime, Unit: "service-0.service", Owner: services[0]}
+				s.Memory[inspect.ProcID{PID: 20000 + n, StartTicks: uint64(n)}] = Seen{Residual: boottime, Told: true, Heir: Heir{ProcID: inspect.ProcID{PID: 1 << 22, StartTicks: 1 << 40}, NSPID: 1}, Superseded: boottime, Unit: "service-0.service", Owner: services[0]}
 			}
 		}
 		written, err := UpdateState(dir, thisBoot, now, boottime, change)

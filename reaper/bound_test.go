@@ -35,13 +35,13 @@ func TestDeadlinesComeOnAHostFullOfStrangersWithLongNames(t *testing.T) {
 	for n, wait := range []time.Duration{0, 16 * time.Second, 16 * time.Second} {
 		w.Pass(wait)
 		host := inspect.NewHost(w, []string{"haproxy"})
-		state, err := reaper.LoadState(dir, fuzzBoot, w.Now(), w.Boottime())
+		kept, err := reaper.LoadState(dir, fuzzBoot, w.Now(), w.Boottime())
 		if err != nil {
 			t.Errorf("pass %d: %v", n, err)
 		}
 		p := &reaper.Pass{
 			Host: host, Terminator: reaper.Signaller{Host: host}, Policy: reaper.Policy{Deadline: 30 * time.Second},
-			Memory: state.Memory, MemoryOwner: &owner, Qualified: state.Qualified,
+			Memory: kept.Memory, MemoryOwner: &owner, Qualified: kept.Qualified,
 			MaySignal: func(uid uint32) bool { return uid == fakehost.UIDHAProxy },
 		}
 		// The agent as shipped is the service's user: that owns the state.
@@ -58,7 +58,7 @@ func TestDeadlinesComeOnAHostFullOfStrangersWithLongNames(t *testing.T) {
 		if due := old.IsDue(r.Time); old.Role != reaper.RoleResidual || due != (n == 2) {
 			t.Errorf("pass %d: process 100 is %s, residual for %v s, due: %v", n, old.Role, *old.ResidualSeconds, due)
 		}
-		ended := reaper.Ended{Report: r, Before: state.Memory, After: p.Memory, Time: w.Now()}
+		ended := reaper.Ended{Report: r, Before: kept.Memory, After: p.Memory, Time: w.Now()}
 		if _, err := reaper.UpdateState(dir, fuzzBoot, w.Now(), w.Boottime(), func(s *reaper.State) { s.Add(ended) }); err != nil {
 			t.Errorf("pass %d: %v", n, err)
 		}
@@ -67,11 +67,11 @@ func TestDeadlinesComeOnAHostFullOfStrangersWithLongNames(t *testing.T) {
 			t.Errorf("pass %d: the state has %v bytes, %v", n, info.Size(), err)
 		}
 	}
-	state, err := reaper.LoadState(dir, fuzzBoot, w.Now(), w.Boottime())
-	if err != nil || state.Counters.Runs != 3 {
-		t.Errorf("%d runs, %v; want 3", state.Counters.Runs, err)
+	kept, err := reaper.LoadState(dir, fuzzBoot, w.Now(), w.Boottime())
+	if err != nil || kept.Counters.Runs != 3 {
+		t.Errorf("%d runs, %v; want 3", kept.Counters.Runs, err)
 	}
-	if _, known := state.Counters.Units[config+"@102"]; !known {
+	if _, known := kept.Counters.Units[config+"@102"]; !known {
 		t.Error("the service has no counters")
 	}
 }

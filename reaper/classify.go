@@ -13,7 +13,7 @@ type Look struct {
 	Host     string
 	BootID   string
 	Snapshot inspect.Snapshot
-	Groups   []group
+	Groups   []Group
 
 	// CLI is what asking a group's master CLI came to, by its key: nil where it
 	// answered, inspect.ErrNoCLI itself where there was none to ask, and an
@@ -37,9 +37,9 @@ type Look struct {
 	MaySignal func(uid uint32) bool
 }
 
-// maxProcesses is the most that one instance is judged on: more is no service
+// MaxProcesses is the most that one instance is judged on: more is no service
 // but an attack or a disaster, and for a person to look at.
-const maxProcesses = 1000
+const MaxProcesses = 1000
 
 // Classify gives every process its role and every instance what stands against
 // acting on it. It knows no policy: what is due, and when, is Decide's.
@@ -47,7 +47,7 @@ func Classify(l Look, past Past) Report {
 	r := Report{
 		Version: 1, Host: l.Host, BootID: l.BootID, Time: l.Snapshot.Time,
 		MemoryAvailableBytes: l.MemoryAvailable, MemoryTotalBytes: l.MemoryTotal, HostShare: l.HostShare,
-		Instances: []Instance{}, Errors: []string{}, boottime: l.Snapshot.Boottime,
+		Instances: []Instance{}, Errors: []string{}, Boottime: l.Snapshot.Boottime,
 	}
 	for _, err := range l.Snapshot.Incomplete {
 		r.Errors = append(r.Errors, err.Error())
@@ -63,13 +63,13 @@ func Classify(l Look, past Past) Report {
 // classifier judges one group.
 type classifier struct {
 	look  *Look
-	group *group
+	group *Group
 	past  Past
 
 	active []*inspect.Process // the youngest generation of ready workers
 	// activeIdentity is the Identity of its first one.
 	activeIdentity string
-	served         *places // where it listens
+	served         *Places // where it listens
 	sides          map[inspect.ProcID]*teller
 	generations    union
 	evidence       map[*inspect.Process]evidence
@@ -77,18 +77,18 @@ type classifier struct {
 }
 
 func (c *classifier) instance() Instance {
-	in := Instance{Owner: c.look.ownerOf(c.group), Model: c.group.model, key: c.group.key, Witnesses: []string{}, Processes: []Process{}}
-	if limit := c.look.MemoryLimits[c.group.key]; limit != nil {
+	in := Instance{Owner: c.look.ownerOf(c.group), Model: c.group.Model, key: c.group.Key, Witnesses: []string{}, Processes: []Process{}}
+	if limit := c.look.MemoryLimits[c.group.Key]; limit != nil {
 		in.MemoryLimitBytes, in.MemoryLimitAvailableBytes = &limit.Limit, &limit.Available
 	}
-	workers := c.group.workers()
-	c.active, c.generations = youngest(workers), generations(workers)
+	workers := c.group.Workers()
+	c.active, c.generations = Youngest(workers), generations(workers)
 	if len(c.active) > 0 {
 		c.activeIdentity = c.active[0].Identity()
 	}
-	c.served, c.sides = served(c.active), map[inspect.ProcID]*teller{}
+	c.served, c.sides = Served(c.active), map[inspect.ProcID]*teller{}
 	c.findEvidence()
-	if c.group.model != "" {
+	if c.group.Model != "" {
 		in.Confirmed = c.listening(c.active)
 		in.Refusal, in.RefusalDetail = c.refusal()
 		in.Witnesses = c.witnesses()
@@ -96,7 +96,7 @@ func (c *classifier) instance() Instance {
 		in.ConnectionRate = connectionRate(c.active)
 	}
 	refused := in.Refusal != ""
-	for _, m := range c.group.members {
+	for _, m := range c.group.Members {
 		in.Processes = append(in.Processes, c.process(m, c.role(m, refused)))
 	}
 	in.sides = c.sides
@@ -109,7 +109,7 @@ func (c *classifier) listening(generation []*inspect.Process) bool {
 }
 
 // role says what a member is to its instance.
-func (c *classifier) role(m member, refused bool) Role {
+func (c *classifier) role(m Member, refused bool) Role {
 	switch m.kind {
 	case kindMaster:
 		return RoleMaster
@@ -125,7 +125,7 @@ func (c *classifier) role(m member, refused bool) Role {
 		return RoleStranded
 	}
 	// An orphan that is not older may be a check that has not run its program yet.
-	if c.group.model == "" || m.kind == kindOrphan && (len(c.active) == 0 || m.StartTicks >= c.active[0].StartTicks) {
+	if c.group.Model == "" || m.kind == kindOrphan && (len(c.active) == 0 || m.StartTicks >= c.active[0].StartTicks) {
 		return RoleStranded
 	}
 	if slices.Contains(c.active, m.Process) {
@@ -196,7 +196,7 @@ func hasStopped(p *inspect.Process) bool {
 // witnesses are those that had something to say of this instance.
 func (c *classifier) witnesses() []string {
 	list := []string{}
-	workers := c.group.workers()
+	workers := c.group.Workers()
 	if slices.ContainsFunc(workers, func(p *inspect.Process) bool { return p.Sockets != nil }) {
 		list = append(list, "sockets")
 	}
@@ -204,7 +204,7 @@ func (c *classifier) witnesses() []string {
 		list = append(list, "arguments")
 	}
 	var unasked *inspect.UnaskedError
-	if err, asked := c.look.CLI[c.group.key]; asked && (err == nil || errors.As(err, &unasked)) {
+	if err, asked := c.look.CLI[c.group.Key]; asked && (err == nil || errors.As(err, &unasked)) {
 		list = append(list, "cli")
 	}
 	return list
@@ -213,7 +213,7 @@ func (c *classifier) witnesses() []string {
 // cliError says why a master CLI that is there is no witness, or which workers it gave
 // no answer of.
 func (c *classifier) cliError() string {
-	if err := c.look.CLI[c.group.key]; err != nil && err != inspect.ErrNoCLI {
+	if err := c.look.CLI[c.group.Key]; err != nil && err != inspect.ErrNoCLI {
 		return err.Error()
 	}
 	return ""
@@ -226,10 +226,10 @@ func (c *classifier) cliError() string {
 // what listens beside it may be a service of its own. Where nothing living tells, it
 // is when the process was first seen residual. A process that was stranded before was
 // still serving then, so only what was seen since counts.
-func (c *classifier) superseded(p member) time.Duration {
+func (c *classifier) superseded(p Member) time.Duration {
 	now := c.look.Snapshot.Boottime
 	since := now
-	for _, y := range c.group.candidates() {
+	for _, y := range c.group.Candidates() {
 		underMasters := p.master != nil && y.master != nil
 		if y.kind == kindWorker && y.StartTicks > p.StartTicks && c.generations.find(y.Process) != c.generations.find(p.Process) && (underMasters || tells(y, p)) {
 			since = min(since, inspect.TicksToBoottime(y.StartTicks))

@@ -11,7 +11,7 @@ import (
 
 // clients groups the client connections of a residual process by peer and local
 // port. It is nil when the look did not ask for them.
-func (c *classifier) clients(m member, role Role) []Client {
+func (c *classifier) clients(m Member, role Role) []Client {
 	if !c.look.Clients || role != RoleResidual || m.Sockets == nil {
 		return nil
 	}

@@ -7,17 +7,18 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
-// cluster is the masters, and the ready processes without a master, that may be
+// Cluster is the masters, and the ready processes without a master, that may be
 // of one instance by all but their sockets. What is of one instance is of one
 // cluster. So a look at one instance reads the sockets of its cluster alone.
-type cluster struct {
+type Cluster struct {
+	tree    *tree
 	masters []*inspect.Process // in order of start
 	roots   []*inspect.Process // in order of start; workers and orphans
 }
 
-// has tells whether one of some processes is in a cluster, or is the child of one
+// Has tells whether one of some processes is in a cluster, or is the child of one
 // of its masters.
-func (t *tree) has(c cluster, ids map[inspect.ProcID]bool) bool {
+func (c Cluster) Has(ids map[inspect.ProcID]bool) bool {
 	for _, p := range c.roots {
 		if ids[p.ProcID] {
 			return true
@@ -27,7 +28,7 @@ func (t *tree) has(c cluster, ids map[inspect.ProcID]bool) bool {
 		if ids[m.ProcID] {
 			return true
 		}
-		for _, p := range t.children[m] {
+		for _, p := range c.tree.children[m] {
 			if ids[p.ProcID] {
 				return true
 			}
@@ -36,20 +37,21 @@ func (t *tree) has(c cluster, ids map[inspect.ProcID]bool) bool {
 	return false
 }
 
-// candidates are the ready workers of a cluster, in order of start.
-func (t *tree) candidates(c cluster) []member {
-	var list []member
+// Candidates are the ready workers of a cluster, in order of start.
+func (c Cluster) Candidates() []Member {
+	t := c.tree
+	var list []Member
 	for _, p := range c.roots {
-		list = append(list, member{p, t.kind(p), nil})
+		list = append(list, Member{p, t.kind(p), nil})
 	}
 	for _, m := range c.masters {
 		for _, p := range t.children[m] {
 			if t.kind(p) == kindWorker {
-				list = append(list, member{p, kindWorker, m})
+				list = append(list, Member{p, kindWorker, m})
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b member) int { return compareStart(a.Process, b.Process) })
+	slices.SortStableFunc(list, func(a, b Member) int { return compareStart(a.Process, b.Process) })
 	return list
 }
 
@@ -100,9 +102,14 @@ func besideMaster(p *inspect.Process, uid uint32, args string) string {
 	return fmt.Sprintf("master pidns %d netns %d uid %d args %x", p.PIDNS, p.NetNS, uid, args)
 }
 
+// Clusters are the clusters of a look's processes.
+func Clusters(processes []*inspect.Process, past Past) []Cluster {
+	return newTree(processes).clusters(past)
+}
+
 // clusters sorts masters and ready processes without a master by what may join
 // them: the arguments, the -sf lists, and what is remembered.
-func (t *tree) clusters(past Past) []cluster {
+func (t *tree) clusters(past Past) []Cluster {
 	var masters, roots []*inspect.Process
 	for _, p := range t.processes {
 		switch k := t.kind(p); {
@@ -128,16 +135,16 @@ func (t *tree) clusters(past Past) []cluster {
 			u.join(m, p)
 		}
 	}
-	all := cluster{masters, roots}
-	t.joinNamed(all, past, u.join, func(member) bool { return true })
-	var list []cluster
+	all := Cluster{t, masters, roots}
+	t.joinNamed(all, past, u.join, func(Member) bool { return true })
+	var list []Cluster
 	index := map[*inspect.Process]int{}
-	at := func(p *inspect.Process) *cluster {
+	at := func(p *inspect.Process) *Cluster {
 		i, known := index[u.find(p)]
 		if !known {
 			i = len(list)
 			index[u.find(p)] = i
-			list = append(list, cluster{})
+			list = append(list, Cluster{tree: t})
 		}
 		return &list[i]
 	}

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Counters are what a oneshot has to carry from run to run, so that the _total
@@ -83,7 +82,7 @@ func (c *Counters) Add(r Report, failed bool) {
 		present[name] = true
 		unit := c.Units[name]
 		unit.Owner = &instance.Owner
-		if reason := instance.withheld(r.Time); reason != "" {
+		if reason := instance.Withheld(r.Time); reason != "" {
 			unit.Refusals = plus(unit.Refusals, reason, 1)
 		}
 		if !r.DryRun {
@@ -190,21 +189,6 @@ func failedSignal(p *Process) string {
 		return "SIGTERM"
 	}
 	return "SIGKILL"
-}
-
-// withheld is the reason for which a termination that was due did not take
-// place, or "".
-func (i *Instance) withheld(at time.Time) Reason {
-	for j := range i.Processes {
-		p := &i.Processes[j]
-		if p.Verdict == VerdictRefuse && p.IsDue(at) {
-			if i.Refusal != "" {
-				return i.Refusal
-			}
-			return p.Reason
-		}
-	}
-	return ""
 }
 
 // connections is 0 for a number that could not be read: a counter cannot say

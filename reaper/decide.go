@@ -25,7 +25,7 @@ func decideInstance(in *Instance, host *Report, policy Policy) {
 		p.Verdict, p.Reason = VerdictKeep, Reason(p.Role)
 		p.Due, p.DueReason, p.Deadline, p.DeadlinePort, p.IdleDue = nil, "", nil, 0, nil
 	}
-	j := judge{&policy, host, in, residuals(in)}
+	j := rules{&policy, host, in, residuals(in)}
 	j.schedule()
 	var due []*Process
 	for _, p := range j.residual {
@@ -40,21 +40,21 @@ func decideInstance(in *Instance, host *Report, policy Policy) {
 		}
 	}
 	if policy.MaxTerminations > 0 {
-		due = slices.DeleteFunc(due, (*Process).stuck)
-		slices.SortStableFunc(due, firstToGo)
+		due = slices.DeleteFunc(due, (*Process).Stuck)
+		slices.SortStableFunc(due, FirstToGo)
 		for _, p := range due[min(len(due), policy.MaxTerminations):] {
 			p.Verdict, p.Reason = VerdictWait, ReasonMaxTerminations
 		}
 	}
 }
 
-// firstToGo orders processes that are due. Stuck ones come last, so that a pass
+// FirstToGo orders processes that are due. Stuck ones come last, so that a pass
 // that runs out of time has signalled the others. Before all others comes the
 // process whose memory is needed, then the longest superseded.
-func firstToGo(a, b *Process) int {
+func FirstToGo(a, b *Process) int {
 	turn := func(p *Process) int {
 		switch {
-		case p.stuck():
+		case p.Stuck():
 			return 2
 		case p.DueReason == ReasonLowMemory:
 			return 0

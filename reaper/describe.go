@@ -10,7 +10,7 @@ import (
 )
 
 // process describes a member for the report.
-func (c *classifier) process(m member, role Role) Process {
+func (c *classifier) process(m Member, role Role) Process {
 	now := c.look.Snapshot
 	p := Process{
 		ProcID: m.ProcID, Role: role, User: m.User, UID: UID(m.UID), Args: shownArgs(m.Command.Args), Stranger: m.Stranger,
@@ -19,7 +19,7 @@ func (c *classifier) process(m member, role Role) Process {
 	e := c.evidence[m.Process]
 	p.Evidence = e.words()
 	if m.kind == kindMaster {
-		p.Heir = heirOf(c.group.master)
+		p.Heir = heirOf(c.group.Master)
 	} else if n := len(c.active); n > 0 {
 		p.Heir = heirOf(c.active[n-1])
 	}
@@ -43,7 +43,7 @@ func (c *classifier) process(m member, role Role) Process {
 	}
 	p.StrandedReason = strandedReason(role, p.Listeners, c.untold(m))
 	p.SignalledBefore = len(c.past.of(m.Process).Signals) > 0
-	if clients, known := c.look.ActiveClients[c.group.key]; known && role == RoleActive {
+	if clients, known := c.look.ActiveClients[c.group.Key]; known && role == RoleActive {
 		p.Connections.Client = &clients
 	}
 	return p

@@ -91,7 +91,7 @@ func (s *State) Add(e Ended) {
 	before := maps.Clone(e.Before)
 	maps.DeleteFunc(before, func(id inspect.ProcID, _ Seen) bool { _, there := s.Memory[id]; return !there })
 	s.Counters.bury(lives(before, e.After, e.Report))
-	s.Memory = e.After.settle(e.Report)
+	s.Memory = e.After.WithOutcomes(e.Report)
 	if e.Report.Qualified != nil {
 		s.Qualified = e.Report.Qualified
 	}

@@ -39,13 +39,13 @@ func Foresee(r Report, policy Policy, timing Timing) Report {
 	r.Instances = slices.Clone(r.Instances)
 	for i := range r.Instances {
 		in := &r.Instances[i]
-		in.Forecast = foresee(judge{&policy, &r, in, nil}, timing)
+		in.Forecast = foresee(rules{&policy, &r, in, nil}, timing)
 	}
 	return r
 }
 
 // foresee is the forecast of one instance, nil without a target.
-func foresee(j judge, timing Timing) *Forecast {
+func foresee(j rules, timing Timing) *Forecast {
 	f := Forecast{Ports: []PortClients{}}
 	drained, targets := 0, 0
 	byPort := map[uint16]int{}

@@ -7,9 +7,9 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
-// youngest is the youngest generation of ready workers, which are oldest first.
+// Youngest is the youngest generation of ready workers, which are oldest first.
 // It is one worker, and with nbproc (HAProxy up to 2.4) several.
-func youngest(workers []*inspect.Process) []*inspect.Process {
+func Youngest(workers []*inspect.Process) []*inspect.Process {
 	if len(workers) == 0 {
 		return nil
 	}

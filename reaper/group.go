@@ -22,37 +22,37 @@ const (
 	kindStray         // of a group by its looks, and none of the above
 )
 
-// member is a process in its group.
-type member struct {
+// Member is a process in its group.
+type Member struct {
 	*inspect.Process
 	kind   kind
 	master *inspect.Process // whose child it is; nil without one
 }
 
-// mayBeResidual tells a member that may be residual.
-func (m member) mayBeResidual() bool { return m.kind == kindWorker || m.kind == kindOrphan }
+// MayBeResidual tells a member that may be residual.
+func (m Member) MayBeResidual() bool { return m.kind == kindWorker || m.kind == kindOrphan }
 
 // ready tells a ready worker. One on its way out may never have been.
-func (m member) ready() bool { return m.kind == kindWorker && isReady(m.Process) }
+func (m Member) ready() bool { return m.kind == kindWorker && IsReady(m.Process) }
 
-// group is the processes of one instance: those of one master and of the masters
+// Group is the processes of one instance: those of one master and of the masters
 // that it replaced, or one lineage of processes without a master.
-type group struct {
-	key     string // tells the groups of one look apart
-	model   Model  // empty for the processes of no instance
-	master  *inspect.Process
-	members []member // in order of start, the masters among them
+type Group struct {
+	Key     string // tells the groups of one look apart
+	Model   Model  // empty for the processes of no instance
+	Master  *inspect.Process
+	Members []Member // in order of start, the masters among them
 	// near are members of other groups that may be of this one just as well. They
 	// stand in its way too, or a look-alike of another instance could hide them.
-	near []member
+	near []Member
 	// replaced are the masters that the group's master has replaced.
 	replaced []*inspect.Process
 }
 
-// workers are the ready ones, oldest first.
-func (g *group) workers() []*inspect.Process {
+// Workers are the ready ones, oldest first.
+func (g *Group) Workers() []*inspect.Process {
 	var list []*inspect.Process
-	for _, m := range g.members {
+	for _, m := range g.Members {
 		if m.kind == kindWorker {
 			list = append(list, m.Process)
 		}
@@ -60,43 +60,43 @@ func (g *group) workers() []*inspect.Process {
 	return list
 }
 
-// ownWorkers are the workers of the group's master, oldest first.
-func (g *group) ownWorkers() []*inspect.Process {
-	return slices.DeleteFunc(g.workers(), func(p *inspect.Process) bool { return p.PPID != g.master.PID })
+// OwnWorkers are the workers of the group's master, oldest first.
+func (g *Group) OwnWorkers() []*inspect.Process {
+	return slices.DeleteFunc(g.Workers(), func(p *inspect.Process) bool { return p.PPID != g.Master.PID })
 }
 
-// candidates are the members that may be residual, oldest first.
-func (g *group) candidates() []member {
-	return slices.DeleteFunc(slices.Clone(g.members), func(m member) bool { return !m.mayBeResidual() })
+// Candidates are the members that may be residual, oldest first.
+func (g *Group) Candidates() []Member {
+	return slices.DeleteFunc(slices.Clone(g.Members), func(m Member) bool { return !m.MayBeResidual() })
 }
 
-func (g *group) add(p *inspect.Process, k kind, master *inspect.Process) {
-	g.members = append(g.members, member{p, k, master})
+func (g *Group) add(p *inspect.Process, k kind, master *inspect.Process) {
+	g.Members = append(g.Members, Member{p, k, master})
 }
 
-func (g *group) has(p *inspect.Process) bool {
-	return slices.ContainsFunc(g.members, func(m member) bool { return m.Process == p })
+func (g *Group) has(p *inspect.Process) bool {
+	return slices.ContainsFunc(g.Members, func(m Member) bool { return m.Process == p })
 }
 
 // hasUser tells whether a process of the group runs as a user. A process that is
 // only shown there does not count: its user is a stranger to the instance.
-func (g *group) hasUser(uid uint32) bool {
-	return slices.ContainsFunc(g.members, func(m member) bool { return m.kind != kindLeft && m.UID == uid })
+func (g *Group) hasUser(uid uint32) bool {
+	return slices.ContainsFunc(g.Members, func(m Member) bool { return m.kind != kindLeft && m.UID == uid })
 }
 
-// strangers tells whether all processes of a group are strangers'.
-func (g *group) strangers() bool {
-	return !slices.ContainsFunc(g.members, func(m member) bool { return !m.Stranger })
+// Strangers tells whether all processes of a group are strangers'.
+func (g *Group) Strangers() bool {
+	return !slices.ContainsFunc(g.Members, func(m Member) bool { return !m.Stranger })
 }
 
 // elsewhere tells whether a process is known to be in another PID or network namespace
 // than everything of the group. One cgroup ties processes of several namespaces.
-func (g *group) elsewhere(p *inspect.Process) bool {
+func (g *Group) elsewhere(p *inspect.Process) bool {
 	if p.Cgroup == "" {
 		return false // it could not be read
 	}
 	differ := func(a, b uint64) bool { return a != 0 && b != 0 && a != b }
-	return !slices.ContainsFunc(g.members, func(m member) bool {
+	return !slices.ContainsFunc(g.Members, func(m Member) bool {
 		return !differ(m.PIDNS, p.PIDNS) && !differ(m.NetNS, p.NetNS)
 	})
 }
@@ -104,9 +104,9 @@ func (g *group) elsewhere(p *inspect.Process) bool {
 // unit is the systemd unit of the group, "" when it has none of its own: login
 // sessions come and go with their operators and are no part of an instance. Nor is
 // the unit of a process of another user's, which a list of root's may name.
-func (g *group) unit() string {
+func (g *Group) unit() string {
 	head := g.head()
-	for _, m := range g.members {
+	for _, m := range g.Members {
 		if (m.kind == kindMaster || m.kind == kindWorker) && (m.UID == 0 || m.UID == head.UID) && !inspect.IsSessionUnit(m.Unit) {
 			return m.Unit
 		}
@@ -114,13 +114,13 @@ func (g *group) unit() string {
 	return ""
 }
 
-// Group sorts the processes of a look into instances, by what their sockets and
+// Groups sorts the processes of a look into instances, by what their sockets and
 // the past tell besides. The last group, if it has no model, holds the processes
 // of no instance.
-func Group(s inspect.Snapshot, past Past) []group {
+func Groups(s inspect.Snapshot, past Past) []Group {
 	t := newTree(s.Processes)
-	var groups []*group
-	none := &group{key: "none"}
+	var groups []*Group
+	none := &Group{Key: "none"}
 	for _, c := range t.clusters(past) {
 		found, without := t.lineages(c, past)
 		groups = append(groups, found...)
@@ -147,13 +147,13 @@ func Group(s inspect.Snapshot, past Past) []group {
 			standNear(groups, p, t)
 		}
 	}
-	slices.SortStableFunc(groups, func(a, b *group) int { return compareStart(a.members[0].Process, b.members[0].Process) })
-	if len(none.members) > 0 {
+	slices.SortStableFunc(groups, func(a, b *Group) int { return compareStart(a.Members[0].Process, b.Members[0].Process) })
+	if len(none.Members) > 0 {
 		groups = append(groups, none)
 	}
-	out := make([]group, len(groups))
+	out := make([]Group, len(groups))
 	for i, g := range groups {
-		slices.SortStableFunc(g.members, func(a, b member) int { return compareStart(a.Process, b.Process) })
+		slices.SortStableFunc(g.Members, func(a, b Member) int { return compareStart(a.Process, b.Process) })
 		out[i] = *g
 	}
 	return out
@@ -163,10 +163,10 @@ func Group(s inspect.Snapshot, past Past) []group {
 // them, or that named them in an earlier pass, though their user differs. A list
 // of another user tells nothing, since any process could have written it. So they
 // are shown there, and that is all.
-func takeLeft(groups []*group, none *group, past Past) {
+func takeLeft(groups []*Group, none *Group, past Past) {
 	byID, byHeir := roll[*inspect.Process]{}, roll[[]*inspect.Process]{}
-	for _, m := range none.members {
-		if m.mayBeResidual() {
+	for _, m := range none.Members {
+		if m.MayBeResidual() {
 			byID[idOf(m.Process)] = m.Process
 			heir := nsPID{m.PIDNS, past.Memory[m.ProcID].Heir.NSPID}
 			byHeir[heir] = append(byHeir[heir], m.Process)
@@ -181,7 +181,7 @@ func takeLeft(groups []*group, none *group, past Past) {
 				g.add(p, kindLeft, nil)
 			}
 		}
-		for _, n := range g.workers() {
+		for _, n := range g.Workers() {
 			if !listens(n) {
 				continue
 			}
@@ -197,7 +197,7 @@ func takeLeft(groups []*group, none *group, past Past) {
 			}
 		}
 	}
-	none.members = slices.DeleteFunc(none.members, func(m member) bool { return taken[m.Process] })
+	none.Members = slices.DeleteFunc(none.Members, func(m Member) bool { return taken[m.Process] })
 }
 
 // ownCgroup is the cgroup of a process, and "" for one in a login session.

@@ -12,15 +12,15 @@ import (
 func TestAProgramWhoseMasterHasGoneHidesNobodyWhoStarts(t *testing.T) {
 	program, daemon, starting := child(101, 2, 0), serving(102, 500), child(103, 900, handlersNone)
 	program.HAProxy = false
-	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{program, daemon, starting}}, Past{})
+	groups := Groups(inspect.Snapshot{Processes: []*inspect.Process{program, daemon, starting}}, Past{})
 	if len(groups) != 2 {
 		t.Fatalf("%d groups, want the daemon's and that of no instance", len(groups))
 	}
-	if g := groups[0]; g.model != ModelDaemon || len(g.members) != 2 || g.members[1].kind != kindStarting {
-		t.Errorf("the daemon's group has %v", g.members)
+	if g := groups[0]; g.Model != ModelDaemon || len(g.Members) != 2 || g.Members[1].kind != kindStarting {
+		t.Errorf("the daemon's group has %v", g.Members)
 	}
-	if g := groups[1]; g.model != "" || len(g.members) != 1 || g.members[0].kind != kindProgram {
-		t.Errorf("the group of no instance has %v", g.members)
+	if g := groups[1]; g.Model != "" || len(g.Members) != 1 || g.Members[0].kind != kindProgram {
+		t.Errorf("the group of no instance has %v", g.Members)
 	}
 }
 
@@ -46,8 +46,8 @@ func TestAListJoinsTwoLineagesWhicheverBeganFirst(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []int
-			for _, g := range Group(inspect.Snapshot{Processes: tt.processes}, Past{}) {
-				got = append(got, len(g.members))
+			for _, g := range Groups(inspect.Snapshot{Processes: tt.processes}, Past{}) {
+				got = append(got, len(g.Members))
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("the groups have %v members, want %v", got, tt.want)
@@ -95,7 +95,7 @@ func TestACheckIsOfItsDaemonWhateverTheDaemonIsTheChildOf(t *testing.T) {
 	launcher, daemon, check, its := child(200, 5, handlersNone), serving(201, 6), child(202, 7, handlersReady), child(203, 8, handlersReady)
 	launcher.PPID, daemon.PPID, check.PPID, its.PPID = 1, 200, 201, 202
 	var got []kind
-	for _, m := range Group(inspect.Snapshot{Processes: []*inspect.Process{launcher, daemon, check, its}}, Past{})[0].members {
+	for _, m := range Groups(inspect.Snapshot{Processes: []*inspect.Process{launcher, daemon, check, its}}, Past{})[0].Members {
 		got = append(got, m.kind)
 	}
 	if want := []kind{kindStarting, kindWorker, kindCheck, kindCheck}; !slices.Equal(got, want) {
@@ -116,8 +116,8 @@ func TestADaemonWithoutAListenerIsOfNoInstance(t *testing.T) {
 	old := child(101, 2, handlersReady)
 	old.Sockets.Ends = map[inspect.End]inspect.Use{} // read, and none
 	other := serving(102, 500)
-	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{old, other}}, Past{})
-	if len(groups) != 2 || groups[0].has(old) || groups[1].model != "" || !groups[1].has(old) {
+	groups := Groups(inspect.Snapshot{Processes: []*inspect.Process{old, other}}, Past{})
+	if len(groups) != 2 || groups[0].has(old) || groups[1].Model != "" || !groups[1].has(old) {
 		t.Errorf("%d groups: %+v", len(groups), groups)
 	}
 }
@@ -126,7 +126,7 @@ func TestADaemonWithoutAListenerIsOfNoInstance(t *testing.T) {
 func TestADaemonThatCannotBeLookedAtIsOfItsLineage(t *testing.T) {
 	old, other := child(101, 2, handlersReady), serving(102, 500)
 	old.Sockets, old.Err = nil, errRead
-	groups := Group(inspect.Snapshot{Processes: []*inspect.Process{old, other}}, Past{})
+	groups := Groups(inspect.Snapshot{Processes: []*inspect.Process{old, other}}, Past{})
 	if len(groups) != 1 || !groups[0].has(old) {
 		t.Errorf("%d groups: %+v", len(groups), groups)
 	}

@@ -16,8 +16,8 @@ import (
 // old worker on its way out. All that is asked of an old worker is asked of it as
 // well. Without a master its siblings are not known: there it refuses.
 func (t *tree) leaving(p, master *inspect.Process) bool {
-	old := member{p, kindWorker, master}
+	old := Member{p, kindWorker, master}
 	return p.Signals.HandedBack() && slices.ContainsFunc(t.children[master], func(n *inspect.Process) bool {
-		return n.HAProxy && isReady(n) && t.ofMaster(n, master) && tells(member{n, kindWorker, master}, old)
+		return n.HAProxy && IsReady(n) && t.ofMaster(n, master) && tells(Member{n, kindWorker, master}, old)
 	})
 }

@@ -26,7 +26,7 @@ func refusalUnder(masks inspect.SignalMasks, finish []int, children ...*inspect.
 	active := child(103, 900, handlersReady, finish...)
 	active.Sockets = &inspect.Sockets{Listening: []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443}}}
 	s := inspect.Snapshot{Processes: append([]*inspect.Process{master, active}, children...)}
-	return Decide(Classify(Look{Snapshot: s, Groups: Group(s, Past{})}, Past{}), Policy{}).Instances[0].Refusal
+	return Decide(Classify(Look{Snapshot: s, Groups: Groups(s, Past{})}, Past{}), Policy{}).Instances[0].Refusal
 }
 
 // An old worker that has given its handlers back is on its way out; what holds

@@ -99,11 +99,11 @@ func lives(before, after Memory, r Report) []life {
 	}
 	for id, seen := range before {
 		_, still := after[id]
-		if still || reported[id] || seen.Superseded == 0 || r.boottime < seen.Superseded {
+		if still || reported[id] || seen.Superseded == 0 || r.Boottime < seen.Superseded {
 			continue
 		}
 		how := departure(seen.Signals)
-		ended = append(ended, life{unit: seen.Unit, how: how, lived: r.boottime - seen.Superseded, earlier: how != DepartureLeft})
+		ended = append(ended, life{unit: seen.Unit, how: how, lived: r.Boottime - seen.Superseded, earlier: how != DepartureLeft})
 	}
 	return ended
 }

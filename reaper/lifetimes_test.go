@@ -13,7 +13,7 @@ import (
 // none of a host where it is gone.
 func lookedAt(processes ...Process) Report {
 	r := onePass(processes...)
-	r.boottime = bootAge
+	r.Boottime = bootAge
 	return r
 }
 
@@ -47,7 +47,7 @@ func passes(reports ...Report) State {
 func TestALifeIsCountedOnceAndByItsEnd(t *testing.T) {
 	there := lookedAt(superseded(10*time.Minute, nil))
 	gone := lookedAt()
-	gone.boottime += time.Minute
+	gone.Boottime += time.Minute
 	survived := lookedAt(superseded(10*time.Minute, after(OutcomeSurvived, "SIGTERM")))
 	blind := Report{Time: passTime, Errors: []string{"list /proc"}}
 	refusedPass := lookedAt(superseded(10*time.Minute, nil))

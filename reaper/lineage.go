@@ -12,13 +12,13 @@ import (
 // joins the home of the process that was active then, or of a process that names
 // that one. Where a worker of a master could not be read, that master may have
 // replaced what it names.
-func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Process), counts func(member) bool) {
-	all := t.candidates(c)
-	living := map[inspect.ProcID]member{}
-	var older []member // what may be named: the masters, and what has none
+func (t *tree) joinNamed(c Cluster, past Past, join func(home, p *inspect.Process), counts func(Member) bool) {
+	all := c.Candidates()
+	living := map[inspect.ProcID]Member{}
+	var older []Member // what may be named: the masters, and what has none
 	for _, m := range c.masters {
-		living[m.ProcID] = member{m, kindMaster, m}
-		older = append(older, member{m, kindMaster, nil})
+		living[m.ProcID] = Member{m, kindMaster, m}
+		older = append(older, Member{m, kindMaster, nil})
 	}
 	for _, m := range all {
 		living[m.ProcID] = m
@@ -26,7 +26,7 @@ func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Proces
 			older = append(older, m)
 		}
 	}
-	named, heirs := roll[member]{}, roll[bool]{}
+	named, heirs := roll[Member]{}, roll[bool]{}
 	remembered := map[*inspect.Process]Seen{}
 	for _, p := range older {
 		named[idOf(p.Process)] = p
@@ -49,7 +49,7 @@ func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Proces
 			}
 		}
 	}
-	namers := map[sidePID]member{} // by the heirs in their lists, the youngest of each side
+	namers := map[sidePID]Member{} // by the heirs in their lists, the youngest of each side
 	for _, n := range all {
 		if !n.ready() || !counts(n) {
 			continue
@@ -89,11 +89,11 @@ func (t *tree) joinNamed(c cluster, past Past, join func(home, p *inspect.Proces
 }
 
 // unread is a worker of each master that has one which could not be read.
-func (t *tree) unread(c cluster) (list []member) {
+func (t *tree) unread(c Cluster) (list []Member) {
 	for _, m := range c.masters {
 		i := slices.IndexFunc(t.children[m], func(p *inspect.Process) bool { return p.Err != nil && p.HAProxy })
 		if i >= 0 {
-			list = append(list, member{t.children[m][i], t.kind(t.children[m][i]), m})
+			list = append(list, Member{t.children[m][i], t.kind(t.children[m][i]), m})
 		}
 	}
 	return list
@@ -116,7 +116,7 @@ type sidePID struct {
 
 // namerOf finds the youngest process of p's side, or of root's, that names the heir of
 // p, which has left. Any user may name it, so each side is looked up by itself.
-func namerOf(namers map[sidePID]member, heir Heir, p member) (n member, known bool) {
+func namerOf(namers map[sidePID]Member, heir Heir, p Member) (n Member, known bool) {
 	side := sideOf(p.Process, p.kind == kindMaster)
 	root := side
 	root.uid = 0
@@ -145,7 +145,7 @@ func (t *tree) rememberedOfWorkers(master *inspect.Process, past Past) (seen See
 }
 
 // home is what stands for a worker among its kind: its master, or itself.
-func (m member) home() *inspect.Process {
+func (m Member) home() *inspect.Process {
 	if m.master != nil {
 		return m.master
 	}
@@ -155,7 +155,7 @@ func (m member) home() *inspect.Process {
 // joins tells whether a list of n, or of its master, may make p one of n's
 // instance: a daemon that n could tell, or an older master that n's master
 // replaces.
-func (t *tree) joins(n, p member) bool {
+func (t *tree) joins(n, p Member) bool {
 	if !n.sameSide(p) {
 		return false
 	}
@@ -171,8 +171,8 @@ func (t *tree) joins(n, p member) bool {
 
 // together tells whether two workers are of one instance by what names p if n does:
 // p has no master, or that of n, or one that this replaces.
-func (t *tree) together(n, p member) bool {
-	return p.master == nil || p.master == n.master || t.joins(n, member{p.master, kindMaster, nil})
+func (t *tree) together(n, p Member) bool {
+	return p.master == nil || p.master == n.master || t.joins(n, Member{p.master, kindMaster, nil})
 }
 
 // couldTellWorkersOf tells whether a user could signal every worker of a master. A
@@ -186,7 +186,7 @@ func (t *tree) couldTellWorkersOf(master *inspect.Process, uid uint32) bool {
 
 // sameSide tells whether the owner of n could tell p, and both mean the same by a
 // pid and an address. A master is told by another master.
-func (n member) sameSide(p member) bool {
+func (n Member) sameSide(p Member) bool {
 	by := n.Process
 	if p.kind == kindMaster {
 		by = n.master
@@ -200,9 +200,9 @@ func (n member) sameSide(p member) bool {
 // lineages sorts a cluster into instances, now that its sockets were looked at.
 // without are the processes of no instance: they hold no listener, and nothing
 // ties them to a process that does.
-func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspect.Process) {
+func (t *tree) lineages(c Cluster, past Past) (groups []*Group, without []*inspect.Process) {
 	u := union{}
-	all := t.candidates(c)
+	all := c.Candidates()
 	by := tellers(all, func(p *inspect.Process) bool { return past.of(p).Told }, t.together)
 	// Only a list, or the memory of one, makes two masters one instance, and a master
 	// is replaced once. So what belongs to a master already belongs to no other.
@@ -216,7 +216,7 @@ func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspe
 		}
 		replaced[p] = replaced[p] || t.kind(p) == kindMaster
 	}
-	t.joinNamed(c, past, join, func(n member) bool {
+	t.joinNamed(c, past, join, func(n Member) bool {
 		return mayServe(n.Process) || by[n.Process] != nil || past.of(n.Process).Told
 	})
 	t.joinAlike(c, join)
@@ -230,19 +230,19 @@ func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspe
 		}
 	}
 	t.joinClients(u, c, heads)
-	bySet := map[*inspect.Process]*group{}
+	bySet := map[*inspect.Process]*Group{}
 	for _, m := range c.masters {
 		g := bySet[u.find(m)]
 		if g == nil {
-			g = &group{model: ModelMasterWorker}
+			g = &Group{Model: ModelMasterWorker}
 			bySet[u.find(m)] = g
 			groups = append(groups, g)
 		}
-		if g.master != nil { // the youngest replaced the others
-			g.replaced = append(g.replaced, g.master)
+		if g.Master != nil { // the youngest replaced the others
+			g.replaced = append(g.replaced, g.Master)
 		}
-		g.master = m
-		g.key = "master " + m.ProcID.String()
+		g.Master = m
+		g.Key = "master " + m.ProcID.String()
 		g.add(m, kindMaster, nil)
 		for _, p := range t.children[m] {
 			if k := t.kind(p); k != kindMaster {
@@ -258,7 +258,7 @@ func (t *tree) lineages(c cluster, past Past) (groups []*group, without []*inspe
 		}
 		g := bySet[set]
 		if g == nil {
-			g = &group{model: ModelDaemon, key: "daemon " + p.ProcID.String()}
+			g = &Group{Model: ModelDaemon, Key: "daemon " + p.ProcID.String()}
 			bySet[set] = g
 			groups = append(groups, g)
 		}
@@ -275,7 +275,7 @@ func mayServe(p *inspect.Process) bool {
 
 // joinAlike joins processes of one service that are siblings, that listen on one
 // address or hold one socket, and those that could not be looked at.
-func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
+func (t *tree) joinAlike(c Cluster, join func(home, p *inspect.Process)) {
 	unread := map[string]bool{}
 	for _, p := range c.roots {
 		unread[t.service(p)] = unread[t.service(p)] || p.Sockets == nil
@@ -306,7 +306,7 @@ func (t *tree) joinAlike(c cluster, join func(home, p *inspect.Process)) {
 			beside[at] = append(beside[at], p)
 		}
 	}
-	for _, m := range t.candidates(c) {
+	for _, m := range c.Candidates() {
 		if m.master == nil {
 			continue
 		}
@@ -354,17 +354,17 @@ func (n numbers) of(text string) int {
 // with it whose active is younger and has a listener, paused or not, on the address of
 // one of its connections. Connections that were not read may be there. What is younger
 // than the active is no old worker of it: a service of its own that has stopped.
-func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) {
+func (t *tree) joinClients(u union, c Cluster, heads map[*inspect.Process]bool) {
 	type home struct {
 		set     *inspect.Process
 		workers []*inspect.Process
 		active  *inspect.Process // the youngest of them
 		master  *inspect.Process // its master
-		places  *places
+		places  *Places
 	}
 	of := map[*inspect.Process]*home{}
 	var all []*home // those with a head
-	for _, m := range t.candidates(c) {
+	for _, m := range c.Candidates() {
 		set := u.find(m.home())
 		if !heads[set] || m.kind != kindWorker {
 			continue
@@ -378,7 +378,7 @@ func (t *tree) joinClients(u union, c cluster, heads map[*inspect.Process]bool) 
 	}
 	homes := map[string][]*home{} // by the services of their actives
 	for _, h := range all {
-		h.places = served(youngest(h.workers))
+		h.places = Served(Youngest(h.workers))
 		services := []string{t.service(h.active)}
 		if h.master != nil {
 			services = t.servicesFor(h.master, h.active.UID)

@@ -37,14 +37,14 @@ func masterOf(pid int, start uint64, config string, finish ...int) *inspect.Proc
 // instanceWith are the pids of the instance that a process is in, nil for none.
 func instanceWith(pid int, past Past, processes ...*inspect.Process) []int {
 	slices.SortFunc(processes, compareStart)
-	for _, g := range Group(inspect.Snapshot{Processes: processes}, past) {
+	for _, g := range Groups(inspect.Snapshot{Processes: processes}, past) {
 		var pids []int
-		for _, m := range g.members {
+		for _, m := range g.Members {
 			if m.kind != kindLeft { // only shown there
 				pids = append(pids, m.PID)
 			}
 		}
-		if g.model != "" && slices.Contains(pids, pid) {
+		if g.Model != "" && slices.Contains(pids, pid) {
 			return pids
 		}
 	}
@@ -86,8 +86,8 @@ func TestAStrangersListHidesNoHeir(t *testing.T) {
 // A worker whose own list names another user's says nothing of it. Its master's may.
 func TestAMastersListTellsBesideItsWorkers(t *testing.T) {
 	old, young := masterOf(100, 1, "/c"), masterOf(200, 1000, "/c", 100, 101)
-	p := member{under(old, standing(101, 2, 102, "/c", nil)), kindWorker, old}
-	n := member{under(young, standing(201, 1001, 33, "/c", []uint16{80}, 100, 101)), kindWorker, young}
+	p := Member{under(old, standing(101, 2, 102, "/c", nil)), kindWorker, old}
+	n := Member{under(young, standing(201, 1001, 33, "/c", []uint16{80}, 100, 101)), kindWorker, young}
 	if !tells(n, p) {
 		t.Error("the list of a master of the same user tells nothing")
 	}
@@ -130,7 +130,7 @@ func TestWhatCouldNotBeReadStandsWhereItMayBelong(t *testing.T) {
 	refusal := func(pid int, processes ...*inspect.Process) Reason {
 		slices.SortFunc(processes, compareStart)
 		s := inspect.Snapshot{Processes: processes}
-		for _, in := range Classify(Look{Snapshot: s, Groups: Group(s, Past{})}, Past{}).Instances {
+		for _, in := range Classify(Look{Snapshot: s, Groups: Groups(s, Past{})}, Past{}).Instances {
 			if slices.ContainsFunc(in.Processes, func(p Process) bool { return p.PID == pid }) {
 				return in.Refusal
 			}
@@ -175,7 +175,7 @@ func TestASocketThatASupervisorPassesMakesNoSiblings(t *testing.T) {
 		p.Cgroup = "/system.slice/s6.service"
 		p.Sockets.Inodes[99] = true
 	}
-	if got := youngest([]*inspect.Process{a, b}); len(got) != 1 {
+	if got := Youngest([]*inspect.Process{a, b}); len(got) != 1 {
 		t.Errorf("%d processes are one generation", len(got))
 	}
 }

@@ -1,8 +1,12 @@
 package reaper
 
 import (
+	"bytes"
+	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
@@ -91,8 +95,8 @@ func Remember(old Memory, r Report) Memory {
 			case in.Refusal != "":
 			case p.Role == RoleStranded && in.Model != "":
 				seen.Stranded, seen.Residual, seen.Superseded, known = true, 0, 0, true
-			case p.Role == RoleResidual && r.boottime > 0:
-				seen, known = seen.residual(in.Name, p, r.boottime), true
+			case p.Role == RoleResidual && r.Boottime > 0:
+				seen, known = seen.residual(in.Name, p, r.Boottime), true
 			}
 			if in.Refusal == "" && (p.toldToStop() || p.StrandedReason == StrandedOtherUser) {
 				seen.Told, seen.Heir, known = p.toldToStop(), p.Heir, true
@@ -114,8 +118,8 @@ func Remember(old Memory, r Report) Memory {
 	return kept
 }
 
-// silent adds the processes that did not answer by their master's CLI.
-func (m Memory) silent(list []inspect.ProcID) Memory {
+// WithSilent adds the processes that did not answer by their master's CLI.
+func (m Memory) WithSilent(list []inspect.ProcID) Memory {
 	all := maps.Clone(m)
 	if all == nil {
 		all = Memory{}
@@ -131,7 +135,7 @@ func (m Memory) silent(list []inspect.ProcID) Memory {
 // toldToStop tells whether something says of a process for good that it was told to
 // stop. Its connections do so for as long as they last, no longer.
 func (p *Process) toldToStop() bool {
-	return slices.ContainsFunc(p.Evidence, func(word string) bool { return word != evidenceConnections })
+	return slices.ContainsFunc(p.Evidence, func(word string) bool { return word != EvidenceConnections })
 }
 
 // residual is what is remembered of a process that is residual at boottime.
@@ -146,9 +150,9 @@ func (s Seen) residual(unit string, p *Process, boottime time.Duration) Seen {
 	return s
 }
 
-// settle adds what became of the processes after the look: those that have left
+// WithOutcomes adds what became of the processes after the look: those that have left
 // are forgotten, those that have not keep their signals.
-func (m Memory) settle(r Report) Memory {
+func (m Memory) WithOutcomes(r Report) Memory {
 	settled := maps.Clone(m)
 	for i := range r.Instances {
 		for j := range r.Instances[i].Processes {
@@ -164,4 +168,62 @@ func (m Memory) settle(r Report) Memory {
 		}
 	}
 	return settled
+}
+
+// Possible is the part of the memory that can be true at boottime: nothing was
+// seen after now, nor before it was there.
+func (m Memory) Possible(boottime time.Duration) Memory {
+	kept := make(Memory, len(m))
+	for id, seen := range m {
+		if seen.Residual > boottime || seen.Residual < inspect.TicksToBoottime(id.StartTicks) {
+			seen.Residual = 0
+		}
+		if seen.Superseded > boottime || seen.Superseded < 0 {
+			seen.Superseded = 0
+		}
+		if seen.Residual > 0 || seen.Stranded || seen.Told || seen.Heir.PID > 0 || seen.Silent {
+			kept[id] = seen
+		}
+	}
+	return kept
+}
+
+// MarshalJSON writes the keys as pid@ticks.
+func (m Memory) MarshalJSON() ([]byte, error) {
+	byName := make(map[string]Seen, len(m))
+	for id, seen := range m {
+		byName[id.String()] = seen
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // a state has a limit, and names of "<" would be six times as long
+	err := e.Encode(byName)
+	return b.Bytes(), err
+}
+
+// UnmarshalJSON leaves out what is not a process.
+func (m *Memory) UnmarshalJSON(b []byte) error {
+	var byName map[string]Seen
+	if err := json.Unmarshal(b, &byName); err != nil {
+		return err
+	}
+	*m = make(Memory, len(byName))
+	for name, seen := range byName {
+		if id, ok := parseProcID(name); ok {
+			(*m)[id] = seen
+		}
+	}
+	return nil
+}
+
+// parseProcID is the reverse of ProcID.String, and takes nothing else.
+func parseProcID(name string) (inspect.ProcID, bool) {
+	left, right, _ := strings.Cut(name, "@")
+	pid, err := strconv.Atoi(left)
+	if err != nil || pid <= 0 {
+		return inspect.ProcID{}, false
+	}
+	ticks, err := strconv.ParseUint(right, 10, 64)
+	id := inspect.ProcID{PID: pid, StartTicks: ticks}
+	return id, err == nil && id.String() == name
 }

@@ -23,10 +23,10 @@ const maxName = 200
 // Qualified are the names that several instances had at one time, with the
 // qualifiers that told them apart. An instance that is left alone keeps its own, so
 // that the name which was never its own does not pass to it.
-type Qualified map[string]qualified
+type Qualified map[string]QualifiedName
 
-// qualified is one of them.
-type qualified struct {
+// QualifiedName is one of them.
+type QualifiedName struct {
 	Kinds uint8  `json:"kinds"` // a bit for each kind of qualifier
 	Owner *Owner `json:"owner,omitempty"`
 }
@@ -41,14 +41,14 @@ type qualified struct {
 // reload does not change, never by their age. Those that stand higher are named as
 // if the others were not there, see rank. name returns the names that are qualified,
 // with those of earlier passes.
-func name(instances []Instance, groups []group, netNS uint64, earlier Qualified) Qualified {
+func name(instances []Instance, groups []Group, netNS uint64, earlier Qualified) Qualified {
 	n := namer{groups: groups, netNS: netNS, names: make([]string, len(groups)), taken: map[string]bool{}, qualified: maps.Clone(earlier)}
 	if n.qualified == nil {
 		n.qualified = Qualified{}
 	}
 	byRank := map[int][]int{}
 	for i := range groups {
-		if groups[i].model != "" {
+		if groups[i].Model != "" {
 			rank := groups[i].rank()
 			byRank[rank] = append(byRank[rank], i)
 		}
@@ -64,7 +64,7 @@ func name(instances []Instance, groups []group, netNS uint64, earlier Qualified)
 
 // namer names the groups of one look.
 type namer struct {
-	groups    []group
+	groups    []Group
 	netNS     uint64
 	names     []string // of the groups, in full
 	taken     map[string]bool
@@ -89,10 +89,10 @@ func (n *namer) name(rank int, list []int, instances []Instance) {
 		}
 	}
 	wanted := slices.Collect(maps.Keys(units))
-	for kind, qualify := range []func(*group) string{
-		func(g *group) string { return g.place(n.netNS) },
-		(*group).lowestAddress,
-		func(g *group) string { return g.oldest().ProcID.String() },
+	for kind, qualify := range []func(*Group) string{
+		func(g *Group) string { return g.place(n.netNS) },
+		(*Group).lowestAddress,
+		func(g *Group) string { return g.oldest().ProcID.String() },
 	} {
 		bit := uint8(1) << kind
 		same := map[string][]int{}
@@ -107,7 +107,7 @@ func (n *namer) name(rank int, list []int, instances []Instance) {
 			if keeper < 0 && differ {
 				q := n.qualified[key]
 				owner := instances[list[0]].Owner
-				n.qualified[key] = qualified{q.Kinds | bit, &owner}
+				n.qualified[key] = QualifiedName{q.Kinds | bit, &owner}
 			}
 			for _, i := range list {
 				alike := len(list) > 1 || n.taken[name]
@@ -130,7 +130,7 @@ func (n *namer) name(rank int, list []int, instances []Instance) {
 // keeper is which of the groups of one name keeps the name as it is, -1 for none:
 // the only one with a ready worker.
 func (n *namer) keeper(name string, list []int) int {
-	ready := slices.DeleteFunc(slices.Clone(list), func(i int) bool { return len(n.groups[i].workers()) == 0 })
+	ready := slices.DeleteFunc(slices.Clone(list), func(i int) bool { return len(n.groups[i].Workers()) == 0 })
 	if len(ready) != 1 || n.taken[name] {
 		return -1
 	}
@@ -140,7 +140,7 @@ func (n *namer) keeper(name string, list []int) int {
 // rank is the place of a group where several want one name: root's on this host,
 // those of other users, and then those in containers. A container may have a
 // haproxy.service of its own.
-func (g *group) rank() int {
+func (g *Group) rank() int {
 	rank := 0
 	if g.head().UID != 0 {
 		rank = 1
@@ -153,7 +153,7 @@ func (g *group) rank() int {
 
 // contained tells a group in a container: its unit stands below directories that are
 // no slices of systemd's, or it has no unit and its cgroup names a container.
-func (g *group) contained() bool {
+func (g *Group) contained() bool {
 	cgroup, unit := g.head().Cgroup, g.unit()
 	if unit == "" {
 		return inspect.ContainerOf(cgroup) != ""
@@ -167,7 +167,7 @@ func (g *group) contained() bool {
 // path is the first configuration path of a group, or its executable where it has
 // none, with the user if that is not root. It is never the name of a unit: those
 // have no slash.
-func (g *group) path() string {
+func (g *Group) path() string {
 	p := g.oldest()
 	name := cmp.Or(p.Exe, p.Comm)
 	if paths := p.Command.ConfigPaths(p.Dir); len(paths) > 0 {
@@ -184,7 +184,7 @@ func (g *group) path() string {
 
 // place is where a group runs: its container or pod, or else its network
 // namespace where that is not ours, or else "".
-func (g *group) place(netNS uint64) string {
+func (g *Group) place(netNS uint64) string {
 	p := g.head()
 	if id := inspect.ContainerOf(p.Cgroup); id != "" {
 		return id
@@ -197,8 +197,8 @@ func (g *group) place(netNS uint64) string {
 
 // lowestAddress is the first address of the youngest worker's listeners, paused or
 // not, in order of address and port, and "" without one.
-func (g *group) lowestAddress() string {
-	workers := g.workers()
+func (g *Group) lowestAddress() string {
+	workers := g.Workers()
 	if len(workers) == 0 || workers[len(workers)-1].Sockets == nil {
 		return ""
 	}
@@ -228,10 +228,10 @@ func compareListeners(a, b inspect.Listener) int {
 // oldest is the oldest master or worker of the owner's. A path is that of the
 // oldest, so that it stays for as long as something of the instance stays. A process
 // of another user's that a list names has no part in it.
-func (g *group) oldest() *inspect.Process {
+func (g *Group) oldest() *inspect.Process {
 	head := g.head()
-	i := slices.IndexFunc(g.members, func(m member) bool { return (m.kind == kindMaster || m.kind == kindWorker) && m.UID == head.UID })
-	return g.members[max(i, 0)].Process
+	i := slices.IndexFunc(g.Members, func(m Member) bool { return (m.kind == kindMaster || m.kind == kindWorker) && m.UID == head.UID })
+	return g.Members[max(i, 0)].Process
 }
 
 // printable is a name that fits a metric label, a terminal and the state. What does

@@ -17,16 +17,16 @@ import (
 // measured then for display (memory, connections) is left out. The error is that
 // of inspect.Host.Observe, or the context's.
 func (p *Pass) observe(ctx context.Context, before *Instance) (Report, error) {
-	p.Step()
-	r, err := within(ctx, func() (Report, error) { return p.look(ctx, before) })
+	p.step()
+	r, err := within(ctx, func() (Report, error) { return p.lookOnce(ctx, before) })
 	if err != nil {
 		r = Report{Version: 1, Host: inspect.Hostname(), Time: p.Host.Kernel().Now(), Instances: []Instance{}, Errors: []string{err.Error()}}
 	}
 	return r, err
 }
 
-// look is one whole look; it changes nothing of the pass.
-func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
+// lookOnce is one whole look; it changes nothing of the pass.
+func (p *Pass) lookOnce(ctx context.Context, before *Instance) (Report, error) {
 	s, err := p.Host.Observe(ctx)
 	if err != nil {
 		return Report{}, err
@@ -45,7 +45,7 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 		tables.Counted, tables.Brief = counted(*before), true
 	}
 	p.lookAtClusters(ctx, tables, &l.Snapshot, before)
-	l.Groups = Group(l.Snapshot, p.past())
+	l.Groups = Groups(l.Snapshot, p.past())
 	if before != nil {
 		l.Groups = only(l.Groups, *before)
 	} else {
@@ -54,7 +54,7 @@ func (p *Pass) look(ctx context.Context, before *Instance) (Report, error) {
 	}
 	p.lookAtGroups(ctx, tables, &l, before)
 	// All of a lineage may have exited while it was looked at.
-	l.Groups = slices.DeleteFunc(l.Groups, func(g group) bool { return len(g.members) == 0 })
+	l.Groups = slices.DeleteFunc(l.Groups, func(g Group) bool { return len(g.Members) == 0 })
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}
@@ -67,8 +67,8 @@ func (p *Pass) past() Past {
 
 // only is the group that an instance of an earlier look is now: the one that holds
 // what it stood on, or else the first of its processes that is left.
-func only(groups []group, before Instance) []group {
-	ids := inCharge(before)
+func only(groups []Group, before Instance) []Group {
+	ids := InCharge(before)
 	slices.Reverse(ids)
 	for i := range before.Processes {
 		ids = append(ids, before.Processes[i].ProcID)
@@ -76,7 +76,7 @@ func only(groups []group, before Instance) []group {
 	for _, id := range ids {
 		for i := range groups {
 			g := &groups[i]
-			if g.model != "" && slices.ContainsFunc(g.members, func(m member) bool { return m.ProcID == id }) {
+			if g.Model != "" && slices.ContainsFunc(g.Members, func(m Member) bool { return m.ProcID == id }) {
 				return groups[i : i+1]
 			}
 		}
@@ -88,7 +88,6 @@ func only(groups []group, before Instance) []group {
 // side by side, and leaves processes out that exited meanwhile. With an instance
 // of an earlier look it looks at the clusters of that alone.
 func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *inspect.Snapshot, before *Instance) {
-	t := newTree(s.Processes)
 	var wanted map[inspect.ProcID]bool
 	if before != nil {
 		wanted = map[inspect.ProcID]bool{}
@@ -97,12 +96,12 @@ func (p *Pass) lookAtClusters(ctx context.Context, tables *inspect.Tables, s *in
 		}
 	}
 	var wg sync.WaitGroup
-	var strangers [][]member
-	for _, c := range t.clusters(p.past()) {
-		list := t.candidates(c)
+	var strangers [][]Member
+	for _, c := range Clusters(s.Processes, p.past()) {
+		list := c.Candidates()
 		switch {
-		case len(list) > maxProcesses || wanted != nil && !t.has(c, wanted):
-		case slices.ContainsFunc(list, func(m member) bool { return !m.Stranger }):
+		case len(list) > MaxProcesses || wanted != nil && !c.Has(wanted):
+		case slices.ContainsFunc(list, func(m Member) bool { return !m.Stranger }):
 			wg.Go(func() { p.lookAtSockets(ctx, tables, list) })
 		default:
 			strangers = append(strangers, list)
@@ -137,9 +136,9 @@ func (p *Pass) forStrangers(ctx context.Context) (context.Context, context.Cance
 // fewestFirst orders the clusters of strangers by the descriptors that each user's
 // processes have in all: a user with a million of them does not keep the look from those
 // of another user.
-func fewestFirst(clusters [][]member) [][]member {
+func fewestFirst(clusters [][]Member) [][]Member {
 	descriptors := map[uint32]int{}
-	owner := func(list []member) uint32 {
+	owner := func(list []Member) uint32 {
 		if len(list) == 0 {
 			return inspect.NoUID
 		}
@@ -150,7 +149,7 @@ func fewestFirst(clusters [][]member) [][]member {
 			descriptors[owner(list)] += m.FDSize
 		}
 	}
-	slices.SortStableFunc(clusters, func(a, b []member) int {
+	slices.SortStableFunc(clusters, func(a, b []Member) int {
 		return cmp.Compare(descriptors[owner(a)], descriptors[owner(b)])
 	})
 	return clusters
@@ -159,8 +158,8 @@ func fewestFirst(clusters [][]member) [][]member {
 // lookAtSockets looks at the sockets of ready workers, oldest first. A worker that
 // no younger one names may be the active: it is touched as little as can be, and
 // only if that has to be.
-func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []member) {
-	named := tellers(workers, func(*inspect.Process) bool { return true }, anyTwo)
+func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, workers []Member) {
+	named := NamedBy(workers)
 	for _, w := range workers {
 		if w.Err != nil {
 			continue
@@ -189,7 +188,7 @@ func (p *Pass) lookAtSockets(ctx context.Context, tables *inspect.Tables, worker
 func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look, before *Instance) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	lookAt := func(ctx context.Context, g *group) {
+	lookAt := func(ctx context.Context, g *Group) {
 		p.lookAtOld(ctx, tables, g)
 		cli := p.askMaster(ctx, l, g)
 		clients, known := 0, false
@@ -200,17 +199,17 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		l.CLI[g.key] = cli
-		l.MemoryLimits[g.key] = limit
+		l.CLI[g.Key] = cli
+		l.MemoryLimits[g.Key] = limit
 		if known {
-			l.ActiveClients[g.key] = clients
+			l.ActiveClients[g.Key] = clients
 		}
 	}
-	var strangers []*group
+	var strangers []*Group
 	for i := range l.Groups {
 		switch g := &l.Groups[i]; {
-		case g.model == "" || len(g.members) > maxProcesses:
-		case g.strangers():
+		case g.Model == "" || len(g.Members) > MaxProcesses:
+		case g.Strangers():
 			strangers = append(strangers, g)
 		default:
 			wg.Go(func() { lookAt(ctx, g) })
@@ -229,7 +228,7 @@ func (p *Pass) lookAtGroups(ctx context.Context, tables *inspect.Tables, l *Look
 func counted(in Instance) map[inspect.ProcID]bool {
 	ids := map[inspect.ProcID]bool{}
 	for _, p := range in.Processes {
-		if p.Role == RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, evidenceConnections) {
+		if p.Role == RoleResidual && p.Connections.Client != nil && !slices.Contains(p.Evidence, EvidenceConnections) {
 			ids[p.ProcID] = true
 		}
 	}
@@ -238,42 +237,42 @@ func counted(in Instance) map[inspect.ProcID]bool {
 
 // lookAtOld examines every descriptor of the workers of a group that are not
 // active, where that was not done yet.
-func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *group) {
-	active := youngest(g.workers())
-	for _, m := range g.candidates() {
+func (p *Pass) lookAtOld(ctx context.Context, tables *inspect.Tables, g *Group) {
+	active := Youngest(g.Workers())
+	for _, m := range g.Candidates() {
 		if m.Err == nil && m.Sockets != nil && !m.Sockets.Proof && !slices.Contains(active, m.Process) && !p.Host.LeavesAlone(m.Process) {
 			p.Host.LookThoroughly(ctx, tables, m.Process)
 		}
 	}
 	// One that exited while it was looked at is no failure to look.
-	g.members = slices.DeleteFunc(g.members, func(m member) bool {
-		return m.Err != nil && m.mayBeResidual() && p.Host.Exited(m.ProcID)
+	g.Members = slices.DeleteFunc(g.Members, func(m Member) bool {
+		return m.Err != nil && m.MayBeResidual() && p.Host.Exited(m.ProcID)
 	})
 }
 
 // askMaster asks the master CLI, for people also since when the clients of the old
 // workers are there. An error that is no inspect.UnaskedError means that it is no
 // witness.
-func (p *Pass) askMaster(ctx context.Context, l *Look, g *group) error {
-	if g.master == nil || g.master.Signals.Reloading() {
+func (p *Pass) askMaster(ctx context.Context, l *Look, g *Group) error {
+	if g.Master == nil || g.Master.Signals.Reloading() {
 		return inspect.ErrNoCLI
 	}
-	q := inspect.Questions{Workers: g.ownWorkers()}
+	q := inspect.Questions{Workers: g.OwnWorkers()}
 	if l.Clients {
-		active := youngest(g.workers())
+		active := Youngest(g.Workers())
 		q.Sessions = slices.DeleteFunc(slices.Clone(q.Workers), func(w *inspect.Process) bool { return slices.Contains(active, w) })
 	}
-	err := p.Host.AskMaster(ctx, l.Snapshot, g.master, q, p.MasterSocket)
+	err := p.Host.AskMaster(ctx, l.Snapshot, g.Master, q, p.MasterSocket)
 	if err != nil {
-		p.Log.Debug("the master CLI does not tell all", "master", g.master.PID, "error", err)
+		p.Log.Debug("the master CLI does not tell all", "master", g.Master.PID, "error", err)
 	}
 	return err
 }
 
 // measure reads the memory that old workers would free, and the limit on that of
 // the youngest.
-func (p *Pass) measure(g *group) *inspect.MemoryLimit {
-	workers := g.workers()
+func (p *Pass) measure(g *Group) *inspect.MemoryLimit {
+	workers := g.Workers()
 	for _, w := range workers {
 		p.Host.MeasureMemory(w)
 	}
@@ -288,16 +287,16 @@ func (p *Pass) measure(g *group) *inspect.MemoryLimit {
 // less those that older workers hold there. QUIC connections count if they have
 // sockets of their own, as they have by default (tune.quic.socket-owner). MPTCP is not
 // counted: the kernel lists its paths.
-func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *group) (int, bool) {
-	workers := g.workers()
-	active := youngest(workers)
+func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *Group) (int, bool) {
+	workers := g.Workers()
+	active := Youngest(workers)
 	if len(active) == 0 {
 		return 0, false
 	}
 	if cli := active[len(active)-1].CLI; cli != nil && len(active) == 1 {
 		return cli.CurrConns, true
 	}
-	if !p.ActiveClients || g.strangers() && !p.Host.Rights.All {
+	if !p.ActiveClients || g.Strangers() && !p.Host.Rights.All {
 		return 0, false
 	}
 	for _, a := range active {
@@ -305,11 +304,9 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 			return 0, false
 		}
 	}
-	at := served(active)
-	for _, l := range at.stream {
-		if l.Network == "mptcp" {
-			return 0, false
-		}
+	at := Served(active)
+	if at.Multipath() {
+		return 0, false
 	}
 	clients, err := p.countClients(tables, at)
 	if err != nil {
@@ -324,7 +321,7 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 			return 0, false
 		}
 		for end, use := range w.Sockets.Ends {
-			if end.Network != inspect.NetworkUnix && !end.Gone && at.holds(end) {
+			if end.Network != inspect.NetworkUnix && !end.Gone && at.Holds(end) {
 				clients -= use.Connections
 			}
 		}
@@ -333,35 +330,20 @@ func (p *Pass) activeClients(s inspect.Snapshot, tables *inspect.Tables, g *grou
 }
 
 // countClients counts the connections of the host that came by the places of an
-// active. One to an address that another listener has for itself came by that.
-func (p *Pass) countClients(tables *inspect.Tables, at *places) (int, error) {
-	everybody, err := tables.Listening()
+// active.
+func (p *Pass) countClients(tables *inspect.Tables, at *Places) (int, error) {
+	listeners, err := tables.Listening()
 	if err != nil {
 		return 0, err
 	}
-	others := map[netip.AddrPort]bool{}
-	for _, l := range everybody {
-		if address, err := netip.ParseAddrPort(l.Address); err == nil {
-			others[unmapped(address)] = true
-		}
-	}
 	n := 0
-	count := func(network inspect.Network, ours map[netip.AddrPort]inspect.Listener, others map[netip.AddrPort]bool) error {
-		ports, byAddress := map[uint16]bool{}, map[netip.AddrPort]int{}
-		for address := range ours {
-			ports[address.Port()] = true
+	for _, network := range []inspect.Network{inspect.NetworkStream, inspect.NetworkDatagram} {
+		byAddress := map[netip.AddrPort]int{}
+		err := p.Host.EachConnection(network, at.Ports(network), func(local netip.AddrPort) { byAddress[local]++ })
+		if err != nil {
+			return 0, err
 		}
-		err := p.Host.EachConnection(network, ports, func(local netip.AddrPort) { byAddress[local]++ })
-		for local, connections := range byAddress {
-			_, own := ours[local]
-			if _, wide := listener(ours, local); own || wide && !others[local] {
-				n += connections
-			}
-		}
-		return err
+		n += at.Clients(network, byAddress, listeners)
 	}
-	if err := count(inspect.NetworkStream, at.stream, others); err != nil {
-		return 0, err
-	}
-	return n, count(inspect.NetworkDatagram, at.datagram, nil)
+	return n, nil
 }

@@ -18,12 +18,12 @@ type Owner struct {
 
 // ownerOf is the owner of a group. Processes of no instance may have several
 // users: a stranger owns them where all are strangers.
-func (l *Look) ownerOf(g *group) Owner {
-	if g.model != "" {
+func (l *Look) ownerOf(g *Group) Owner {
+	if g.Model != "" {
 		return l.owner(g.head())
 	}
-	first := l.owner(g.members[0].Process)
-	for _, m := range g.members {
+	first := l.owner(g.Members[0].Process)
+	for _, m := range g.Members {
 		if o := l.owner(m.Process); first.Stranger && !o.Stranger {
 			first = o
 		}
@@ -37,15 +37,15 @@ func (l *Look) owner(p *inspect.Process) Owner {
 
 // head is the process that speaks for a group: its master, or else its youngest
 // ready worker, or else its oldest process.
-func (g *group) head() *inspect.Process {
-	if g.master != nil {
-		return g.master
+func (g *Group) head() *inspect.Process {
+	if g.Master != nil {
+		return g.Master
 	}
-	if workers := g.workers(); len(workers) > 0 {
+	if workers := g.Workers(); len(workers) > 0 {
 		return workers[len(workers)-1]
 	}
-	i := slices.IndexFunc(g.members, func(m member) bool { return m.kind == kindMaster || m.kind == kindWorker })
-	return g.members[max(i, 0)].Process
+	i := slices.IndexFunc(g.Members, func(m Member) bool { return m.kind == kindMaster || m.kind == kindWorker })
+	return g.Members[max(i, 0)].Process
 }
 
 // standing is the place of an owner where not all can be kept: root's come first,

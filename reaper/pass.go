@@ -70,7 +70,7 @@ func (p *Pass) Status(ctx context.Context) (Report, error) {
 	r, err := p.observe(ctx, nil)
 	r.CanSignal = p.Host.CanSignal()
 	if err == nil {
-		p.Memory = Remember(p.Memory, r).silent(p.Host.Silent())
+		p.Memory = Remember(p.Memory, r).WithSilent(p.Host.Silent())
 	}
 	if len(p.Policy.Instances) > 0 {
 		if err == nil {
@@ -131,11 +131,11 @@ func (p *Pass) Run(ctx context.Context) (Report, error) {
 		if !hasDue(*in, r.Time) || in.Refusal == ReasonPrivilege {
 			continue
 		}
-		x := p.newExecution(r, *in, approved, budget)
-		wg.Go(func() { *in = x.run(ctx) })
+		a := &act{pass: p, host: r, measured: *in, approved: approved}
+		wg.Go(func() { *in = a.run(ctx, budget) })
 	}
 	wg.Wait()
-	p.Memory = p.Memory.silent(p.Host.Silent())
+	p.Memory = p.Memory.WithSilent(p.Host.Silent())
 	r.Summary = Summarize(r)
 	return r, nil
 }
@@ -164,7 +164,7 @@ func (p *Pass) refuseForbidden(r *Report) {
 
 // forbid refuses an instance for want of a privilege.
 func forbid(in Instance, detail string, at time.Time) Instance {
-	in = refuse(in, ReasonPrivilege, detail)
+	in = in.Refuse(ReasonPrivilege, detail)
 	for i := range in.Processes {
 		if q := &in.Processes[i]; q.Verdict == VerdictRefuse && q.IsDue(at) {
 			q.Reason = ReasonPrivilege
@@ -197,40 +197,44 @@ func (p *Pass) approve(r Report) (map[inspect.ProcID]bool, error) {
 // decline marks what would have been signalled, had the answer been yes.
 func decline(r Report) Report {
 	for i := range r.Instances {
-		r.Instances[i] = leave(r.Instances[i], ReasonDeclined)
+		r.Instances[i] = r.Instances[i].Withhold(VerdictWait, ReasonDeclined)
 	}
 	r.Summary = Summarize(r)
 	return r
-}
-
-// leave turns verdicts to terminate into waiting, for the reason given.
-func leave(in Instance, why Reason) Instance {
-	in.Processes = slices.Clone(in.Processes)
-	for i := range in.Processes {
-		if p := &in.Processes[i]; p.Verdict == VerdictTerminate && p.Outcome == "" && len(p.Signals) == 0 {
-			p.Verdict, p.Reason = VerdictWait, why
-		}
-	}
-	return in
 }
 
 func hasDue(in Instance, at time.Time) bool {
 	return slices.ContainsFunc(in.Processes, func(p Process) bool { return p.IsDue(at) })
 }
 
+func (p *Pass) step() {
+	if p.Step != nil {
+		p.Step()
+	}
+}
+
+func (p *Pass) drained(instance string, closed, of int) {
+	if p.Drained != nil {
+		p.Drained(instance, closed, of)
+	}
+}
+
+func (p *Pass) signalled(instance string, id inspect.ProcID, signal string) {
+	if p.Signalled != nil {
+		p.Signalled(p.Memory, instance, id, signal)
+	}
+}
+
+func (p *Pass) logRefusal(in Instance) {
+	if in.Refusal != "" {
+		p.Log.Warn("refused", "instance", in.Name, "reason", in.Refusal, "detail", in.RefusalDetail)
+	}
+}
+
 // prepare fills in what may be left out.
 func (p *Pass) prepare(ctx context.Context) {
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
-	}
-	if p.Step == nil {
-		p.Step = func() {}
-	}
-	if p.Drained == nil {
-		p.Drained = func(string, int, int) {}
-	}
-	if p.Signalled == nil {
-		p.Signalled = func(Memory, string, inspect.ProcID, string) {}
 	}
 	for id, seen := range p.Memory {
 		if seen.Silent {

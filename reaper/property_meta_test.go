@@ -389,7 +389,7 @@ func TestLosingTheStateMakesNothingDue(t *testing.T) {
 				// A limit counts what is residual, and that is less now.
 				limit := p.Reason == ReasonLowMemory || p.Reason == ReasonMaxResidual
 				// Its deadline begins anew.
-				fresh := len(p.Evidence) == 1 && p.Evidence[0] == evidenceConnections
+				fresh := len(p.Evidence) == 1 && p.Evidence[0] == EvidenceConnections
 				if p.Verdict == VerdictTerminate && !limit && !fresh && !slices.Contains(due, p.ProcID) {
 					return false
 				}

@@ -109,7 +109,7 @@ var invariants = []invariant{
 	}},
 	{"I5: with a target, one of the active generation is ready and in LISTEN", func(w *world, in Instance, targets []*inspect.Process) string {
 		serves := func(a *inspect.Process) bool {
-			return isReady(a) && a.Err == nil && a.Sockets != nil && len(a.Sockets.Listening) > 0
+			return IsReady(a) && a.Err == nil && a.Sockets != nil && len(a.Sockets.Listening) > 0
 		}
 		if len(targets) > 0 && !slices.ContainsFunc(w.of(idsOf(in, RoleActive)), serves) {
 			return "nobody serves"
@@ -243,7 +243,7 @@ func TestTheInvariantsHold(t *testing.T) {
 		worlds++
 	})
 	t.Logf("%d invariants on %d worlds, %d instances with targets; the only evidence was %v", len(invariants), worlds, acted, only)
-	for _, kind := range []string{"told", "stopping", "remembered", evidenceConnections} {
+	for _, kind := range []string{"told", "stopping", "remembered", EvidenceConnections} {
 		if worlds >= 10000 && only[kind] == 0 { // of fewer it may be chance
 			t.Errorf("no target had %s alone for its evidence", kind)
 		}

@@ -304,11 +304,11 @@ func (w *world) look() Look {
 		s.Incomplete = []error{errRead}
 	}
 	l := Look{
-		Snapshot: s, Groups: Group(s, w.past()),
+		Snapshot: s, Groups: Groups(s, w.past()),
 		HostShare: w.share, MemoryAvailable: w.available, MemoryTotal: w.total, MemoryLimits: map[string]*inspect.MemoryLimit{},
 	}
 	for _, g := range l.Groups {
-		l.MemoryLimits[g.key] = w.limit
+		l.MemoryLimits[g.Key] = w.limit
 	}
 	return l
 }

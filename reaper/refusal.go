@@ -23,8 +23,8 @@ func (c *classifier) refusal() (Reason, string) {
 }
 
 func (c *classifier) tooMany() (Reason, string) {
-	if n := len(c.group.members); n > maxProcesses {
-		return ReasonTooMany, fmt.Sprintf("%d processes, more than the %d that are looked at", n, maxProcesses)
+	if n := len(c.group.Members); n > MaxProcesses {
+		return ReasonTooMany, fmt.Sprintf("%d processes, more than the %d that are looked at", n, MaxProcesses)
 	}
 	return "", ""
 }
@@ -37,7 +37,7 @@ func (c *classifier) unreadable() (Reason, string) {
 	for _, err := range c.look.Snapshot.Incomplete {
 		return ReasonUnreadable, err.Error()
 	}
-	for _, m := range slices.Concat(c.group.members, c.group.near) {
+	for _, m := range slices.Concat(c.group.Members, c.group.near) {
 		if m.Err != nil && m.kind != kindCheck && m.kind != kindLeft && (m.kind != kindProgram || m.HAProxy || m.Forked && m.master != nil) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: %v", m.PID, m.Err)
 		}
@@ -55,7 +55,7 @@ func (c *classifier) unreadable() (Reason, string) {
 func (c *classifier) noActive() (Reason, string) {
 	if len(c.active) == 0 {
 		if c.reloading() {
-			return ReasonReloading, fmt.Sprintf("master %d is reloading", c.group.master.PID)
+			return ReasonReloading, fmt.Sprintf("master %d is reloading", c.group.Master.PID)
 		}
 		return ReasonNoActive, "no worker is ready"
 	}
@@ -66,9 +66,9 @@ func (c *classifier) noActive() (Reason, string) {
 // is none of those that belong here.
 func (c *classifier) unsettled() (Reason, string) {
 	if c.reloading() {
-		return ReasonReloading, fmt.Sprintf("master %d is reloading", c.group.master.PID)
+		return ReasonReloading, fmt.Sprintf("master %d is reloading", c.group.Master.PID)
 	}
-	for _, m := range slices.Concat(c.group.members, c.group.near) {
+	for _, m := range slices.Concat(c.group.Members, c.group.near) {
 		switch m.kind {
 		case kindStarting:
 			return ReasonStarting, fmt.Sprintf("process %d is starting", m.PID)
@@ -80,14 +80,14 @@ func (c *classifier) unsettled() (Reason, string) {
 }
 
 func (c *classifier) reloading() bool {
-	return c.group.master != nil && (c.group.master.Signals.Reloading() || !c.group.master.Signals.Master())
+	return c.group.Master != nil && (c.group.Master.Signals.Reloading() || !c.group.Master.Signals.Master())
 }
 
 // foreign refuses when not all workers live in one PID and network namespace:
 // then their pids and their sockets do not mean the same.
 func (c *classifier) foreign() (Reason, string) {
 	a := c.active[0]
-	for _, m := range c.group.members {
+	for _, m := range c.group.Members {
 		if m.kind != kindWorker && m.kind != kindMaster {
 			continue
 		}
@@ -100,7 +100,7 @@ func (c *classifier) foreign() (Reason, string) {
 
 // tie refuses when the order of start does not tell who is older.
 func (c *classifier) tie() (Reason, string) {
-	for _, m := range c.group.members {
+	for _, m := range c.group.Members {
 		if m.kind == kindWorker && !slices.Contains(c.active, m.Process) && m.StartTicks >= c.active[0].StartTicks {
 			return ReasonTie, fmt.Sprintf("processes %d and %d started at the same time", m.PID, c.active[0].PID)
 		}
@@ -148,8 +148,8 @@ func (c *classifier) silent() (Reason, string) {
 }
 
 // others are the members that may be residual, less the active.
-func (c *classifier) others() []member {
-	return slices.DeleteFunc(c.group.candidates(), func(m member) bool { return slices.Contains(c.active, m.Process) })
+func (c *classifier) others() []Member {
+	return slices.DeleteFunc(c.group.Candidates(), func(m Member) bool { return slices.Contains(c.active, m.Process) })
 }
 
 // apart refuses where a thread of an old worker has a table of descriptors of its own
@@ -157,7 +157,7 @@ func (c *classifier) others() []member {
 // The same of an active that is not seen to listen: it may listen there.
 func (c *classifier) apart() (Reason, string) {
 	serves := c.listening(c.active)
-	for _, m := range c.group.candidates() {
+	for _, m := range c.group.Candidates() {
 		if m.Sockets != nil && m.Sockets.Apart != 0 && !(serves && slices.Contains(c.active, m.Process)) {
 			return ReasonApart, fmt.Sprintf("thread %d of process %d has descriptors of its own, which cannot be examined", m.Sockets.Apart, m.PID)
 		}
@@ -178,7 +178,7 @@ func (c *classifier) unproven() (Reason, string) {
 
 // paused refuses while an older worker may come back to listening.
 func (c *classifier) paused() (Reason, string) {
-	for _, m := range c.group.candidates() {
+	for _, m := range c.group.Candidates() {
 		if c.role(m, true) == RolePaused {
 			return ReasonPaused, fmt.Sprintf("process %d has paused listeners: %s", m.PID, m.Sockets.Paused[0])
 		}
@@ -199,7 +199,7 @@ func (c *classifier) unclassified() (Reason, string) {
 // contradicted refuses when the master CLI says that an old worker is not
 // stopping, or that one of the active generation is and another is not.
 func (c *classifier) contradicted() (Reason, string) {
-	for _, m := range c.group.members {
+	for _, m := range c.group.Members {
 		if m.kind != kindWorker || m.CLI == nil {
 			continue
 		}

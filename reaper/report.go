@@ -37,7 +37,7 @@ type Report struct {
 	// Qualified are the names that are qualified, for the next pass.
 	Qualified Qualified `json:"-"`
 
-	boottime time.Duration // CLOCK_BOOTTIME of the look; 0 in a saved report
+	Boottime time.Duration `json:"-"` // CLOCK_BOOTTIME of the look; 0 in a saved report
 }
 
 // Instance is one HAProxy service: a master and its workers, or one lineage of
@@ -234,6 +234,21 @@ func (p *Process) Left() bool {
 		return true
 	}
 	return false
+}
+
+// Withheld is the reason for which a termination that was due did not take
+// place, or "".
+func (in *Instance) Withheld(at time.Time) Reason {
+	for i := range in.Processes {
+		p := &in.Processes[i]
+		if p.Verdict == VerdictRefuse && p.IsDue(at) {
+			if in.Refusal != "" {
+				return in.Refusal
+			}
+			return p.Reason
+		}
+	}
+	return ""
 }
 
 // IsDue tells whether a residual process is due by any rule, whatever the

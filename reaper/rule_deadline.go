@@ -15,7 +15,7 @@ type term struct {
 }
 
 // deadline is the rule of --deadline, with all that puts it off.
-func (j *judge) deadline(p *Process) term {
+func (j *rules) deadline(p *Process) term {
 	after, port := j.policy.deadlineOf(p)
 	t := term{past: ReasonPastDeadline, within: ReasonWithinDeadline, port: port}
 	if port != 0 {
@@ -69,16 +69,22 @@ func (policy *Policy) deadlineOf(p *Process) (time.Duration, uint16) {
 	return longest, port
 }
 
-// sparesPort tells whether the own deadline of a port still spares its client
-// connections of a process that is due by another rule.
-func (j *judge) sparesPort(p *Process, port uint16) bool {
+// SparesPort tells whether the own deadline of a port still spares its client
+// connections of a residual process that is due by another rule. The host is the
+// report that the process is of.
+func SparesPort(policy *Policy, host *Report, p *Process, port uint16) bool {
+	j := rules{policy: policy, host: host}
+	return j.sparesPort(p, port)
+}
+
+func (j *rules) sparesPort(p *Process, port uint16) bool {
 	after, own := j.policy.DeadlineFor[port]
 	return own && span(*p.ResidualSeconds) < later(after, j.jitter())
 }
 
 // jitter is this host's part of --deadline-jitter, and all of it where the
 // host's share is not known.
-func (j *judge) jitter() time.Duration {
+func (j *rules) jitter() time.Duration {
 	share := 1.0
 	if j.host.HostShare != nil {
 		share = max(0, min(*j.host.HostShare, 1))

@@ -4,7 +4,7 @@ package reaper
 // superseded: since when it has no client nobody knows. One whose clients are
 // all gone may still hold half-closed connections, and some of its own towards
 // backends: those keep many an old worker for ever.
-func (j *judge) empty(p *Process) claim {
+func (j *rules) empty(p *Process) claim {
 	if j.policy.EmptyAfter == nil || !toldApart(p) || *p.Connections.Client > 0 {
 		return claim{}
 	}
@@ -13,7 +13,7 @@ func (j *judge) empty(p *Process) claim {
 
 // idle is the rule of --idle-after: how long until no byte will have moved for
 // that long on any client connection of a process that has some.
-func (j *judge) idle(p *Process) claim {
+func (j *rules) idle(p *Process) claim {
 	if j.policy.IdleAfter == 0 || !idleKnown(p) || p.IdleSeconds == nil {
 		return claim{}
 	}

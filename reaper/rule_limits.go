@@ -8,7 +8,7 @@ import (
 // excess is the rule of --max-residual: a process goes when so many, due or not
 // by another rule, started after it. Those that started in one tick, as with
 // nbproc, are not told apart by their numbers: they go together.
-func (j *judge) excess(p *Process) bool {
+func (j *rules) excess(p *Process) bool {
 	younger := 0
 	for _, q := range j.residual {
 		if q.StartTicks > p.StartTicks {
@@ -23,11 +23,11 @@ func (j *judge) excess(p *Process) bool {
 // A stuck process is chosen only where all are stuck: it would be chosen in every
 // pass, and free nothing.
 // It is nil too where the memory or the clients of a candidate are not known.
-func (j *judge) dearest() *Process {
+func (j *rules) dearest() *Process {
 	if !j.shortOfMemory() {
 		return nil
 	}
-	list := slices.DeleteFunc(slices.Clone(j.residual), (*Process).stuck)
+	list := slices.DeleteFunc(slices.Clone(j.residual), (*Process).Stuck)
 	if len(list) == 0 {
 		list = slices.Clone(j.residual)
 	}
@@ -53,7 +53,7 @@ func bytesPerClient(p *Process) float64 {
 
 // shortOfMemory tells whether less than --min-available-memory is left: of the
 // host's memory, or of the limit on that of the active's cgroup.
-func (j *judge) shortOfMemory() bool {
+func (j *rules) shortOfMemory() bool {
 	short := func(available, of *uint64) bool {
 		return available != nil && of != nil && float64(*available)*100 < float64(*of)*float64(j.policy.MinAvailableMemory)
 	}

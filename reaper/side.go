@@ -24,20 +24,20 @@ const (
 	sideUnknown
 )
 
-// places are the addresses that some processes listen on. HAProxy's CLI has places
+// Places are the addresses that some processes listen on. HAProxy's CLI has places
 // of its own, without which nothing tells its sessions from clients of a frontend.
-type places struct {
+type Places struct {
 	stream, datagram map[netip.AddrPort]inspect.Listener
 	paths            map[string]bool
 }
 
-func newPlaces() *places {
-	return &places{map[netip.AddrPort]inspect.Listener{}, map[netip.AddrPort]inspect.Listener{}, map[string]bool{}}
+func newPlaces() *Places {
+	return &Places{map[netip.AddrPort]inspect.Listener{}, map[netip.AddrPort]inspect.Listener{}, map[string]bool{}}
 }
 
-// served are the places of a generation: those that it listens on, and those that
+// Served are the places of a generation: those that it listens on, and those that
 // it has paused.
-func served(generation []*inspect.Process) *places {
+func Served(generation []*inspect.Process) *Places {
 	p := open(generation)
 	for _, g := range generation {
 		if g.Sockets != nil {
@@ -48,7 +48,7 @@ func served(generation []*inspect.Process) *places {
 }
 
 // open are the places of a generation that it listens on now.
-func open(generation []*inspect.Process) *places {
+func open(generation []*inspect.Process) *Places {
 	p := newPlaces()
 	for _, g := range generation {
 		if g.Sockets != nil {
@@ -59,7 +59,7 @@ func open(generation []*inspect.Process) *places {
 	return p
 }
 
-func (p *places) add(list ...inspect.Listener) {
+func (p *Places) add(list ...inspect.Listener) {
 	for _, l := range list {
 		if l.Network == "unix" {
 			p.paths[unixName(l.Address)] = true
@@ -79,7 +79,7 @@ func (p *places) add(list ...inspect.Listener) {
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // cliPlaces are those of a worker's own CLI, as the master CLI told them.
-func cliPlaces(p *inspect.Process) *places {
+func cliPlaces(p *inspect.Process) *Places {
 	all := newPlaces()
 	if p.CLI == nil {
 		return all
@@ -101,7 +101,7 @@ func cliPlaces(p *inspect.Process) *places {
 }
 
 // none tells whether nothing is known of where connections come in.
-func (p *places) none() bool { return len(p.stream)+len(p.datagram)+len(p.paths) == 0 }
+func (p *Places) none() bool { return len(p.stream)+len(p.datagram)+len(p.paths) == 0 }
 
 // listener finds the listener that a local address belongs to: that of the very
 // address, else that of every address of its family, else that of every address
@@ -119,23 +119,66 @@ func listener(at map[netip.AddrPort]inspect.Listener, local netip.AddrPort) (ins
 	return l, ok && !(l.V6Only && local.Addr().Is4())
 }
 
-// holds tells whether a connection came by one of the places, as far as its
+// Holds tells whether a connection came by one of the places, as far as its
 // address tells.
-func (p *places) holds(end inspect.End) bool {
-	switch end.Network {
-	case inspect.NetworkUnix:
+func (p *Places) Holds(end inspect.End) bool {
+	if end.Network == inspect.NetworkUnix {
 		return p.paths[unixName(end.Path)]
-	case inspect.NetworkDatagram:
-		_, ok := listener(p.datagram, end.Local)
-		return ok
 	}
-	_, ok := listener(p.stream, end.Local)
+	_, ok := listener(p.of(end.Network), end.Local)
 	return ok
+}
+
+// of are the places of one network, by address.
+func (p *Places) of(network inspect.Network) map[netip.AddrPort]inspect.Listener {
+	if network == inspect.NetworkDatagram {
+		return p.datagram
+	}
+	return p.stream
+}
+
+// Ports are the ports of the places of one network.
+func (p *Places) Ports(network inspect.Network) map[uint16]bool {
+	ports := map[uint16]bool{}
+	for address := range p.of(network) {
+		ports[address.Port()] = true
+	}
+	return ports
+}
+
+// Multipath tells whether one of the places is a listener of MPTCP (mptcp@).
+func (p *Places) Multipath() bool {
+	for _, l := range p.stream {
+		if l.Network == "mptcp" {
+			return true
+		}
+	}
+	return false
+}
+
+// Clients is how many of the connections of a network came by the places, given
+// their number by local address, and the stream listeners of the host. A connection
+// to an address that another listener has for itself came by that listener.
+func (p *Places) Clients(network inspect.Network, connections map[netip.AddrPort]int, listeners []inspect.Listener) int {
+	others := map[netip.AddrPort]bool{}
+	for _, l := range listeners {
+		if address, err := netip.ParseAddrPort(l.Address); err == nil && network == inspect.NetworkStream {
+			others[unmapped(address)] = true
+		}
+	}
+	n, ours := 0, p.of(network)
+	for local, number := range connections {
+		_, own := ours[local]
+		if _, wide := listener(ours, local); own || wide && !others[local] {
+			n += number
+		}
+	}
+	return n
 }
 
 // teller says on which side each connection of one process is.
 type teller struct {
-	active, cli *places
+	active, cli *Places
 	// source tells that of the connections with SO_REUSEADDR alone each was made of
 	// which TCP tells: then the others were, too.
 	source bool
@@ -148,9 +191,9 @@ func (t *teller) side(end inspect.End) side {
 	switch {
 	case end.Network == inspect.NetworkUnix && end.Path == "", end.Network == inspect.NetworkDatagram && end.Origin == inspect.OriginMade:
 		return sideNone
-	case t.cli.holds(end):
+	case t.cli.Holds(end):
 		return sideNone
-	case t.active.holds(end):
+	case t.active.Holds(end):
 		return sideClient
 	case end.Network == inspect.NetworkUnix:
 		return sideFormer
@@ -164,6 +207,14 @@ func (t *teller) side(end inspect.End) side {
 		return sideServer
 	}
 	return sideUnknown
+}
+
+// Client tells whether a socket of one of the instance's processes is a client's: it
+// came by an address on which the active listens. False for a process whose
+// connections were not counted.
+func (in *Instance) Client(id inspect.ProcID, end inspect.End) bool {
+	t := in.sides[id]
+	return t != nil && t.side(end) == sideClient
 }
 
 // teller is that of one process.

@@ -10,7 +10,7 @@ import (
 
 // aPlace are the places of an active on one address, on every IPv4 address, on every
 // address, on every IPv6 address, for datagrams, and on a path.
-func aPlace() *places {
+func aPlace() *Places {
 	at := newPlaces()
 	at.add(
 		inspect.Listener{Network: "tcp", Address: "10.0.0.1:80"},
@@ -47,7 +47,7 @@ func TestWhereAConnectionComesIn(t *testing.T) {
 		{"a temporary name of the path", byPath("/run/f.sock.77.tmp"), true},
 		{"another path", byPath("/run/g.sock"), false},
 	} {
-		if got := aPlace().holds(c.end); got != c.want {
+		if got := aPlace().Holds(c.end); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

@@ -9,14 +9,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
 // State is what one pass leaves to the next: <dir>/state.json. Losing it may delay
@@ -163,63 +159,9 @@ func parseState(content []byte, bootID string, now time.Time, boottime time.Dura
 		state.Memory, state.Qualified = nil, nil // pids and CLOCK_BOOTTIME began again
 	}
 	state.BootID = bootID
-	state.Memory = state.Memory.possible(boottime)
+	state.Memory = state.Memory.Possible(boottime)
 	maps.DeleteFunc(state.Counters.Units, func(name string, _ UnitCounters) bool { return len(name) > maxUnitName })
 	return state, nil
-}
-
-// possible is the part of the memory that can be true at boottime: nothing was
-// seen after now, nor before it was there.
-func (m Memory) possible(boottime time.Duration) Memory {
-	kept := make(Memory, len(m))
-	for id, seen := range m {
-		if seen.Residual > boottime || seen.Residual < inspect.TicksToBoottime(id.StartTicks) {
-			seen.Residual = 0
-		}
-		if seen.Superseded > boottime || seen.Superseded < 0 {
-			seen.Superseded = 0
-		}
-		if seen.Residual > 0 || seen.Stranded || seen.Told || seen.Heir.PID > 0 || seen.Silent {
-			kept[id] = seen
-		}
-	}
-	return kept
-}
-
-// MarshalJSON writes the keys as pid@ticks.
-func (m Memory) MarshalJSON() ([]byte, error) {
-	byName := make(map[string]Seen, len(m))
-	for id, seen := range m {
-		byName[id.String()] = seen
-	}
-	return encode(byName)
-}
-
-// UnmarshalJSON leaves out what is not a process.
-func (m *Memory) UnmarshalJSON(b []byte) error {
-	var byName map[string]Seen
-	if err := json.Unmarshal(b, &byName); err != nil {
-		return err
-	}
-	*m = make(Memory, len(byName))
-	for name, seen := range byName {
-		if id, ok := parseProcID(name); ok {
-			(*m)[id] = seen
-		}
-	}
-	return nil
-}
-
-// parseProcID is the reverse of ProcID.String, and takes nothing else.
-func parseProcID(name string) (inspect.ProcID, bool) {
-	left, right, _ := strings.Cut(name, "@")
-	pid, err := strconv.Atoi(left)
-	if err != nil || pid <= 0 {
-		return inspect.ProcID{}, false
-	}
-	ticks, err := strconv.ParseUint(right, 10, 64)
-	id := inspect.ProcID{PID: pid, StartTicks: ticks}
-	return id, err == nil && id.String() == name
 }
 
 // writeState replaces the file at once and for good: a crash leaves the old one

@@ -50,7 +50,7 @@ func TestStateIsReadBackAsItWasWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	want := update(t, dir, func(s *State) {
 		s.Memory[inspect.ProcID{PID: 6034, StartTicks: 4305}] = Seen{
-			Residual: 50 * time.Minute, Stranded: true, Told: true, Heir: Heir{inspect.ProcID{PID: 6040, StartTicks: 4400}, 7}, Superseded: 40 * time.Minute,
+			Residual: 50 * time.Minute, Stranded: true, Told: true, Heir: Heir{ProcID: inspect.ProcID{PID: 6040, StartTicks: 4400}, NSPID: 7}, Superseded: 40 * time.Minute,
 		}
 		s.Counters.Add(onePass(oldWorker(time.Minute, 3, 3, after(OutcomeTerminated, "SIGTERM"))), false)
 		s.Counters.Add(onePass(oldWorker(time.Minute, 3, 3, refused(ReasonTie))), true)

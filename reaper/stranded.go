@@ -17,11 +17,11 @@ func strandedReason(role Role, listeners []string, otherwise StrandedReason) Str
 }
 
 // untold is why a member without a listener is stranded.
-func (c *classifier) untold(m member) StrandedReason {
+func (c *classifier) untold(m Member) StrandedReason {
 	switch {
 	case m.kind == kindLeft:
 		return StrandedOtherUser
-	case c.group.model == "":
+	case c.group.Model == "":
 		return StrandedNoInstance
 	}
 	return StrandedNotTold

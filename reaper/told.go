@@ -24,7 +24,7 @@ func Names(n, p *inspect.Process) bool {
 // for nothing. Siblings under one master have their arguments from that master,
 // so there its user counts. A list of n, or of its master, that names p's master tells
 // p through it.
-func tells(n, p member) bool {
+func tells(n, p Member) bool {
 	its := n.SameUser(p.Process) || n.UID == 0
 	switch {
 	case n.StartTicks <= p.StartTicks:
@@ -40,8 +40,8 @@ func tells(n, p member) bool {
 // tellers finds which of some workers, oldest first, were told to stop, and by
 // which worker. That worker is of one instance with it, as together says. It is
 // ready, and listens or was told itself: by the same rule, or as known says.
-func tellers(workers []member, known func(*inspect.Process) bool, together func(n, p member) bool) map[*inspect.Process]*inspect.Process {
-	named := roll[[]member]{} // by its own pid, and by its master's
+func tellers(workers []Member, known func(*inspect.Process) bool, together func(n, p Member) bool) map[*inspect.Process]*inspect.Process {
+	named := roll[[]Member]{} // by its own pid, and by its master's
 	for _, p := range workers {
 		named[idOf(p.Process)] = append(named[idOf(p.Process)], p)
 		if p.master != nil {
@@ -67,12 +67,18 @@ func tellers(workers []member, known func(*inspect.Process) bool, together func(
 	return by
 }
 
+// NamedBy finds which of some workers, oldest first, were told to stop, listening or
+// not, and by which worker: the list of a younger one names them.
+func NamedBy(workers []Member) map[*inspect.Process]*inspect.Process {
+	return tellers(workers, func(*inspect.Process) bool { return true }, anyTwo)
+}
+
 // anyTwo takes any two workers for ones of one instance.
-func anyTwo(member, member) bool { return true }
+func anyTwo(Member, Member) bool { return true }
 
 // lists are the lists of a worker and of its master, each sorted. Workers share their
 // master's.
-func (m member) lists() [][]int {
+func (m Member) lists() [][]int {
 	if m.master == nil {
 		return [][]int{m.Command.Finish}
 	}
@@ -128,7 +134,7 @@ type evidence struct {
 
 func (e evidence) any() bool { return e.by != nil || e.stopping || e.remembered || e.connections }
 
-const evidenceConnections = "connections"
+const EvidenceConnections = "connections"
 
 // words are the evidence for the report.
 func (e evidence) words() []string {
@@ -139,7 +145,7 @@ func (e evidence) words() []string {
 	for _, w := range []struct {
 		stands bool
 		word   string
-	}{{e.stopping, "stopping"}, {e.remembered, "remembered"}, {e.connections, evidenceConnections}} {
+	}{{e.stopping, "stopping"}, {e.remembered, "remembered"}, {e.connections, EvidenceConnections}} {
 		if w.stands {
 			list = append(list, w.word)
 		}
@@ -150,16 +156,16 @@ func (e evidence) words() []string {
 // findEvidence collects what says of each member that it was told to stop.
 func (c *classifier) findEvidence() {
 	c.evidence = map[*inspect.Process]evidence{}
-	candidates := c.group.candidates()
+	candidates := c.group.Candidates()
 	for _, m := range candidates {
 		e := evidence{
 			stopping:   m.CLI != nil && m.CLI.Stopping,
 			remembered: c.past.of(m.Process).Told,
 		}
-		e.connections = m.kind == kindWorker && c.group.model == ModelDaemon && c.holdsClients(m.Process)
+		e.connections = m.kind == kindWorker && c.group.Model == ModelDaemon && c.holdsClients(m.Process)
 		c.evidence[m.Process] = e
 	}
-	c.namers = tellers(candidates, func(*inspect.Process) bool { return true }, anyTwo)
+	c.namers = NamedBy(candidates)
 	by := tellers(candidates, func(p *inspect.Process) bool { return c.evidence[p].stopping || c.evidence[p].remembered }, anyTwo)
 	for _, m := range candidates {
 		e := c.evidence[m.Process]
@@ -167,7 +173,7 @@ func (c *classifier) findEvidence() {
 		c.evidence[m.Process] = e
 	}
 	for _, old := range c.group.replaced {
-		c.evidence[old] = evidence{by: c.group.master, remembered: c.past.of(old).Told}
+		c.evidence[old] = evidence{by: c.group.Master, remembered: c.past.of(old).Told}
 	}
 }
 
@@ -190,9 +196,9 @@ func (c *classifier) listed(p *inspect.Process) bool { return c.namers[p] != nil
 // acceptedAt tells whether a process holds a client that came in at one of some
 // places, which it accepted for sure. A path is no evidence: two services may have one
 // path, in turn or each in a mount namespace of its own.
-func acceptedAt(p *inspect.Process, at *places) bool {
+func acceptedAt(p *inspect.Process, at *Places) bool {
 	for end := range p.Sockets.Ends {
-		if end.Network != inspect.NetworkUnix && !end.Gone && end.Origin.Accepted() && at.holds(end) {
+		if end.Network != inspect.NetworkUnix && !end.Gone && end.Origin.Accepted() && at.Holds(end) {
 			return true
 		}
 	}
@@ -201,14 +207,14 @@ func acceptedAt(p *inspect.Process, at *places) bool {
 
 // mayBelong tells whether a process may have accepted a connection at one of some
 // places. That keeps the process in an instance, where it stands in the way.
-func mayBelong(p *inspect.Process, at *places) bool {
+func mayBelong(p *inspect.Process, at *Places) bool {
 	if p.Sockets.Ends == nil {
 		return true // they were not read
 	}
 	for end := range p.Sockets.Ends {
 		// HAProxy closes an abstract listener when it pauses it (SIGTTOU), and opens it
 		// anew when it resumes. So a connection there does not tell a stop.
-		if !end.Gone && !end.Origin.Made() && !strings.HasPrefix(end.Path, "@") && at.holds(end) {
+		if !end.Gone && !end.Origin.Made() && !strings.HasPrefix(end.Path, "@") && at.Holds(end) {
 			return true
 		}
 	}

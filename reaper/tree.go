@@ -52,9 +52,9 @@ func (t *tree) isMaster(p *inspect.Process) bool {
 	return p.Signals.Master() || p.Signals.Reloading() && !p.Signals.Ready() && t.hasHAProxyChild(p)
 }
 
-// isReady tells a worker that serves, or is told to stop, from one that is on
+// IsReady tells a worker that serves, or is told to stop, from one that is on
 // its way: a master's child has its master's handlers for an instant.
-func isReady(p *inspect.Process) bool { return p.Signals.Ready() && !p.Signals.Master() }
+func IsReady(p *inspect.Process) bool { return p.Signals.Ready() && !p.Signals.Master() }
 
 func (t *tree) hasHAProxyChild(p *inspect.Process) bool {
 	for _, c := range t.children[p] {
@@ -79,7 +79,7 @@ func (t *tree) kind(p *inspect.Process) kind {
 
 func (t *tree) findKind(p *inspect.Process) kind {
 	alone := kindStarting
-	if isReady(p) {
+	if IsReady(p) {
 		alone = kindWorker
 	}
 	parent := t.parent(p)
@@ -103,7 +103,7 @@ func (t *tree) findKind(p *inspect.Process) kind {
 				return kindMaster // a program that is a HAProxy service itself
 			}
 			return kindProgram
-		case isReady(p), t.leaving(p, parent):
+		case IsReady(p), t.leaving(p, parent):
 			return kindWorker
 		}
 		// Also the first instant of any child: it still has its master's handlers.
@@ -144,7 +144,7 @@ func once(kept map[*inspect.Process]string, p *inspect.Process, find func() stri
 // file. The name of the process, its signal handlers and its arguments stay.
 func (t *tree) renamed(p *inspect.Process) bool {
 	master := t.parent(p)
-	return master != nil && t.kind(master) == kindMaster && p.Forked && p.Comm == master.Comm && isReady(p) && t.ofMaster(p, master)
+	return master != nil && t.kind(master) == kindMaster && p.Forked && p.Comm == master.Comm && IsReady(p) && t.ofMaster(p, master)
 }
 
 // orphaned tells a process that has lost the HAProxy that forked it: a worker

@@ -28,7 +28,7 @@ func TestAnOldWorkerThatWasNotExaminedInFullRefuses(t *testing.T) {
 			active.Command.Finish = []int{101}
 			active.Sockets = &inspect.Sockets{Listening: []inspect.Listener{{Network: "tcp", Address: "0.0.0.0:443", Port: 443}}}
 			s := inspect.Snapshot{Processes: []*inspect.Process{master, old, active}}
-			r := Decide(Classify(Look{Snapshot: s, Groups: Group(s, Past{})}, Past{}), Policy{})
+			r := Decide(Classify(Look{Snapshot: s, Groups: Groups(s, Past{})}, Past{}), Policy{})
 			want := VerdictRefuse
 			if tt.want == "" {
 				want = VerdictTerminate
@@ -73,7 +73,7 @@ func onHost(old int, change func(active *inspect.Process)) Instance {
 		s.Processes = append(s.Processes, p)
 	}
 	change(active)
-	return Decide(Classify(Look{Snapshot: s, Groups: Group(s, Past{})}, Past{}), Policy{}).Instances[0]
+	return Decide(Classify(Look{Snapshot: s, Groups: Groups(s, Past{})}, Past{}), Policy{}).Instances[0]
 }
 
 func TestAThousandProcessesAreJudgedAndOneMoreIsNot(t *testing.T) {

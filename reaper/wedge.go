@@ -14,12 +14,12 @@ const (
 // Wedges is every wedge but none.
 var Wedges = []Wedge{WedgeStopped, WedgeTraced, WedgeBlocked}
 
-// stuck tells whether a signal of this pass is likely to change nothing: the
+// Stuck tells whether a signal of this pass is likely to change nothing: the
 // process is stopped or traced, or it outlived the signal of an earlier pass. It
 // is signalled when it is due, and takes no place of a process that would leave:
 // five wedged ones under a cap of five would keep all others for ever.
 // A process in state D alone is not stuck: it may be there for an instant.
-func (p *Process) stuck() bool {
+func (p *Process) Stuck() bool {
 	return p.SignalledBefore || p.Wedge == WedgeStopped || p.Wedge == WedgeTraced
 }
 

@@ -35,7 +35,7 @@ func TestASumOfDurationsIsNeverPastTheLongest(t *testing.T) {
 func TestHowLongAPortSparesItsConnections(t *testing.T) {
 	policy := &Policy{DeadlineFor: map[uint16]time.Duration{22: time.Hour}, DeadlineJitter: 10 * time.Minute}
 	half := 0.5
-	j := judge{policy: policy, host: &Report{HostShare: &half}}
+	j := rules{policy: policy, host: &Report{HostShare: &half}}
 	for _, row := range []struct {
 		residual time.Duration
 		port     uint16

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// judge applies a policy to one instance, on what a report says of the host and
+// rules applies a policy to one instance, on what a report says of the host and
 // of it. The rules are in the files rule_*.go, their order in Policy.
-type judge struct {
+type rules struct {
 	policy   *Policy
 	host     *Report
 	in       *Instance
@@ -40,7 +40,7 @@ type claim struct {
 
 // schedule says of every residual process when it comes due and why, and gives
 // the reason for which those wait that are not due yet.
-func (j *judge) schedule() {
+func (j *rules) schedule() {
 	dearest := j.dearest()
 	for _, p := range j.residual {
 		deadline, idle := j.deadline(p), j.idle(p)
@@ -49,7 +49,7 @@ func (j *judge) schedule() {
 			p.IdleDue = j.after(idle.left)
 		}
 		idle.ever = idle.ever && idle.left <= 0 // that nothing moves until then is a guess
-		j.settle(p, []claim{
+		j.due(p, []claim{
 			{ReasonLowMemory, 0, p == dearest},
 			{ReasonMaxResidual, 0, j.excess(p)},
 			{deadline.past, deadline.left, true},
@@ -59,9 +59,9 @@ func (j *judge) schedule() {
 	}
 }
 
-// settle takes the earliest time of all claims, and the reason of the first that
+// due takes the earliest time of all claims, and the reason of the first that
 // has come, or else will come first.
-func (j *judge) settle(p *Process, claims []claim) {
+func (j *rules) due(p *Process, claims []claim) {
 	claims = slices.DeleteFunc(claims, func(c claim) bool { return !c.ever })
 	first, least := claims[0], claims[0].left
 	for _, c := range claims[1:] {
@@ -73,7 +73,7 @@ func (j *judge) settle(p *Process, claims []claim) {
 	p.Due, p.DueReason = j.after(least), first.reason
 }
 
-func (j *judge) after(left time.Duration) *time.Time {
+func (j *rules) after(left time.Duration) *time.Time {
 	t := j.host.Time.Add(left)
 	return &t
 }

@@ -1,13 +1,11 @@
 package reaper
 
 import (
-	"log/slog"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 )
 
 func id(pid int) inspect.ProcID { return inspect.ProcID{PID: pid, StartTicks: uint64(pid)} }
@@ -22,11 +20,11 @@ func TestALaterLookDecidesOnWhatTheFirstMeasured(t *testing.T) {
 		{ProcID: id(1), PrivateBytes: bytes(10), Connections: Connections{Client: number(11)}, Ports: []PortUse{{Port: 443, Clients: 11}}, IdleSeconds: &idle},
 		{ProcID: id(2), PrivateBytes: bytes(20), Connections: Connections{Client: number(22)}},
 	}}
-	got := carryOver(Instance{Processes: []Process{
+	got := Instance{Processes: []Process{
 		{ProcID: id(9)},
 		{ProcID: id(2), Connections: Connections{Client: number(2)}},
 		{ProcID: id(1)},
-	}}, first)
+	}}.Measured(first)
 	want := Instance{Name: "a.service", MemoryLimitBytes: bytes(7), MemoryLimitAvailableBytes: bytes(3), Processes: []Process{
 		{ProcID: id(9)},
 		{ProcID: id(2), PrivateBytes: bytes(20), Connections: Connections{Client: number(2)}}, // counted anew
@@ -40,42 +38,10 @@ func TestALaterLookDecidesOnWhatTheFirstMeasured(t *testing.T) {
 	}
 }
 
-// After a drain each target has what became of it, and nobody else has changed.
-func TestAfterADrainEachTargetHasWhatBecameOfIt(t *testing.T) {
-	target := func(pid int) Process { return Process{ProcID: id(pid), Verdict: VerdictTerminate} }
-	of := func(pid int, change func(*Process)) Process {
-		p := target(pid)
-		change(&p)
-		return p
-	}
-	drained := target(2)
-	drained.DrainedConnections = 4
-	x := &execution{Pass: &Pass{Host: inspect.NewHost(fakehost.New(), nil), Log: slog.New(slog.DiscardHandler)}, approved: map[inspect.ProcID]bool{id(1): true, id(2): true, id(3): true, id(4): true}}
-	got := x.takeOver(Instance{Processes: []Process{target(5), target(1), drained, target(3), target(4)}}, Instance{Refusal: ReasonChanged, RefusalDetail: "why", Processes: []Process{
-		of(4, func(p *Process) { p.Verdict, p.Reason = VerdictRefuse, ReasonChanged }),
-		of(2, func(p *Process) { p.Outcome = OutcomeVanished }),
-		of(5, func(p *Process) { p.Outcome = OutcomeFailed }),
-		of(3, func(p *Process) { p.Outcome, p.Signals, p.Error = OutcomeSurvived, []string{"SIGTERM"}, "late" }),
-	}})
-	if got.Refusal != ReasonChanged || got.RefusalDetail != "why" {
-		t.Errorf("refused for %q, %q", got.Refusal, got.RefusalDetail)
-	}
-	want := []Process{
-		target(5), // was not one of those that were drained
-		of(1, func(p *Process) { p.Outcome = OutcomeVanished }),
-		of(2, func(p *Process) { p.Outcome, p.DrainedConnections = OutcomeDrained, 4 }),
-		of(3, func(p *Process) { p.Outcome, p.Signals, p.Error = OutcomeSurvived, []string{"SIGTERM"}, "late" }),
-		of(4, func(p *Process) { p.Verdict, p.Reason = VerdictRefuse, ReasonChanged }),
-	}
-	if diff := cmp.Diff(want, got.Processes); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 // Of a process that has left nothing is remembered; of all others what was known.
 func TestWhoHasLeftIsForgotten(t *testing.T) {
 	before := Memory{id(1): {Residual: 5}, id(2): {Residual: 5}, id(3): {Residual: 5}}
-	got := Remember(before, Report{boottime: 9, Instances: []Instance{{Name: "a", Processes: []Process{
+	got := Remember(before, Report{Boottime: 9, Instances: []Instance{{Name: "a", Processes: []Process{
 		{ProcID: id(1), Role: RoleResidual, Outcome: OutcomeTerminated}, {ProcID: id(2), Role: RoleResidual}, {ProcID: id(4), Role: RoleActive},
 	}}}})
 	if len(got) != 1 || got[id(2)].Residual != 5 {
@@ -96,7 +62,7 @@ func TestAReportOfNoMomentTeachesNothing(t *testing.T) {
 // signalled and is there still is known for it.
 func TestWhoWasSignalledAndIsStillThereIsRemembered(t *testing.T) {
 	signals := []string{"SIGTERM"}
-	got := Memory{id(1): {Residual: 5}, id(2): {Residual: 5}, id(3): {Residual: 5, Signals: []string{"SIGTERM", "SIGKILL"}}}.settle(Report{Instances: []Instance{{Processes: []Process{
+	got := Memory{id(1): {Residual: 5}, id(2): {Residual: 5}, id(3): {Residual: 5, Signals: []string{"SIGTERM", "SIGKILL"}}}.WithOutcomes(Report{Instances: []Instance{{Processes: []Process{
 		{ProcID: id(1), Outcome: OutcomeTerminated, Signals: signals}, {ProcID: id(2), Outcome: OutcomeSurvived, Signals: signals}, {ProcID: id(3)}, {ProcID: id(4), Outcome: OutcomeSurvived, Signals: signals},
 	}}}})
 	want := Memory{id(2): {Residual: 5, Signals: signals}, id(3): {Residual: 5, Signals: []string{"SIGTERM", "SIGKILL"}}}
