@@ -16,7 +16,7 @@ func (h *Host) EachConnection(network Network, ports map[uint16]bool, visit func
 	if network == NetworkDatagram {
 		protocol = unix.IPPROTO_UDP
 	}
-	if err := eachConnection(h.kernel, protocol, slices.Sorted(maps.Keys(ports)), visit); err != nil {
+	if err := eachConnection(h.kernel, protocol, slices.Sorted(maps.Keys(ports)), h.others(), visit); err != nil {
 		return readError("connections", "sock_diag", err)
 	}
 	return nil

@@ -28,6 +28,10 @@ func (h *Host) LookThoroughly(ctx context.Context, t *Tables, p *Process) {
 		h.LookGently(t, p)
 		return
 	}
+	h.patiently(ctx, p, func(p *Process) { h.lookThoroughly(ctx, t, p) })
+}
+
+func (h *Host) lookThoroughly(ctx context.Context, t *Tables, p *Process) {
 	s := newSockets(t.detail(p))
 	err := h.examine(ctx, t, p, s)
 	if errors.Is(err, errRefused) {

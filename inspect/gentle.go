@@ -21,17 +21,20 @@ const (
 // LookGently looks for listening sockets of a process among its lowest
 // descriptors, without touching them where that can be: it reads their links and
 // finds their inodes in the tables. In another network namespace the tables say
-// nothing. There it duplicates those descriptors as LookThoroughly does, and so
-// costs the same however many connections there are. What it finds is there; what
+// nothing, and where other users have too many sockets they cost too much. There it
+// duplicates those descriptors as LookThoroughly does, and so costs the same however
+// many connections there are. What it finds is there; what
 // it does not find may be there all the same. The result, or the error, is left
 // in p.
 func (h *Host) LookGently(t *Tables, p *Process) {
-	s, err := h.lookGently(t, p)
-	if err != nil {
-		p.Err = err
-		return
-	}
-	p.Sockets = s
+	h.patiently(context.Background(), p, func(p *Process) {
+		s, err := h.lookGently(t, p)
+		if err != nil {
+			p.Err = err
+			return
+		}
+		p.Sockets = s
+	})
 }
 
 func (h *Host) lookGently(t *Tables, p *Process) (*Sockets, error) {
@@ -41,9 +44,12 @@ func (h *Host) lookGently(t *Tables, p *Process) (*Sockets, error) {
 		if h.LeavesAlone(p) {
 			return nil, readError("sockets", procPath(p.PID, "net"), errStrangersNamespace)
 		}
-		return g.sockets, h.lookGentlyElsewhere(t, p, &g)
+		return g.sockets, h.lookGentlyByDuplicates(t, p, &g)
 	}
 	tab, err := t.table()
+	if errors.Is(err, errManySockets) && !h.LeavesAlone(p) {
+		return g.sockets, h.lookGentlyByDuplicates(t, p, &g)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +83,8 @@ func (h *Host) lookGently(t *Tables, p *Process) (*Sockets, error) {
 	return g.sockets, nil
 }
 
-// lookGentlyElsewhere looks at a process in another network namespace.
-func (h *Host) lookGentlyElsewhere(t *Tables, p *Process, g *gentle) error {
+// lookGentlyByDuplicates duplicates the descriptors.
+func (h *Host) lookGentlyByDuplicates(t *Tables, p *Process, g *gentle) error {
 	var info unix.TCPInfo
 	// It ends by itself: so few descriptors need no context.
 	err := h.touch(context.Background(), t.class, p, func(_, dup int) error {

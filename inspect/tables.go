@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -72,7 +73,14 @@ func (t *Tables) table() (*table, error) {
 		return tab, tab.err
 	}
 	defer close(tab.read)
+	if t.host.crowded.Load() {
+		tab.err = readError("sockets", "sock_diag", errManySockets)
+		return tab, tab.err
+	}
 	tab.fill(t.host.kernel, !t.Brief, !t.OneListener, t.host.others())
+	if errors.Is(tab.err, errManySockets) {
+		t.host.crowded.Store(true)
+	}
 	return tab, tab.err
 }
 
