@@ -60,9 +60,7 @@ func (g *Client) add(conn inspect.Connection) {
 		return
 	}
 	idle := conn.Idle.Seconds()
-	if g.MinIdleSeconds == nil || idle < *g.MinIdleSeconds {
-		g.MinIdleSeconds = &idle
-	}
+	g.MinIdleSeconds = smaller(g.MinIdleSeconds, idle)
 	g.MaxIdleSeconds = larger(g.MaxIdleSeconds, idle)
 	bytes := conn.Bytes
 	if g.Bytes != nil {
@@ -71,10 +69,18 @@ func (g *Client) add(conn inspect.Connection) {
 	g.Bytes = &bytes
 }
 
+// smaller is the smaller of two values of which the first may be missing.
+func smaller(a *float64, b float64) *float64 {
+	if a != nil {
+		b = min(*a, b)
+	}
+	return &b
+}
+
 // larger is the larger of two values of which the first may be missing.
 func larger(a *float64, b float64) *float64 {
-	if a == nil || *a < b {
-		return &b
+	if a != nil {
+		b = max(*a, b)
 	}
-	return a
+	return &b
 }
