@@ -4,40 +4,15 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
-)
 
-// openTerminal makes a terminal and gives its two ends: what a person types on
-// goes to the one, the program reads from the other.
-func openTerminal(t *testing.T) (person, terminal *os.File) {
-	t.Helper()
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { person.Close() })
-	if err := unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal("unlock the terminal: ", err)
-	}
-	number, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal("number of the terminal: ", err)
-	}
-	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { terminal.Close() })
-	return person, terminal
-}
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
+)
 
 func TestALiveReapByHandAsks(t *testing.T) {
 	both := func() reaper.Report {
@@ -71,7 +46,7 @@ func TestALiveReapByHandAsks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			person, terminal := openTerminal(t)
+			person, terminal := fixture.Terminal(t)
 			w := newWorld(t, row.report)
 			w.stdin = terminal
 			fmt.Fprint(person, row.types)
@@ -108,7 +83,7 @@ func TestAPipeIsNoAnswer(t *testing.T) {
 }
 
 func TestASignalWhileItAsksIsNo(t *testing.T) {
-	person, terminal := openTerminal(t)
+	person, terminal := fixture.Terminal(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	asked, answered := make(chan struct{}), make(chan bool)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 )
 
 func TestWithoutPrivilegesStatusShowsWhatItMayAndSaysWhatItCouldNotRead(t *testing.T) {
@@ -101,7 +103,7 @@ func TestPassAtATerminalDoesWhatItIsAnswered(t *testing.T) {
 	before := b.processes()
 	atTerminal := func(answer string) *answer {
 		t.Helper()
-		keyboard, terminal := openTerminal(t)
+		keyboard, terminal := fixture.Terminal(t)
 		if _, err := io.WriteString(keyboard, answer); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 )
 
 var isSurvivor = judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeSurvived}
@@ -89,7 +91,7 @@ func TestSIGTERMToTheAgentWhileItAsksSignalsNobody(t *testing.T) {
 	s := b.startService("web", setup{})
 	s.makeResidual(1, 1)
 	before := b.processes()
-	_, terminal := openTerminal(t)
+	_, terminal := fixture.Terminal(t)
 	job := b.startAgent(command{args: []string{"reap", "--deadline", "0s"}, stdin: terminal})
 	b.until(func() error {
 		if job.stderr.String() == "" {

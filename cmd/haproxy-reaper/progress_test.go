@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 )
 
 // onScreen is what a terminal shows after these bytes: a line is what comes after
@@ -57,7 +59,7 @@ func TestProgressIsForTerminalsAlone(t *testing.T) {
 	if p.log() != file {
 		t.Error("what is logged does not go to the file itself")
 	}
-	_, terminal := openTerminal(t)
+	_, terminal := fixture.Terminal(t)
 	if p := newProgress(terminal); !p.terminal || p.log() != p {
 		t.Error("a terminal is not known for one")
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"go/ast"
 	"go/types"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,10 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
 	"golang.org/x/tools/go/packages"
-
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 const module = "github.com/haproxy-reaper/haproxy-reaper"
@@ -179,20 +175,6 @@ func TestDecisionIsPure(t *testing.T) {
 	}
 }
 
-// A user who reads the README finds every flag, every reason and every role.
-func TestREADMETellsEveryWordOfTheContract(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	readme := string(text)
-	for _, w := range contractWords() {
-		if !strings.Contains(readme, "`"+w+"`") {
-			t.Errorf("no `%s` in the README", w)
-		}
-	}
-}
-
 // The table of situations names tests, and a reader will look for them.
 func TestEverySituationNamesTestsThatExist(t *testing.T) {
 	text, err := os.ReadFile("situations.md")
@@ -241,21 +223,4 @@ func mustGetwd(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// contractWords is every word that scripts, dashboards and configuration files
-// are written with.
-func contractWords() []string {
-	var words []string
-	new(config).flags().VisitAll(func(f *pflag.Flag) { words = append(words, "--"+f.Name) })
-	for _, c := range commands() {
-		words = append(words, c.name)
-	}
-	for _, r := range reaper.Roles {
-		words = append(words, string(r))
-	}
-	for _, r := range slices.Sorted(maps.Keys(reasonWords)) {
-		words = append(words, string(r))
-	}
-	return words
 }
