@@ -182,7 +182,7 @@ func TestEverySituationNamesTestsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sources strings.Builder
-	for _, pattern := range []string{"*_test.go", "../../inspect/*_test.go", "../../reaper/*_test.go", "../../deploy/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "../../inspect/*_test.go", "../../reaper/*_test.go", "../../deploy/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(files), err)

@@ -1,0 +1,58 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// advice says what an operator can do about a process that will not leave when
+// it should, "" when nothing is to be done.
+func advice(i *reaper.Instance, p *reaper.Process) string {
+	if p.Role == reaper.RoleDraining {
+		return "if this was not meant, start HAProxy again"
+	}
+	if p.Role == reaper.RoleStranded && p.Wedge == reaper.WedgeNone {
+		return strandedAdvice(i.Model, p.StrandedReason, p.PID)
+	}
+	switch p.Wedge {
+	case reaper.WedgeStopped:
+		text := fmt.Sprintf("it is frozen (state T), and hears nothing but SIGKILL (--kill-after). To let it go on: kill -CONT %d", p.PID)
+		if p.SignalledBefore || len(p.Signals) > 0 {
+			text += "; the SIGTERM that waits then ends it at once, and cuts its clients off"
+		}
+		return text
+	case reaper.WedgeTraced:
+		return "a debugger holds it, and it hears nothing but SIGKILL (--kill-after): detach that"
+	case reaper.WedgeBlocked:
+		return fmt.Sprintf("it waits in the kernel, and no signal ends it until that is over: see /proc/%d/stack", p.PID)
+	}
+	if p.Outcome == reaper.OutcomeSurvived && !slices.Contains(p.Signals, "SIGKILL") {
+		return "it does not act on SIGTERM: --kill-after has SIGKILL follow"
+	}
+	return ""
+}
+
+// strandedAdvice says what ends stranded processes, of one reason, without an
+// outage. One that listens serves, and one whose sockets are unknown may: neither
+// is to be ended by hand.
+func strandedAdvice(model reaper.Model, why reaper.StrandedReason, pids ...int) string {
+	list := strings.Trim(fmt.Sprint(pids), "[]")
+	reload := "reload once more: HAProxy's master then tells it to finish"
+	if model == reaper.ModelDaemon {
+		reload = fmt.Sprintf("name it in the next reload (-sf %s), and it finishes", list)
+	}
+	switch why {
+	case reaper.StrandedListening:
+		return "it serves an old configuration, so do not end it by hand; " + reload
+	case reaper.StrandedUnreadable:
+		return "it may serve, so do not end it by hand; check says which privilege is missing"
+	case reaper.StrandedNoInstance:
+		return "it finishes, or is paused (SIGTTOU)"
+	case reaper.StrandedOtherUser:
+		return fmt.Sprintf("it leaves when its last client does; to end it at once, and cut its clients off: kill %s", list)
+	}
+	return "it may serve an old configuration; " + reload
+}

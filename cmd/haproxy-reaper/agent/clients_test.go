@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+func TestClientsAreListedUnderTheProcessTheyHold(t *testing.T) {
+	p := oldWorker(6034, time.Hour, 16)
+	p.Clients = []reaper.Client{
+		{Peer: "10.0.0.2", Port: 443, Connections: 3, OldestSeconds: ptr(7200.0), MinIdleSeconds: ptr(12.4), MaxIdleSeconds: ptr(310.0), Bytes: ptr(uint64(1 << 20))},
+		{Peer: "2001:db8:1234:5678:9abc:def0:1234:5678", Port: 443, Connections: 1, MinIdleSeconds: ptr(5.0), MaxIdleSeconds: ptr(5.0), Bytes: ptr(uint64(512))},
+		{Path: "/run/app/\x1b[2J.sock", Connections: 1},
+	}
+	for i := range 9 {
+		p.Clients = append(p.Clients, reaper.Client{Peer: fmt.Sprintf("10.0.1.%d", i), Port: 22, Connections: 1, MinIdleSeconds: ptr(1.0), MaxIdleSeconds: ptr(1.0), Bytes: ptr(uint64(1024))})
+	}
+	var b strings.Builder
+	writeClients(&b, &p)
+	want := `      PEER AND LOCAL PORT                        CLIENTS    OLDEST  IDLE                 BYTES
+      10.0.0.2 to port 443                             3      2h0m  12s to 5m          1.0 MiB
+      2001:db8:1234:5678:9abc:def0:1234:5678 to port 443       1         ?  5s                 0.5 KiB
+      unix /run/app/\x1b[2J.sock                       1         ?  ?                        ?
+      10.0.1.0 to port 22                              1         ?  1s                 1.0 KiB
+`
+	for i := 1; i < 7; i++ {
+		want += fmt.Sprintf("      10.0.1.%d to port 22                              1         ?  1s                 1.0 KiB\n", i)
+	}
+	want += "      and 2 more peers with 2 client connections, all of them with -o json\n"
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestProcessThatWasNotAskedForItsClientsListsNone(t *testing.T) {
+	p := oldWorker(6034, time.Hour, 16)
+	var b strings.Builder
+	if writeClients(&b, &p); b.Len() != 0 {
+		t.Errorf("%q", b.String())
+	}
+}
+
+func TestClientsAreStatussToList(t *testing.T) {
+	got := newWorld(t, emptyReport()).run("reap", "--clients", "--dry-run")
+	if want := "haproxy-reaper: --clients: reap does not list them, status does\n"; got.code != ExitUsage || got.stderr != want {
+		t.Errorf("exit status %d, %q, want %d, %q", got.code, got.stderr, ExitUsage, want)
+	}
+}

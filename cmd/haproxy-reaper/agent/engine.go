@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// engine looks at the host and acts on it, once.
+type engine interface {
+	// Status looks and decides.
+	Status(context.Context) (reaper.Report, error)
+	// Run is a whole pass.
+	Run(context.Context) (reaper.Report, error)
+	// Surroundings reads what check wants to know besides a look.
+	Surroundings(context.Context, reaper.Report, privileges) surroundings
+	// Remembered is what the next pass should know, after either.
+	Remembered() reaper.Memory
+	Close()
+}
+
+// passSettings are what an engine is made of.
+type passSettings struct {
+	kernel  inspect.Kernel
+	config  *config
+	live    bool // false: nothing is ever signalled
+	have    privileges
+	earlier reaper.State // what earlier runs left
+	approve func(reaper.Report) (bool, error)
+	log     *slog.Logger
+
+	step      func()                                              // as reaper.Pass.Step
+	drained   func(instance string, closed, of int)               // as reaper.Pass.Drained
+	signalled func(reaper.Memory, string, inspect.ProcID, string) // as reaper.Pass.Signalled
+}
+
+// hostEngine is the engine for the host we run on.
+type hostEngine struct{ *reaper.Pass }
+
+func newHostEngine(s passSettings) engine {
+	c := s.config
+	isStatus := c.command.name == "status"
+	host := inspect.NewHost(s.kernel, c.exes)
+	host.Rights = s.have.rights()
+	var terminator reaper.Terminator = reaper.DryRun{}
+	if s.live {
+		terminator = reaper.Signaller{Host: host}
+	}
+	return hostEngine{&reaper.Pass{
+		Host:          host,
+		Policy:        c.policy(),
+		Timing:        c.timing(),
+		Terminator:    terminator,
+		MasterSocket:  c.masterSocket,
+		Clients:       bool(c.clients) && isStatus,
+		ActiveClients: isStatus,
+		Memory:        s.earlier.Memory,
+		MemoryOwner:   s.earlier.Owner,
+		Qualified:     s.earlier.Qualified,
+		MaySignal:     s.have.maySignalUser,
+		Approve:       s.approve,
+		Step:          s.step,
+		Drained:       s.drained,
+		Signalled:     s.signalled,
+		Log:           s.log,
+	}}
+}
+
+func (e hostEngine) Remembered() reaper.Memory { return e.Memory }
+
+func (e hostEngine) Close() { e.Host.Close() }

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// forecastSentence says what a reap would do to the clients of an instance; ""
+// when there is nothing to reap, and when it has been done.
+func forecastSentence(in *reaper.Instance) string {
+	f := in.Forecast
+	ahead := func(p reaper.Process) bool {
+		return p.Verdict == reaper.VerdictTerminate && (p.Outcome == "" || p.Outcome == reaper.OutcomeDryRun)
+	}
+	if f == nil || !slices.ContainsFunc(in.Processes, ahead) {
+		return ""
+	}
+	line := fmt.Sprintf("forecast for %s: ", escape(in.Name))
+	if f.Clients == 0 && f.Uncounted == 0 {
+		return line + "no client would have to reconnect"
+	}
+	line += plural(f.Clients, "client", "clients")
+	if f.Uncounted > 0 {
+		line += fmt.Sprintf(" and those of %s that could not be counted", plural(f.Uncounted, "process", "processes"))
+	}
+	line += fmt.Sprintf(" would have to reconnect%s, %s", portWords(f), paceWords(f))
+	if in.ConnectionRate != nil {
+		line += fmt.Sprintf("; the active takes %d new ones a second now", *in.ConnectionRate)
+	}
+	return line
+}
+
+// portWords are the clients port by port, in brackets.
+func portWords(f *reaper.Forecast) string {
+	var list []string
+	others := f.Clients
+	for _, p := range f.Ports {
+		if p.Clients > 0 {
+			list = append(list, fmt.Sprintf("port %d: %d", p.Port, p.Clients))
+			others -= p.Clients
+		}
+	}
+	if others > 0 {
+		list = append(list, fmt.Sprintf("elsewhere: %d", others))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, ", ") + ")"
+}
+
+// paceWords say how fast they go.
+func paceWords(f *reaper.Forecast) string {
+	if f.RatePerSecond == nil {
+		return "all at once"
+	}
+	line := fmt.Sprintf("%s a second for %s", strconv.FormatFloat(*f.RatePerSecond, 'f', -1, 64), duration(roundUp(f.Drain())))
+	if f.AtOnce > 0 {
+		line += fmt.Sprintf(" and then %d at once", f.AtOnce)
+	}
+	return line
+}

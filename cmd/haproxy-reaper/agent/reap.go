@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// reap is one pass. A live one that lacks a privilege looks and reports all the
+// same, and signals nobody.
+func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
+	f := &faults{log: log}
+	live := !bool(c.dryRun)
+	have, err := readPrivileges(p.kernel)
+	if err != nil {
+		f.add(ExitFailed, "what this process may do is unknown", "error", err)
+	}
+	able := err == nil
+	if live && able {
+		if err := have.mayAct(p.kernel); err != nil {
+			f.add(ExitPrivilege, "reap may not act", "error", err)
+			able = false
+		}
+	}
+	if live && able {
+		release, err := lock(p.lockDir)
+		switch {
+		case errors.Is(err, reaper.ErrLocked):
+			log.Error("reap did not start", "error", err)
+			return ExitBusy
+		case inspect.IsPermission(err): // as shipped the lock is root's, and takes CAP_DAC_READ_SEARCH
+			f.add(ExitPrivilege, "reap may not act", "error", err)
+			able = false
+		case err != nil:
+			f.add(ExitFailed, "reap may not act", "error", err)
+			able = false
+		default:
+			defer release()
+		}
+	}
+
+	records := p.newRecord(c)
+	approval := &approval{program: p, config: c, ask: !bool(c.yes) && p.byHand()}
+	settings := passSettings{kernel: p.kernel, config: c, have: have, live: live && able, earlier: records.load(log), log: log}
+	records.alone = settings.live
+	settings.step = p.stepper()
+	if settings.live {
+		settings.signalled = records.signalled(log)
+		settings.drained = p.progress.drained
+		settings.approve = func(r reaper.Report) (bool, error) { return approval.approve(ctx, r) }
+	}
+	e := p.newEngine(settings)
+	defer e.Close()
+	pass := e.Run
+	if live && !able {
+		pass = e.Status
+	}
+	report, err := pass(ctx)
+	p.progress.end()
+	report.DryRun = !live
+	if approval.err != nil {
+		f.addApproval(approval.err)
+		err = nil // the look itself was good
+	}
+	f.addLook(report, err, have, p.kernel)
+	f.addOutcomes(report, have)
+	records.write(report, e.Remembered(), f)
+	p.print(&report, c, f)
+	return f.status()
+}

@@ -1,0 +1,128 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/metrics"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// serving is what serve knows: the last pass, and whether passes go on.
+type serving struct {
+	program  *program
+	config   *config
+	bootID   string
+	interval time.Duration
+	log      *slog.Logger
+
+	input atomic.Pointer[metrics.Input] // of the last pass, or of earlier runs
+	first chan struct{}                 // closed when the first pass has ended
+	once  sync.Once
+	alive atomic.Int64 // when a pass last got on, in nanoseconds since began
+	began time.Time
+}
+
+func newServing(p *program, c *config, bootID string, log *slog.Logger) *serving {
+	s := &serving{
+		program: p, config: c, bootID: bootID, interval: time.Duration(c.interval), log: log,
+		first: make(chan struct{}), began: time.Now(),
+	}
+	s.input.Store(&metrics.Input{})
+	s.load(reaper.Report{})
+	return s
+}
+
+// loop runs passes until the context ends, never two at once. The first comes at
+// once, the second after a part of the interval that differs from host to host,
+// so that a fleet that was restarted in one second does not work in step.
+func (s *serving) loop(ctx context.Context, after func()) {
+	pause := time.Duration(rand.Int64N(int64(s.interval)) + 1)
+	for ctx.Err() == nil {
+		started := time.Now()
+		s.pass(ctx)
+		s.once.Do(func() { close(s.first) })
+		after()
+		next := time.NewTimer(max(pause-time.Since(started), s.interval/10))
+		select {
+		case <-ctx.Done():
+			next.Stop()
+		case <-next.C:
+		}
+		pause = s.interval
+	}
+}
+
+// pass runs one pass and takes up what it tells.
+func (s *serving) pass(ctx context.Context) {
+	report, err := s.runChild(ctx)
+	switch {
+	case errors.Is(err, reaper.ErrLocked):
+		s.log.Info("no pass now", "error", err)
+		s.stepped() // somebody else's goes on
+		s.load(s.input.Load().Report)
+	case err != nil && ctx.Err() != nil:
+		s.log.Info("a pass was interrupted", "error", err)
+	case err != nil:
+		s.log.Error("a pass failed", "error", err)
+		s.countFailure()
+		s.load(s.input.Load().Report)
+	default:
+		s.stepped()
+		s.load(*report)
+	}
+}
+
+// load lays the counters of the state beside a report. The state has everything
+// that outlives a process: ours, and that of a pass.
+func (s *serving) load(report reaper.Report) {
+	kernel := s.program.kernel
+	state, err := reaper.LoadState(s.config.stateDir, s.bootID, kernel.Now(), kernel.Boottime())
+	if err != nil {
+		s.log.Warn("load the state", "error", err)
+		last := *s.input.Load()
+		last.Report = report
+		s.input.Store(&last)
+		return
+	}
+	s.input.Store(&metrics.Input{
+		Report: report, Counters: state.Counters,
+		Run: state.LastRun, Success: state.LastSuccess, Duration: state.LastDuration,
+	})
+}
+
+// countFailure counts a pass that died before it could count itself.
+func (s *serving) countFailure() {
+	kernel := s.program.kernel
+	now := kernel.Now()
+	if _, err := reaper.UpdateState(s.config.stateDir, s.bootID, now, kernel.Boottime(), func(state *reaper.State) { state.AddDied(now) }); err != nil {
+		s.log.Warn("update the state", "error", err)
+	}
+}
+
+// stepped says that a pass got on.
+func (s *serving) stepped() { s.alive.Store(int64(time.Since(s.began))) }
+
+// leastPatience is how long passes may stand still whatever the interval: a busy
+// machine may not give a child its turn for so long.
+const leastPatience = 3 * time.Second
+
+// isHealthy tells whether a pass has ended or got on within three intervals.
+func (s *serving) isHealthy() bool {
+	return time.Since(s.began)-time.Duration(s.alive.Load()) <= max(3*s.interval, leastPatience)
+}
+
+// isReady tells whether the first pass has ended.
+func (s *serving) isReady() bool {
+	select {
+	case <-s.first:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,25 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+)
+
+// status looks once, or reads what was seen, and prints that and what it decides.
+func (p *program) status(ctx context.Context, c *config, log *slog.Logger) int {
+	if c.savedReport != "" {
+		return p.whatIf(c, log)
+	}
+	f := &faults{log: log}
+	have, err := readPrivileges(p.kernel)
+	if err != nil {
+		f.add(ExitFailed, "what this process may do is unknown", "error", err)
+	}
+	e := p.newEngine(passSettings{kernel: p.kernel, config: c, have: have, earlier: p.newRecord(c).load(log), log: log})
+	defer e.Close()
+	report, err := e.Status(ctx)
+	report.DryRun = bool(c.dryRun)
+	f.addLook(report, err, have, p.kernel)
+	p.print(&report, c, f)
+	return f.status()
+}

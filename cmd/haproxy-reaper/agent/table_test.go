@@ -1,0 +1,145 @@
+package agent
+
+import (
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// lines are those of a text, which must be clean.
+func lines(t *testing.T, text string) []string {
+	t.Helper()
+	if !strings.HasSuffix(text, "\n") {
+		t.Error("the last line has no end")
+	}
+	list := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for _, line := range list {
+		if strings.TrimRight(line, " ") != line {
+			t.Errorf("spaces at the end of %q", line)
+		}
+	}
+	return list
+}
+
+// huge is a report with the largest value that each column may have to hold.
+func huge() reaper.Report {
+	long := strings.Repeat("a-very-long-name/", 15)
+	var all []reaper.Process
+	for _, role := range reaper.Roles {
+		for _, verdict := range []reaper.Verdict{reaper.VerdictKeep, reaper.VerdictWait, reaper.VerdictTerminate, reaper.VerdictRefuse} {
+			p := overdue(4194304, math.MaxInt64)
+			p.Role, p.Verdict, p.Reason = role, verdict, reaper.ReasonStranded
+			p.User, p.State, p.Error = "_haproxy-of-a-customer", "D", "send SIGTERM: "+long+long
+			p.AgeSeconds, p.ResidualSeconds, p.IdleSeconds = 1e300, ptr(1e300), ptr(1e300)
+			p.Due = ptr(noon.AddDate(-200, 0, 0))
+			p.PrivateBytes = ptr(uint64(math.MaxUint64))
+			p.Listeners = []string{"unix /" + long, "tcp [2001:db8:1111:2222:3333:4444:5555:6666]:65535", "udp [2001:db8:1111:2222:3333:4444:5555:6666]:65535", "x", "y"}
+			p.Outcome = reaper.OutcomeTerminated
+			all = append(all, p)
+		}
+	}
+	r := refusedReport(reaper.ReasonTooMany, long, all...)
+	r.Host, r.Errors, r.CanSignal, r.DryRun = long, []string{long}, false, true
+	r.Instances[0].Name, r.Instances[0].Witnesses = long, []string{"sockets", "arguments", "cli"}
+	return r
+}
+
+func TestTheTableKeepsTo100Columns(t *testing.T) {
+	for name, report := range map[string]reaper.Report{"huge values": huge(), "unknown values": unknownReport(), "errors alone": emptyReport(strings.Repeat("word ", 100))} {
+		t.Run(name, func(t *testing.T) {
+			c, err := parse("reap --config "+strings.Repeat("/folder", 40), nil, files{strings.Repeat("/folder", 40): "HAPROXY_REAPER_DEADLINE=290y364d23h59m59s999ms\nHAPROXY_REAPER_DRY_RUN=1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sentence := map[string]bool{}
+			for _, s := range sentences(&report) {
+				sentence[s] = true
+			}
+			for _, line := range lines(t, renderText(&report, c)) {
+				if n := utf8.RuneCountInString(line); n > columns && !sentence[line] {
+					t.Errorf("%d columns: %q", n, line)
+				}
+			}
+		})
+	}
+}
+
+// unknownReport is a report of processes of which nothing could be read.
+func unknownReport() reaper.Report {
+	r := reportOf()
+	r.Instances[0].Processes = nil
+	for _, role := range reaper.Roles {
+		r.Instances[0].Processes = append(r.Instances[0].Processes, reaper.Process{Role: role, Verdict: reaper.VerdictKeep, Reason: reaper.Reason(role)})
+	}
+	return r
+}
+
+func TestWhatIsUnknownIsNeverZero(t *testing.T) {
+	var b strings.Builder
+	r := unknownReport()
+	writeTable(&b, &r)
+	rows := map[string]string{"master": "- - - - -", "active": "- ? ? - ?", "residual": "? ? ? ? ?"}
+	for _, line := range lines(t, b.String()) {
+		cells := strings.Fields(line)
+		if len(cells) < 10 || rows[cells[0]] == "" {
+			continue
+		}
+		if got, want := strings.Join(cells[4:9], " "), rows[cells[0]]; got != want {
+			t.Errorf("%s: superseded, clients, servers, idle and memory are %s, want %s", cells[0], got, want)
+		}
+		delete(rows, cells[0])
+	}
+	if len(rows) > 0 {
+		t.Errorf("no rows for %v in\n%s", rows, &b)
+	}
+}
+
+// TestNothingAProcessChoosesReachesTheTerminal puts an escape sequence and a
+// line break in every string of a report.
+func TestNothingAProcessChoosesReachesTheTerminal(t *testing.T) {
+	const evil = "x\x1b[2J\nrefused\u202e\xff\u0085"
+	r := reportOf(overdue(6034, 3), overdue(6035, 3))
+	r.Errors = []string{"x"}
+	r.Instances[0].Refusal = reaper.ReasonStray
+	r.Instances[0].Processes[1].Outcome = reaper.OutcomeFailed
+	r.Instances[0].Processes[2].Outcome = reaper.OutcomeDryRun
+	poison(reflect.ValueOf(&r).Elem(), evil)
+	c, err := parse("status", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.instances = []string{evil}
+	text := renderText(&r, c) + emptyLine(&reaper.Report{}, c)
+	for _, bad := range []string{"\x1b", "\nrefused\n", "\u202e", "\xff", "\u0085"} {
+		if strings.Contains(text, bad) {
+			t.Errorf("%q is in\n%q", bad, text)
+		}
+	}
+	if !strings.Contains(text, `x\x1b[2J\nrefused\u202e\xff\u0085`) {
+		t.Errorf("the names are not there at all:\n%s", text)
+	}
+}
+
+// poison sets every plain string, and appends to every list of them.
+func poison(v reflect.Value, evil string) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				poison(v.Field(i), evil)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			poison(v.Index(i), evil)
+		}
+	case reflect.String:
+		if v.Type().Name() == "string" && len(v.String()) != 1 { // the state is one letter, checked where it is read
+			v.SetString(evil)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// usage is the text of --help: every command and flag, its variable, its
+// default and the exit statuses.
+func usage() string {
+	var b strings.Builder
+	b.WriteString("haproxy-reaper terminates residual HAProxy processes: old workers that a reload left behind.\n\n")
+	b.WriteString("Usage: haproxy-reaper [command] [flags]\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.summary)
+	}
+	b.WriteString("\nFlags, each with its environment variable and default:\n")
+	new(config).flags().VisitAll(func(f *pflag.Flag) { writeFlag(&b, f) })
+	b.WriteString("  -h, --help\n        print this\n")
+	b.WriteString(`
+A flag beats its variable, a variable beats the configuration file (NAME=value lines of the same
+names), the file beats the default. An empty variable is not set. A list in a variable or the file
+is separated by commas.
+
+`)
+	var statuses []string
+	for _, e := range exitStatuses() {
+		statuses = append(statuses, fmt.Sprintf("%d %s", e.Status, e.Meaning))
+	}
+	b.WriteString(wrap("Exit status: ", "", strings.Join(statuses, "; ")+".") + "\n")
+	return b.String()
+}
+
+func writeFlag(b *strings.Builder, f *pflag.Flag) {
+	short := "    "
+	if f.Shorthand != "" {
+		short = "-" + f.Shorthand + ", "
+	}
+	kind := ""
+	if f.Value.Type() != "bool" {
+		kind = " " + f.Value.Type()
+	}
+	value := f.DefValue
+	if value == "" {
+		value = "unset"
+	}
+	fmt.Fprintf(b, "  %s--%s%s\n        %s\n        %s, default %s\n", short, f.Name, kind, f.Usage, variable(f.Name), value)
+}

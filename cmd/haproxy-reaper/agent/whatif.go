@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// maxReport is far more than a report of a thousand processes, each with
+// hundreds of peers.
+const maxReport = 32 << 20
+
+// whatIf decides a saved report again under the policy of this run, and looks at
+// no host.
+func (p *program) whatIf(c *config, log *slog.Logger) int {
+	f := &faults{log: log}
+	saved, err := p.readSaved(c.savedReport)
+	if err != nil {
+		f.add(ExitFailed, "cannot decide again what was saved", "file", c.savedReport, "error", err)
+		return f.status()
+	}
+	report := reaper.Foresee(reaper.Reconsider(saved, c.policy()), c.policy(), c.timing())
+	p.print(&report, c, f)
+	if c.output == "text" {
+		p.printChanges(&saved, &report, f)
+	}
+	return f.status()
+}
+
+// readSaved reads the report in a file, or on standard input for "-".
+func (p *program) readSaved(path string) (reaper.Report, error) {
+	var b []byte
+	var err error
+	if path == "-" {
+		b, err = io.ReadAll(io.LimitReader(p.stdin, maxReport+1))
+	} else {
+		b, err = p.kernel.ReadFile(path, maxReport)
+	}
+	switch {
+	case errors.Is(err, unix.EFBIG), len(b) > maxReport:
+		return reaper.Report{}, fmt.Errorf("too large: more than %s", size(maxReport))
+	case err != nil:
+		return reaper.Report{}, err
+	}
+	return reaper.ParseReport(b)
+}
+
+// printChanges says, a line each, which verdicts are others than in the file.
+func (p *program) printChanges(saved, report *reaper.Report, f *faults) {
+	before := map[string]*reaper.Process{}
+	key := func(in *reaper.Instance, q *reaper.Process) string { return fmt.Sprint(in.Name, q.ProcID) }
+	for i := range saved.Instances {
+		for j := range saved.Instances[i].Processes {
+			q := &saved.Instances[i].Processes[j]
+			before[key(&saved.Instances[i], q)] = q
+		}
+	}
+	for i := range report.Instances {
+		in := &report.Instances[i]
+		for j := range in.Processes {
+			now := &in.Processes[j]
+			then := before[key(in, now)]
+			if then.Verdict == now.Verdict && then.Reason == now.Reason {
+				continue
+			}
+			if _, err := fmt.Fprintf(p.stdout, "process %d of %s: %s (%s), in the file %s (%s)\n", now.PID, escape(in.Name),
+				escape(string(now.Verdict)), escape(string(now.Reason)), escape(string(then.Verdict)), escape(string(then.Reason))); err != nil {
+				f.add(ExitFailed, "print the report", "error", err)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// reasonWords says each reason to people. Those of a refusal read on from
+// "refused: ", the others stand alone.
+var reasonWords = map[reaper.Reason]string{
+	reaper.ReasonMaster:   "the master, never signalled",
+	reaper.ReasonActive:   "the current worker",
+	reaper.ReasonStarting: "a worker is starting",
+	reaper.ReasonPaused:   "a worker runs without a listener, and may come back",
+	reaper.ReasonDraining: "the whole service drains: it takes no new clients",
+	reaper.ReasonStranded: "superseded, and not proven to be residual: never signalled",
+	reaper.ReasonStray:    "a process that HAProxy would not have here",
+	reaper.ReasonProgram:  "a program of the master, never signalled",
+	reaper.ReasonCheck:    "child of a worker, never signalled",
+
+	reaper.ReasonPastDeadline:     "past its deadline",
+	reaper.ReasonPastPortDeadline: "past the deadline of its port",
+	reaper.ReasonPastHardDeadline: "past the hard deadline, with clients that are active",
+	reaper.ReasonEmpty:            "no client connection is left",
+	reaper.ReasonIdle:             "all of its clients are idle",
+	reaper.ReasonMaxResidual:      "more residual processes than may be",
+	reaper.ReasonLowMemory:        "memory is short, and it frees most for each client",
+
+	reaper.ReasonWithinDeadline:     "within its deadline",
+	reaper.ReasonWithinPortDeadline: "within the deadline of its port",
+	reaper.ReasonActiveClients:      "past its deadline, spared for clients that are active",
+	reaper.ReasonJitter:             "past its deadline, spared by this host's jitter",
+	reaper.ReasonMaxTerminations:    "over the cap of one pass",
+	reaper.ReasonPassTimeout:        "the pass ran out of time",
+	reaper.ReasonInterrupted:        "the pass was interrupted",
+	reaper.ReasonDeclined:           "declined",
+
+	reaper.ReasonNoActive:         "no worker is ready",
+	reaper.ReasonNotListening:     "the youngest worker holds no listening socket",
+	reaper.ReasonNoStreamListener: "the youngest worker listens on UDP only",
+	reaper.ReasonActiveStopped:    "the youngest worker is stopped or traced",
+	reaper.ReasonReloading:        "the master is in the middle of a reload",
+	reaper.ReasonTie:              "two generations started in one tick",
+	reaper.ReasonUnreadable:       "a fact could not be read",
+	reaper.ReasonUnclassified:     "a socket is of no known kind",
+	reaper.ReasonApart:            "a thread of a worker has descriptors of its own",
+	reaper.ReasonNamespace:        "its processes are not in one namespace",
+	reaper.ReasonWitness:          "the master CLI disagrees",
+	reaper.ReasonTooMany:          "it has more processes than one pass looks at",
+	reaper.ReasonChanged:          "two looks did not agree",
+	reaper.ReasonPrivilege:        "the agent may not signal a process that is due",
+}
+
+// strandedWords says why each stranded process is left alone. They read on from
+// the process's listeners, and from its pid.
+var strandedWords = map[reaper.StrandedReason]string{
+	reaper.StrandedListening:  "superseded, and still listening",
+	reaper.StrandedNotTold:    "superseded, and not known to have been told to stop",
+	reaper.StrandedUnreadable: "superseded, with sockets that could not be read",
+	reaper.StrandedNoInstance: "it holds no listener, and nothing ties it to a service",
+	reaper.StrandedOtherUser:  "superseded by a process of another user, and not known to have been told to stop",
+}
+
+// roleWords says why a process is kept.
+func roleWords(p *reaper.Process) string {
+	switch w, known := strandedWords[p.StrandedReason]; {
+	case p.Role == reaper.RoleStranded && known:
+		return w + ": never signalled"
+	case p.Role == reaper.RolePaused:
+		return "runs without a listener: paused, or told to finish"
+	case p.Role == reaper.RoleDraining:
+		return "takes no new clients, and leaves when its last client does"
+	}
+	return words(p.Reason)
+}
+
+// evidenceWords are those words of evidence that read better in another way.
+var evidenceWords = map[string]string{
+	"stopping":    "Stopping: 1",
+	"connections": "by its connections",
+}
+
+// evidenceText says what stands for a process having been told to stop, "" where
+// nothing does.
+func evidenceText(p *reaper.Process) string {
+	if len(p.Evidence) == 0 {
+		return ""
+	}
+	var list []string
+	for _, e := range p.Evidence {
+		list = append(list, cmp.Or(evidenceWords[e], escape(e)))
+	}
+	if p.Role == reaper.RoleMaster {
+		return "replaced: " + strings.Join(list, ", ")
+	}
+	return "evidence: " + strings.Join(list, ", ")
+}
+
+// words says a reason, or the reason itself where it is of a later version.
+func words(reason reaper.Reason) string {
+	if w, ok := reasonWords[reason]; ok {
+		return w
+	}
+	return escape(string(reason))
+}
+
+// refusalWords says why an instance is refused, with the detail at hand.
+func refusalWords(i *reaper.Instance) string {
+	if i.RefusalDetail == "" {
+		return words(i.Refusal)
+	}
+	return words(i.Refusal) + " (" + escape(i.RefusalDetail) + ")"
+}
+
+// dueWords says when a process is due, "" when it never is.
+func dueWords(p *reaper.Process, now time.Time) string {
+	if p.Due == nil {
+		return ""
+	}
+	switch wait := p.Due.Sub(now); {
+	case wait > 0:
+		return "due in " + duration(roundUp(wait))
+	case wait > -time.Second:
+		return "due now"
+	default:
+		return "overdue by " + duration(-wait)
+	}
+}
+
+// connectionWords is the number of clients that a termination cuts off.
+func connectionWords(p *reaper.Process) string {
+	c := p.Connections
+	if c.Client == nil {
+		return "client connections unknown"
+	}
+	line := plural(*c.Client, "client connection", "client connections")
+	if c.Former != nil && *c.Former > 0 {
+		line += fmt.Sprintf(", %d of a former listener", *c.Former)
+	}
+	switch {
+	case c.Unknown == nil:
+		line += ", perhaps more"
+	case *c.Unknown > 0:
+		line += fmt.Sprintf(", %d unknown", *c.Unknown)
+	}
+	return line
+}
+
+// otherClientWords says of which clients the count of clients does not tell; "" where
+// there are none.
+func otherClientWords(p *reaper.Process) string {
+	c := p.Connections
+	if c.Client == nil || !isOldWorker(p) {
+		return ""
+	}
+	var list []string
+	if c.Former != nil && *c.Former > 0 {
+		list = append(list, plural(*c.Former, "client", "clients")+" of a listener that the active no longer has")
+	}
+	switch {
+	case c.Unknown == nil:
+		list = append(list, "connections that may be clients' or lead to servers")
+	case *c.Unknown > 0:
+		list = append(list, plural(*c.Unknown, "client", "clients")+" that no socket tells apart")
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return "besides: " + strings.Join(list, ", ")
+}
+
+// duration has the two largest units, as in 3d2h, 2h10m, 12m, 9s.
+func duration(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = max(d, 0); {
+	case d >= 1000*day:
+		return fmt.Sprintf("%dd", d/day)
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	default:
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+}
+
+// roundUp takes a duration that lies ahead to the next whole unit that is shown
+// of it: what is due in half an hour is not due in 29 minutes.
+func roundUp(d time.Duration) time.Duration {
+	unit := time.Second
+	switch {
+	case d > 24*time.Hour:
+		unit = time.Hour
+	case d > time.Minute:
+		unit = time.Minute
+	}
+	return (d + unit - 1).Truncate(unit)
+}
+
+// seconds is a report's number of seconds as a duration. What no clock could
+// have measured is the longest there is.
+func seconds(s float64) time.Duration {
+	const longest = 1<<63 - 1
+	if s*float64(time.Second) >= longest {
+		return longest
+	}
+	return time.Duration(s * float64(time.Second))
+}
+
+// count is a number in at most seven columns.
+func count(n int) string {
+	if n < 10_000_000 {
+		return strconv.Itoa(n)
+	}
+	unit := 0
+	for n >= 1_000_000 {
+		n, unit = n/1000, unit+1
+	}
+	return strconv.Itoa(n) + string(" kMGTPE"[unit])
+}
+
+// size is a number of bytes in at most ten columns.
+func size(bytes uint64) string {
+	value, units := float64(bytes)/1024, []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	for value >= 999.95 && len(units) > 1 {
+		value, units = value/1024, units[1:]
+	}
+	return fmt.Sprintf("%.1f %s", value, units[0])
+}
+
+// plural is "1 process", "2 processes".
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
