@@ -12,7 +12,7 @@ import (
 // itself does about old workers. It looks as status does, and changes nothing.
 func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
 	f := &faults{log: log}
-	have, haveErr := readPrivileges(p.kernel)
+	have, haveErr := inspect.ReadPrivileges(p.kernel)
 	e := p.newEngine(passSettings{kernel: p.kernel, config: c, have: have, earlier: p.newRecord(c).load(log), log: log})
 	defer e.Close()
 	report, err := e.Status(ctx)
@@ -24,7 +24,7 @@ func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
 		f.add(status, "the host could not be inspected", "error", err)
 	}
 	facts := preflight{
-		report: report, have: have, haveErr: haveErr, hidden: hidden(have, p.kernel), dryRun: bool(c.dryRun), wanted: c.instances,
+		report: report, have: have, haveErr: haveErr, hidden: have.Hidden(p.kernel), dryRun: bool(c.dryRun), wanted: c.instances,
 		surroundings: e.Surroundings(ctx, report, have),
 	}
 	checked := judge(facts)

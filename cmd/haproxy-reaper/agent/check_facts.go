@@ -16,7 +16,7 @@ import (
 // preflight is all that judge goes by.
 type preflight struct {
 	report  reaper.Report // the look of status
-	have    privileges
+	have    inspect.Privileges
 	haveErr error    // why they are unknown
 	hidden  bool     // /proc may hide processes from us
 	dryRun  bool     // as configured: nothing is to be signalled yet
@@ -82,7 +82,7 @@ var errConfigPatience = fmt.Errorf("the configurations of this host take more th
 var errStranger = errors.New("a user that this agent may not signal")
 
 // Surroundings reads them for the instances of a report.
-func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have privileges) surroundings {
+func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have inspect.Privileges) surroundings {
 	out := surroundings{features: e.Host.Features(), otherClasses: map[int]string{}, instances: map[string]instanceFacts{}}
 	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for judge
 	out.ownUnits = e.readOwnUnits()
@@ -128,9 +128,9 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have priv
 
 // configuration reads that of a process, unless a stranger chose its files: they
 // are opened with this program's rights, which may be more than the stranger's.
-func (e hostEngine) configuration(ctx context.Context, look inspect.Snapshot, p *inspect.Process, have privileges) inspect.Configuration {
+func (e hostEngine) configuration(ctx context.Context, look inspect.Snapshot, p *inspect.Process, have inspect.Privileges) inspect.Configuration {
 	var err error
-	switch isStranger := p.UID != 0 && p.UID != have.euid && len(have.missing(capKill)) > 0; {
+	switch isStranger := p.UID != 0 && p.UID != have.EUID && len(have.Missing(inspect.CapKill)) > 0; {
 	case isStranger && p.UID != inspect.NoUID:
 		err = fmt.Errorf("process %d runs as %s, %w", p.PID, p.User, errStranger)
 	case p.Err != nil:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -116,7 +117,7 @@ func judgeSocketClass(p preflight) Finding {
 
 func judgePrivileges(p preflight) []Finding {
 	const advice = "run it as root or as its unit does"
-	held := func(c capability) bool { return len(p.have.missing(c)) == 0 }
+	held := func(c inspect.Capability) bool { return len(p.have.Missing(c)) == 0 }
 	var list []Finding
 	if p.haveErr != nil {
 		for _, name := range []FindingName{FindCapSysPtrace, FindCapDACRead, FindCapKill} {
@@ -124,28 +125,28 @@ func judgePrivileges(p preflight) []Finding {
 		}
 		return list
 	}
-	if held(capSysPtrace) {
+	if held(inspect.CapSysPtrace) {
 		list = append(list, passed(FindCapSysPtrace, "held"))
 	} else {
 		list = append(list, failure(FindCapSysPtrace, advice, "missing: no executable, namespace or socket of another user's process can be read"))
 	}
 	switch {
-	case held(capDACReadSearch):
+	case held(inspect.CapDACReadSearch):
 		list = append(list, passed(FindCapDACRead, "held"))
-	case p.have.euid == 0:
+	case p.have.EUID == 0:
 		list = append(list, warning(FindCapDACRead, advice, "missing: processes and files that are not root's may stay unread"))
 	default:
 		list = append(list, failure(FindCapDACRead, advice, "missing: descriptors of other users' processes and their configuration cannot be read"))
 	}
 	foreign := pidsOf(p.report.Instances, func(q *reaper.Process) bool {
-		return mayBecomeDue(q) && uint32(q.UID) != p.have.euid && !p.stranger(q)
+		return mayBecomeDue(q) && uint32(q.UID) != p.have.EUID && !p.stranger(q)
 	})
 	strangers := pidsOf(p.report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && p.stranger(q) })
 	switch {
-	case held(capKill):
+	case held(inspect.CapKill):
 		list = append(list, passed(FindCapKill, "held"))
 	case len(foreign)+len(strangers) == 0:
-		list = append(list, passed(FindCapKill, "missing, and not needed: no worker runs as another user than uid %d, as this does", p.have.euid))
+		list = append(list, passed(FindCapKill, "missing, and not needed: no worker runs as another user than uid %d, as this does", p.have.EUID))
 	case p.dryRun:
 		list = append(list, warning(FindCapKill, "before going live: CAP_KILL, or the user of the workers",
 			"missing, which a dry run does not need: the workers run as other users").about(slices.Concat(foreign, strangers)))
@@ -162,7 +163,7 @@ func judgePrivileges(p preflight) []Finding {
 // root has not started. What stands against it is a warning at the most: any account can
 // have such processes. Where there is no other instance, it may be the service itself.
 func (p preflight) stranger(q *reaper.Process) bool {
-	return q.Stranger && len(p.have.missing(capKill)) > 0 && slices.ContainsFunc(p.report.Instances, ofOwn)
+	return q.Stranger && len(p.have.Missing(inspect.CapKill)) > 0 && slices.ContainsFunc(p.report.Instances, ofOwn)
 }
 
 // ofOwn tells an instance that has a process of no stranger's.

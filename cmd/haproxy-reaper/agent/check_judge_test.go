@@ -18,7 +18,7 @@ import (
 func preflightOf(changes ...func(*preflight, *instanceFacts)) preflight {
 	p := preflight{
 		report: reportOf(oldWorker(6034, time.Minute, 1), oldWorker(6035, time.Minute, 1)),
-		have:   privileges{caps: 1<<capSysPtrace | 1<<capDACReadSearch | 1<<capKill},
+		have:   inspect.Privileges{Caps: 1<<inspect.CapSysPtrace | 1<<inspect.CapDACReadSearch | 1<<inspect.CapKill},
 	}
 	p.pidNS, p.netNS = 1, 2
 	p.ownUnits = []ownUnit{{unit: "haproxy-reaper.service", user: "haproxy", uid: 106, found: true}}
@@ -72,10 +72,10 @@ func TestFindings(t *testing.T) {
 	host := func(change func(*preflight)) func(*preflight, *instanceFacts) {
 		return func(p *preflight, _ *instanceFacts) { change(p) }
 	}
-	without := func(list ...capability) func(*preflight, *instanceFacts) {
+	without := func(list ...inspect.Capability) func(*preflight, *instanceFacts) {
 		return host(func(p *preflight) {
 			for _, c := range list {
-				p.have.caps &^= 1 << c
+				p.have.Caps &^= 1 << c
 			}
 		})
 	}
@@ -107,14 +107,14 @@ func TestFindings(t *testing.T) {
 			FindSocketClass, FindingWarning, "net_cls:/docker/7", []int{6035}, ExitOK},
 		{"no pidfd_getfd", []change{host(func(p *preflight) { p.features.PidfdGetfd = unix.EPERM })}, findPidfdGetfd, FindingWarning, "operation not permitted", nil, ExitOK},
 		{"no PIDFD_GET_INFO, which nobody needs", []change{host(func(p *preflight) { p.features.PidfdInfo = unix.ENOTTY })}, findPidfdInfo, FindingOK, "not needed", nil, ExitOK},
-		{"rights that cannot be read", []change{host(func(p *preflight) { p.have, p.haveErr = privileges{}, unix.EIO })}, FindCapKill, FindingFailure, "not known: input/output error", nil, ExitPrivilege},
-		{"no right to look", []change{without(capSysPtrace)}, FindCapSysPtrace, FindingFailure, "missing", nil, ExitPrivilege},
-		{"root without CAP_DAC_READ_SEARCH", []change{without(capDACReadSearch)}, FindCapDACRead, FindingWarning, "not root's", nil, ExitOK},
-		{"another user without it", []change{without(capDACReadSearch), host(func(p *preflight) { p.have.euid = 106 })}, FindCapDACRead, FindingFailure, "missing", nil, ExitPrivilege},
-		{"no right to signal", []change{without(capKill)}, FindCapKill, FindingFailure, "cannot be signalled", []int{6034, 6035, 6050}, ExitPrivilege},
-		{"no right to signal, in a dry run", []change{without(capKill), host(func(p *preflight) { p.dryRun = true })}, FindCapKill, FindingWarning, "dry run", []int{6034, 6035, 6050}, ExitOK},
-		{"no right to signal, as the user of the workers", []change{without(capKill), host(func(p *preflight) {
-			p.have.euid = 106
+		{"rights that cannot be read", []change{host(func(p *preflight) { p.have, p.haveErr = inspect.Privileges{}, unix.EIO })}, FindCapKill, FindingFailure, "not known: input/output error", nil, ExitPrivilege},
+		{"no right to look", []change{without(inspect.CapSysPtrace)}, FindCapSysPtrace, FindingFailure, "missing", nil, ExitPrivilege},
+		{"root without CAP_DAC_READ_SEARCH", []change{without(inspect.CapDACReadSearch)}, FindCapDACRead, FindingWarning, "not root's", nil, ExitOK},
+		{"another user without it", []change{without(inspect.CapDACReadSearch), host(func(p *preflight) { p.have.EUID = 106 })}, FindCapDACRead, FindingFailure, "missing", nil, ExitPrivilege},
+		{"no right to signal", []change{without(inspect.CapKill)}, FindCapKill, FindingFailure, "cannot be signalled", []int{6034, 6035, 6050}, ExitPrivilege},
+		{"no right to signal, in a dry run", []change{without(inspect.CapKill), host(func(p *preflight) { p.dryRun = true })}, FindCapKill, FindingWarning, "dry run", []int{6034, 6035, 6050}, ExitOK},
+		{"no right to signal, as the user of the workers", []change{without(inspect.CapKill), host(func(p *preflight) {
+			p.have.EUID = 106
 		})}, FindCapKill, FindingOK, "not needed", nil, ExitOK},
 		{"a look that failed", []change{host(func(p *preflight) { p.report = emptyReport("processes: /proc: input/output error") })}, FindReadable, FindingFailure, "input/output error", nil, ExitPrivilege},
 		{"a process that could not be read", []change{host(func(p *preflight) { p.report.Instances[0].Processes[1].Error = "sockets: denied" })}, FindReadable, FindingFailure, "process 6034: sockets: denied", []int{6034}, ExitPrivilege},
@@ -313,8 +313,8 @@ func TestWhatStandsAgainstAStrangerIsAWarningAtTheMost(t *testing.T) {
 		"may not be signalled":               {0, false, FindCapKill, FindingWarning},
 		"could not be read":                  {0, false, FindReadable, FindingWarning},
 		"is refused":                         {0, false, FindActiveConfirmed, FindingWarning},
-		"could not be read, with CAP_KILL":   {1 << capKill, false, FindReadable, FindingFailure},
-		"is refused, with CAP_KILL":          {1 << capKill, false, FindActiveConfirmed, FindingFailure},
+		"could not be read, with CAP_KILL":   {1 << inspect.CapKill, false, FindReadable, FindingFailure},
+		"is refused, with CAP_KILL":          {1 << inspect.CapKill, false, FindActiveConfirmed, FindingFailure},
 		"may not be signalled, and is alone": {0, true, FindCapKill, FindingFailure},
 		"is refused, and is alone":           {0, true, FindActiveConfirmed, FindingFailure},
 	} {
@@ -328,7 +328,7 @@ func TestWhatStandsAgainstAStrangerIsAWarningAtTheMost(t *testing.T) {
 				p.report.Instances = append(p.report.Instances, reportOf().Instances...)
 				p.report.Instances[1].Name = "own.service"
 			}
-			p.have.euid, p.have.caps = 106, 1<<capSysPtrace|1<<capDACReadSearch|row.caps
+			p.have.EUID, p.have.Caps = 106, 1<<inspect.CapSysPtrace|1<<inspect.CapDACReadSearch|row.caps
 		}))
 		i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Name == row.finding })
 		if got := r.Findings[i]; got.Status != row.want {

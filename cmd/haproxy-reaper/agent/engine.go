@@ -15,7 +15,7 @@ type engine interface {
 	// Run is a whole pass.
 	Run(context.Context) (reaper.Report, error)
 	// Surroundings reads what check wants to know besides a look.
-	Surroundings(context.Context, reaper.Report, privileges) surroundings
+	Surroundings(context.Context, reaper.Report, inspect.Privileges) surroundings
 	// Remembered is what the next pass should know, after either.
 	Remembered() reaper.Memory
 	Close()
@@ -26,7 +26,7 @@ type passSettings struct {
 	kernel  inspect.Kernel
 	config  *config
 	live    bool // false: nothing is ever signalled
-	have    privileges
+	have    inspect.Privileges
 	earlier reaper.State // what earlier runs left
 	approve func(reaper.Report) (bool, error)
 	log     *slog.Logger
@@ -43,7 +43,7 @@ func newHostEngine(s passSettings) engine {
 	c := s.config
 	isStatus := c.command.name == "status"
 	host := inspect.NewHost(s.kernel, c.exes)
-	host.Rights = s.have.rights()
+	host.Rights = s.have.Rights()
 	var terminator reaper.Terminator = reaper.DryRun{}
 	if s.live {
 		terminator = reaper.Signaller{Host: host}
@@ -59,7 +59,7 @@ func newHostEngine(s passSettings) engine {
 		Memory:        s.earlier.Memory,
 		MemoryOwner:   s.earlier.Owner,
 		Qualified:     s.earlier.Qualified,
-		MaySignal:     s.have.maySignalUser,
+		MaySignal:     s.have.MaySignal,
 		Approve:       s.approve,
 		Step:          s.step,
 		Drained:       s.drained,

@@ -90,11 +90,11 @@ func (f *faults) failed() bool {
 
 // addLook adds what a look could not see. What is unreadable is a privilege
 // that is missing, and never "no HAProxy".
-func (f *faults) addLook(r reaper.Report, err error, have privileges, kernel inspect.Kernel) {
+func (f *faults) addLook(r reaper.Report, err error, have inspect.Privileges, kernel inspect.Kernel) {
 	status := ExitFailed
 	var args []any
-	if missing := have.missing(capSysPtrace, capDACReadSearch); len(missing) > 0 {
-		args = append(args, "missing", names(missing))
+	if missing := have.Missing(inspect.CapSysPtrace, inspect.CapDACReadSearch); len(missing) > 0 {
+		args = append(args, "missing", missing.String())
 	}
 	if err != nil {
 		if inspect.IsPermission(err) {
@@ -103,7 +103,7 @@ func (f *faults) addLook(r reaper.Report, err error, have privileges, kernel ins
 		f.add(status, "the host could not be inspected", append(args, "error", err)...)
 		return
 	}
-	unseen := len(r.Errors) > 0 || len(r.Instances) == 0 && hidden(have, kernel)
+	unseen := len(r.Errors) > 0 || len(r.Instances) == 0 && have.Hidden(kernel)
 	if unseen || len(args) > 0 && slices.ContainsFunc(r.Instances, isUnreadable) {
 		f.add(ExitPrivilege, "not everything could be read", args...)
 	}
@@ -128,12 +128,12 @@ func (f *faults) addApproval(err error) {
 }
 
 // addOutcomes adds what came of a pass.
-func (f *faults) addOutcomes(r reaper.Report, have privileges) {
+func (f *faults) addOutcomes(r reaper.Report, have inspect.Privileges) {
 	for _, instance := range r.Instances {
 		if instance.Refusal == reaper.ReasonPrivilege {
 			args := []any{"instance", instance.Name, "detail", instance.RefusalDetail}
-			if missing := have.missing(capKill); len(missing) > 0 {
-				args = append(args, "missing", names(missing))
+			if missing := have.Missing(inspect.CapKill); len(missing) > 0 {
+				args = append(args, "missing", missing.String())
 			}
 			f.add(exitForbidden, "an instance may not be signalled", args...)
 		}
@@ -156,14 +156,4 @@ func (f *faults) addOutcomes(r reaper.Report, have privileges) {
 func isUnreadable(i reaper.Instance) bool {
 	return i.Refusal == reaper.ReasonUnreadable || i.Model == "" &&
 		slices.ContainsFunc(i.Processes, func(p reaper.Process) bool { return p.Error != "" })
-}
-
-// hidden tells whether /proc hides other users' processes from us (hidepid of
-// proc(5), ProtectProc= of systemd.exec(5)): then an empty list says nothing.
-func hidden(have privileges, kernel inspect.Kernel) bool {
-	if len(have.missing(capSysPtrace)) == 0 {
-		return false
-	}
-	_, err := kernel.ReadFile("/proc/1/comm", 64)
-	return err != nil
 }

@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -14,13 +16,13 @@ import (
 func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 	f := &faults{log: log}
 	live := !bool(c.dryRun)
-	have, err := readPrivileges(p.kernel)
+	have, err := inspect.ReadPrivileges(p.kernel)
 	if err != nil {
 		f.add(ExitFailed, "what this process may do is unknown", "error", err)
 	}
 	able := err == nil
 	if live && able {
-		if err := have.mayAct(p.kernel); err != nil {
+		if err := mayAct(have, p.kernel); err != nil {
 			f.add(ExitPrivilege, "reap may not act", "error", err)
 			able = false
 		}
@@ -70,4 +72,20 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 	records.write(report, e.Remembered(), f)
 	p.print(&report, c, f)
 	return f.status()
+}
+
+// errPrivilege is a missing privilege or kernel feature.
+var errPrivilege = errors.New("missing privilege")
+
+// mayAct says what a live reap lacks before it has looked at anything: it must
+// be able to prove what a process is, and to signal what it proved.
+func mayAct(have inspect.Privileges, kernel inspect.Kernel) error {
+	if missing := have.Missing(inspect.CapSysPtrace); len(missing) > 0 {
+		return fmt.Errorf("%w: %s", errPrivilege, missing)
+	}
+	fd, err := kernel.PidfdOpen(os.Getpid())
+	if err != nil {
+		return fmt.Errorf("%w: pidfd_open(2), Linux 5.3: %w", errPrivilege, err)
+	}
+	return kernel.Close(fd)
 }

@@ -146,11 +146,11 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stdout: []string{"survived its signals", "failed to signal"},
 		},
 		"a reap without CAP_SYS_PTRACE": {
-			report: reportOf(overdue(6034, 3)), args: "reap", status: statusOf(0, capKill, capDACReadSearch), code: ExitPrivilege,
+			report: reportOf(overdue(6034, 3)), args: "reap", status: statusOf(0, inspect.CapKill, inspect.CapDACReadSearch), code: ExitPrivilege,
 			stdout: []string{"haproxy.service"}, stderr: []string{"reap may not act", "missing privilege: CAP_SYS_PTRACE"},
 		},
 		"a reap without CAP_KILL and nothing to signal": {
-			report: reportOf(young(6034, 3)), args: "reap", status: statusOf(0, capSysPtrace, capDACReadSearch), stdout: []string{"haproxy.service"},
+			report: reportOf(young(6034, 3)), args: "reap", status: statusOf(0, inspect.CapSysPtrace, inspect.CapDACReadSearch), stdout: []string{"haproxy.service"},
 		},
 		"a reap on a kernel without pidfds": {
 			report: reportOf(overdue(6034, 3)), args: "reap", pidfd: unix.ENOSYS, code: ExitPrivilege,
@@ -278,7 +278,7 @@ func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 
 func TestALiveReapWithoutAPrivilegeOnlyLooks(t *testing.T) {
 	w := newWorld(t, reportOf(overdue(6034, 3)))
-	w.status = statusOf(0, capKill)
+	w.status = statusOf(0, inspect.CapKill)
 	w.run("reap", "--yes")
 	if want := []string{"status", "close"}; !slices.Equal(w.engine.calls, want) || w.engine.settings.live {
 		t.Errorf("it did %q, want %q, able to signal: %v", w.engine.calls, want, w.engine.settings.live)

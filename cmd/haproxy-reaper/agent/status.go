@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"log/slog"
 )
 
@@ -11,7 +12,7 @@ func (p *program) status(ctx context.Context, c *config, log *slog.Logger) int {
 		return p.whatIf(c, log)
 	}
 	f := &faults{log: log}
-	have, err := readPrivileges(p.kernel)
+	have, err := inspect.ReadPrivileges(p.kernel)
 	if err != nil {
 		f.add(ExitFailed, "what this process may do is unknown", "error", err)
 	}

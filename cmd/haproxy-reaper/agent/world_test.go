@@ -68,7 +68,7 @@ func (w *world) runContext(ctx context.Context, args ...string) answers {
 		w.kernel.files["/proc/1/comm"] = ""
 	}
 	if w.status == "" {
-		w.kernel.files["/proc/self/status"] = statusOf(0, capSysPtrace, capDACReadSearch, capKill)
+		w.kernel.files["/proc/self/status"] = statusOf(0, inspect.CapSysPtrace, inspect.CapDACReadSearch, inspect.CapKill)
 	}
 	var stdout, stderr bytes.Buffer
 	out := io.Writer(&stdout)
@@ -104,7 +104,7 @@ func (w *world) write(name, content string) string {
 }
 
 // statusOf is /proc/self/status of a process with that user and capabilities.
-func statusOf(euid uint32, capabilities ...capability) string {
+func statusOf(euid uint32, capabilities ...inspect.Capability) string {
 	var caps uint64
 	for _, c := range capabilities {
 		caps |= 1 << c
@@ -144,7 +144,7 @@ func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
 	return report, nil
 }
 
-func (e *fakeEngine) Surroundings(context.Context, reaper.Report, privileges) surroundings {
+func (e *fakeEngine) Surroundings(context.Context, reaper.Report, inspect.Privileges) surroundings {
 	e.calls = append(e.calls, "surroundings")
 	return e.world.around
 }

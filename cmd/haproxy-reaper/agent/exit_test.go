@@ -1,0 +1,64 @@
+package agent
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+)
+
+// An instance that may not be signalled brings exit status 4, and is no failure of the
+// run: any account can bring that about. So it hides neither a failure nor a survivor.
+func TestAnInstanceThatMayNotBeSignalledIsToldAndHidesNothing(t *testing.T) {
+	for name, row := range map[string]struct {
+		outcome reaper.Outcome
+		code    int
+		failed  bool
+	}{
+		"beside an instance that was served": {reaper.OutcomeTerminated, ExitPrivilege, false},
+		"beside a survivor":                  {reaper.OutcomeSurvived, ExitSurvivor, false},
+		"beside a signal that failed":        {reaper.OutcomeFailed, ExitFailed, true},
+	} {
+		var log strings.Builder
+		f := &faults{log: slog.New(slog.NewTextHandler(&log, nil))}
+		r := refusedReport(reaper.ReasonPrivilege, "process 6034 of user x may not be signalled", overdue(6034, 3))
+		served := reportOf(overdue(7034, 3))
+		served.Instances[0].Processes[1].Outcome = row.outcome
+		r.Instances = append(r.Instances, served.Instances...)
+		r.Summary = reaper.Summarize(r)
+		f.addOutcomes(r, inspect.Privileges{EUID: 106})
+		if f.status() != row.code || f.failed() != row.failed {
+			t.Errorf("%s: exit status %d, failed %v", name, f.status(), f.failed())
+		}
+		for _, want := range []string{"an instance may not be signalled", "process 6034 of user x", "missing=CAP_KILL"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("%s: nothing of %q in the log: %s", name, want, &log)
+			}
+		}
+	}
+}
+
+// Processes that hide are a privilege that is missing, and never "no HAProxy".
+func TestNoHAProxyInAHiddenProcIsAMissingPrivilege(t *testing.T) {
+	w := newWorld(t, emptyReport())
+	w.status, w.hide = statusOf(1000), true
+	if got := w.run("status"); got.code != ExitPrivilege {
+		t.Errorf("no HAProxy in a hidden /proc: exit status %d, want %d", got.code, ExitPrivilege)
+	}
+}
+
+func TestAPidfdThatCannotBeOpenedForWhateverReasonKeepsFromActing(t *testing.T) {
+	p := inspect.Privileges{Caps: 1 << inspect.CapSysPtrace}
+	for _, errno := range []error{unix.ENOSYS, unix.EPERM, unix.EMFILE} {
+		if err := mayAct(p, fakeKernel{pidfdErr: errno}); err == nil {
+			t.Errorf("%v: may act", errno)
+		}
+	}
+	if err := mayAct(p, fakeKernel{}); err != nil {
+		t.Error(err)
+	}
+}
