@@ -175,16 +175,12 @@ func (p *Pass) logRefusal(in Instance) {
 
 // attributes are what a log line says of a process.
 func attributes(p *Process) []any {
-	list := []any{slog.Duration("age", seconds(p.AgeSeconds))}
+	list := []any{slog.Duration("age", Seconds(p.AgeSeconds).Round(time.Second))}
 	if p.ResidualSeconds != nil {
-		list = append(list, slog.Duration("residual", seconds(*p.ResidualSeconds)))
+		list = append(list, slog.Duration("residual", Seconds(*p.ResidualSeconds).Round(time.Second)))
 	}
 	if p.Connections.Client != nil {
 		list = append(list, slog.Int("clients", *p.Connections.Client))
 	}
 	return list
-}
-
-func seconds(s float64) time.Duration {
-	return time.Duration(s * float64(time.Second)).Round(time.Second)
 }

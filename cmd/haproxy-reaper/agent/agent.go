@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
@@ -96,7 +97,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		}
 		return ExitOK
 	case err != nil:
-		fmt.Fprintf(p.stderr, "haproxy-reaper: %s\n", escape(err.Error()))
+		fmt.Fprintf(p.stderr, "haproxy-reaper: %s\n", text.Escape(err.Error()))
 		return settingsStatus(err)
 	}
 	p.progress = newProgress(p.stderr)

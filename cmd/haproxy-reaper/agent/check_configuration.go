@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -56,11 +57,11 @@ func judgeHardStop(in *reaper.Instance, facts instanceFacts) []Finding {
 	case settingOff(setting) && facts.config.Err != nil:
 		return []Finding{warning(FindHardStopAfter, "make the configuration readable", "not known: not all of the configuration could be read")}
 	case settingOff(setting):
-		text := "not set: old workers stay until their last connection is gone"
+		message := "not set: old workers stay until their last connection is gone"
 		if len(residual) > 0 {
-			text = fmt.Sprintf("not set: %s may stay until the last connection is gone", listed(residual))
+			message = fmt.Sprintf("not set: %s may stay until the last connection is gone", listed(residual))
 		}
-		return []Finding{warning(FindHardStopAfter, set, "%s", text).about(residual)}
+		return []Finding{warning(FindHardStopAfter, set, "%s", message).about(residual)}
 	}
 	said := fmt.Sprintf("%s (%s)", setting.Value, place(setting))
 	var list []Finding
@@ -107,7 +108,7 @@ func judgeUnbound(in *reaper.Instance, facts instanceFacts, setting *inspect.Set
 		limit, known = limit+more, known && graceKnown
 	}
 	overdue := pidsOf([]reaper.Instance{*in}, func(p *reaper.Process) bool {
-		return isResidual(p) && known && p.ResidualSeconds != nil && seconds(*p.ResidualSeconds) > limit+hardStopSlack
+		return isResidual(p) && known && p.ResidualSeconds != nil && reaper.Seconds(*p.ResidualSeconds) > limit+hardStopSlack
 	})
 	before, timed := startedBefore(in, facts, isResidual)
 	before = slices.DeleteFunc(before, func(pid int) bool { return slices.Contains(overdue, pid) })
@@ -166,26 +167,26 @@ func judgeMaxReloads(in *reaper.Instance, facts instanceFacts) Finding {
 			continue
 		}
 		seen, exact := facts.master.Reloads[p.PID]
-		text := fmt.Sprintf("%d has seen %d", p.PID, seen)
+		message := fmt.Sprintf("%d has seen %d", p.PID, seen)
 		if !exact {
 			seen = youngerGenerations(in, p)
-			text = fmt.Sprintf("%d has seen at least %d", p.PID, seen)
+			message = fmt.Sprintf("%d has seen at least %d", p.PID, seen)
 		}
-		parts = append(parts, text)
+		parts = append(parts, message)
 		if 5*seen >= 4*limit {
 			near = append(near, p.PID)
 		}
 	}
-	text := fmt.Sprintf("%d reloads (%s)", limit, said)
+	message := fmt.Sprintf("%d reloads (%s)", limit, said)
 	if len(parts) > 0 {
-		text += ": " + strings.Join(parts, ", ")
+		message += ": " + strings.Join(parts, ", ")
 	} else {
-		text += ", no residual process"
+		message += ", no residual process"
 	}
 	if len(near) > 0 {
-		return warning(FindMaxReloads, "expect HAProxy to cut off their clients itself; reload less often, or raise it", "%s", text).about(near)
+		return warning(FindMaxReloads, "expect HAProxy to cut off their clients itself; reload less often, or raise it", "%s", message).about(near)
 	}
-	return passed(FindMaxReloads, "%s", text)
+	return passed(FindMaxReloads, "%s", message)
 }
 
 // youngerGenerations is the number of generations of an instance that are younger
@@ -194,7 +195,7 @@ func judgeMaxReloads(in *reaper.Instance, facts instanceFacts) Finding {
 func youngerGenerations(in *reaper.Instance, p *reaper.Process) int {
 	var starts []uint64
 	for i := range in.Processes {
-		if q := &in.Processes[i]; isWorker(q) && q.StartTicks > p.StartTicks {
+		if q := &in.Processes[i]; text.IsWorker(q) && q.StartTicks > p.StartTicks {
 			starts = append(starts, q.StartTicks)
 		}
 	}
@@ -241,8 +242,8 @@ func handsOver(in *reaper.Instance) bool {
 }
 
 // parseVersion is 206 for 2.6.12.
-func parseVersion(text string) (number int, ok bool) {
-	major, rest, _ := strings.Cut(text, ".")
+func parseVersion(message string) (number int, ok bool) {
+	major, rest, _ := strings.Cut(message, ".")
 	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
 	if end >= 0 {
 		rest = rest[:end]

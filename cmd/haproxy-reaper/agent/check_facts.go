@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -150,7 +151,7 @@ func tellerOf(in reaper.Instance, processes map[inspect.ProcID]*inspect.Process)
 		case p == nil:
 		case q.Role == reaper.RoleMaster:
 			return p
-		case isWorker(&q):
+		case text.IsWorker(&q):
 			teller = p
 		}
 	}

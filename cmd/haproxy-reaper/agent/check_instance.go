@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -17,16 +18,16 @@ func judgeProcesses(in *reaper.Instance) []Finding {
 	one := []reaper.Instance{*in}
 	active := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleActive })
 	master := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleMaster })
-	stranded := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleStranded })
+	superseded := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleStranded })
 
 	left := passed(FindStranded, "none")
 	switch {
-	case len(stranded) == 0 && in.Refusal == reaper.ReasonUnreadable:
+	case len(superseded) == 0 && in.Refusal == reaper.ReasonUnreadable:
 		left = warning(FindStranded, "the privileges above", "not known: not every fact could be read")
-	case len(stranded) > 0:
+	case len(superseded) > 0:
 		left = judgeStranded(in)
 	}
-	return []Finding{judgeActive(in, master, active).about(slices.Concat(master, active)), left.about(stranded)}
+	return []Finding{judgeActive(in, master, active).about(slices.Concat(master, active)), left.about(superseded)}
 }
 
 // judgeStranded says what keeps each stranded process, and what to do, a clause for
@@ -38,12 +39,8 @@ func judgeStranded(in *reaper.Instance) Finding {
 		if len(pids) == 0 {
 			continue
 		}
-		why, known := strandedWords[reason]
-		if !known {
-			why = words(reaper.ReasonStranded)
-		}
-		messages = append(messages, listed(pids)+": "+why)
-		advices = append(advices, strandedAdvice(in.Model, reason, pids...))
+		messages = append(messages, listed(pids)+": "+text.Stranded(reason))
+		advices = append(advices, text.StrandedAdvice(in.Model, reason, pids...))
 	}
 	return warning(FindStranded, strings.Join(advices, "; "), "%s", strings.Join(messages, "; "))
 }
@@ -52,11 +49,11 @@ func judgeStranded(in *reaper.Instance) Finding {
 func judgeActive(in *reaper.Instance, master, active []int) Finding {
 	switch {
 	case in.Refusal != "" && slices.Contains(passing, in.Refusal):
-		return warning(FindActiveConfirmed, "look again in a moment", "%s", refusalWords(in))
+		return warning(FindActiveConfirmed, "look again in a moment", "%s", text.RefusalWords(in))
 	case in.Refusal == reaper.ReasonDraining:
-		return warning(FindActiveConfirmed, "start HAProxy again if this was not meant; it leaves when its last client does", "%s", refusalWords(in))
+		return warning(FindActiveConfirmed, "start HAProxy again if this was not meant; it leaves when its last client does", "%s", text.RefusalWords(in))
 	case in.Refusal != "":
-		return failure(FindActiveConfirmed, "see status; nothing of this instance is signalled until then", "%s", refusalWords(in))
+		return failure(FindActiveConfirmed, "see status; nothing of this instance is signalled until then", "%s", text.RefusalWords(in))
 	case !in.Confirmed || len(active) == 0:
 		return failure(FindActiveConfirmed, "see status; nothing of this instance is signalled until then", "the active worker is not confirmed")
 	case len(master) == 1:

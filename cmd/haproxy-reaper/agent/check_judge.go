@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -183,7 +184,7 @@ func (p preflight) strangers(in *reaper.Instance) bool {
 
 // mayBecomeDue tells the processes that are, or will one day be, signalled.
 func mayBecomeDue(p *reaper.Process) bool {
-	return isWorker(p) || p.Role == reaper.RoleStarting
+	return text.IsWorker(p) || p.Role == reaper.RoleStarting
 }
 
 // judgeReadable is about what the look came to, whatever privileges promise.
@@ -208,17 +209,17 @@ func judgeReadable(p preflight) Finding {
 	switch {
 	case len(errs) > 0:
 		const shown = 2
-		text := strings.Join(errs[:min(len(errs), shown)], "; ")
+		message := strings.Join(errs[:min(len(errs), shown)], "; ")
 		if more := len(errs) - shown; more > 0 {
-			text += fmt.Sprintf("; and %d more", more)
+			message += fmt.Sprintf("; and %d more", more)
 		}
-		return failure(FindReadable, "the privileges above; with them, see what forbids it", "not everything could be read: %s", text).about(unread)
+		return failure(FindReadable, "the privileges above; with them, see what forbids it", "not everything could be read: %s", message).about(unread)
 	case p.hidden && len(p.report.Instances) == 0:
 		return failure(FindReadable, "CAP_SYS_PTRACE, or a /proc without hidepid and ProtectProc=", "/proc hides the processes of other users")
 	}
 	if strangers > 0 {
 		return warning(FindReadable, "see status; it concerns their own instances alone",
-			"not everything could be read of %s of other users", processes(strangers))
+			"not everything could be read of %s of other users", text.Processes(strangers))
 	}
 	return passed(FindReadable, "every fact of every HAProxy process could be read")
 }
@@ -232,7 +233,7 @@ func judgeInstances(p preflight) Finding {
 	}
 	switch {
 	case n > 0:
-		return passed(findInstances, "%s of HAProxy", plural(n, "instance", "instances"))
+		return passed(findInstances, "%s of HAProxy", text.Plural(n, "instance", "instances"))
 	case len(p.wanted) > 0:
 		return warning(findInstances, "see the names that status prints", "no HAProxy instance of that name: %s", strings.Join(p.wanted, ", "))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -17,7 +18,7 @@ import (
 // preflightOf is a host on which all is well, but for what changes says.
 func preflightOf(changes ...func(*preflight, *instanceFacts)) preflight {
 	p := preflight{
-		report: reportOf(oldWorker(6034, time.Minute, 1), oldWorker(6035, time.Minute, 1)),
+		report: fixture.ReportOf(fixture.OldWorker(6034, time.Minute, 1), fixture.OldWorker(6035, time.Minute, 1)),
 		have:   inspect.Privileges{Caps: 1<<inspect.CapSysPtrace | 1<<inspect.CapDACReadSearch | 1<<inspect.CapKill},
 	}
 	p.pidNS, p.netNS = 1, 2
@@ -79,9 +80,9 @@ func TestFindings(t *testing.T) {
 			}
 		})
 	}
-	noResidual := host(func(p *preflight) { p.report = reportOf() })
+	noResidual := host(func(p *preflight) { p.report = fixture.ReportOf() })
 	refused := func(reason reaper.Reason) func(*preflight, *instanceFacts) {
-		return host(func(p *preflight) { p.report = refusedReport(reason, "") })
+		return host(func(p *preflight) { p.report = fixture.RefusedReport(reason, "") })
 	}
 	stranded := func(reasons ...reaper.StrandedReason) func(*preflight, *instanceFacts) {
 		return host(func(p *preflight) {
@@ -116,10 +117,10 @@ func TestFindings(t *testing.T) {
 		{"no right to signal, as the user of the workers", []change{without(inspect.CapKill), host(func(p *preflight) {
 			p.have.EUID = 106
 		})}, FindCapKill, FindingOK, "not needed", nil, ExitOK},
-		{"a look that failed", []change{host(func(p *preflight) { p.report = emptyReport("processes: /proc: input/output error") })}, FindReadable, FindingFailure, "input/output error", nil, ExitPrivilege},
+		{"a look that failed", []change{host(func(p *preflight) { p.report = fixture.EmptyReport("processes: /proc: input/output error") })}, FindReadable, FindingFailure, "input/output error", nil, ExitPrivilege},
 		{"a process that could not be read", []change{host(func(p *preflight) { p.report.Instances[0].Processes[1].Error = "sockets: denied" })}, FindReadable, FindingFailure, "process 6034: sockets: denied", []int{6034}, ExitPrivilege},
-		{"a /proc that hides", []change{host(func(p *preflight) { p.report, p.hidden = emptyReport(), true })}, FindReadable, FindingFailure, "hides", nil, ExitPrivilege},
-		{"no HAProxy", []change{host(func(p *preflight) { p.report = emptyReport() })}, findInstances, FindingWarning, "no HAProxy instance found", nil, ExitOK},
+		{"a /proc that hides", []change{host(func(p *preflight) { p.report, p.hidden = fixture.EmptyReport(), true })}, FindReadable, FindingFailure, "hides", nil, ExitPrivilege},
+		{"no HAProxy", []change{host(func(p *preflight) { p.report = fixture.EmptyReport() })}, findInstances, FindingWarning, "no HAProxy instance found", nil, ExitOK},
 		{"no user for the service", []change{host(func(p *preflight) {
 			p.ownUnits[0].found, p.ownUnits[0].uid = false, 0
 		})}, findServiceUser, FindingFailure, "/etc/passwd has no user haproxy, as which haproxy-reaper.service runs", nil, ExitFailed},
@@ -139,12 +140,12 @@ func TestFindings(t *testing.T) {
 			p.ownUnits[0].uid = 33
 		})}, findServiceUser, FindingWarning, "no worker of HAProxy does", []int{6034, 6035, 6050}, ExitOK},
 		{"the same, without HAProxy", []change{host(func(p *preflight) {
-			p.report, p.ownUnits[0].uid = emptyReport(), 33
+			p.report, p.ownUnits[0].uid = fixture.EmptyReport(), 33
 		})}, findServiceUser, FindingOK, "haproxy-reaper.service runs as haproxy", nil, ExitOK},
 		{"a service of root's", []change{host(func(p *preflight) {
 			p.ownUnits[0] = ownUnit{unit: "haproxy-reaper.service", found: true}
 		})}, findServiceUser, FindingOK, "haproxy-reaper.service runs as root", nil, ExitOK},
-		{"no HAProxy of that name", []change{host(func(p *preflight) { p.report, p.wanted = emptyReport(), []string{"web"} })}, findInstances, FindingWarning, "of that name: web", nil, ExitOK},
+		{"no HAProxy of that name", []change{host(func(p *preflight) { p.report, p.wanted = fixture.EmptyReport(), []string{"web"} })}, findInstances, FindingWarning, "of that name: web", nil, ExitOK},
 
 		{"a refused instance", []change{refused(reaper.ReasonNotListening)}, FindActiveConfirmed, FindingFailure, "no listening socket", []int{6001, 6050}, ExitFailed},
 		{"an instance amid a reload", []change{refused(reaper.ReasonReloading)}, FindActiveConfirmed, FindingWarning, "reload", []int{6001, 6050}, ExitOK},
@@ -184,16 +185,16 @@ func TestFindings(t *testing.T) {
 		{"a file whose time is unknown", []change{facts(func(f *instanceFacts) { f.config.ChangedErr = unix.EXDEV })}, FindHardStopAfter, FindingWarning, "cannot be told", nil, ExitOK},
 		{"one residual process from before the file changed", []change{facts(func(f *instanceFacts) { f.changed = inspect.TicksToBoottime(6035) })}, FindHardStopUnbound, FindingWarning, "process 6034: started before", []int{6034}, ExitOK},
 		{"a residual process past its hard-stop-after", []change{host(func(p *preflight) {
-			p.report = reportOf(oldWorker(6034, 31*time.Minute, 1), oldWorker(6035, time.Minute, 1))
+			p.report = fixture.ReportOf(fixture.OldWorker(6034, 31*time.Minute, 1), fixture.OldWorker(6035, time.Minute, 1))
 		})}, FindHardStopUnbound, FindingWarning, "process 6034: still there", []int{6034}, ExitOK},
 		{"one past it by less than it may take", []change{host(func(p *preflight) {
-			p.report = reportOf(oldWorker(6034, 30*time.Minute+9*time.Second, 1))
+			p.report = fixture.ReportOf(fixture.OldWorker(6034, 30*time.Minute+9*time.Second, 1))
 		})}, FindHardStopUnbound, FindingOK, "", nil, ExitOK},
 		{"one past it and within its grace", []change{host(func(p *preflight) {
-			p.report = reportOf(oldWorker(6034, 31*time.Minute, 1))
+			p.report = fixture.ReportOf(fixture.OldWorker(6034, 31*time.Minute, 1))
 		}), facts(func(f *instanceFacts) { f.config.Settings.Grace = setting(9, "2m") })}, FindHardStopUnbound, FindingOK, "", nil, ExitOK},
 		{"one past what nobody can read", []change{host(func(p *preflight) {
-			p.report = reportOf(oldWorker(6034, 31*time.Minute, 1))
+			p.report = fixture.ReportOf(fixture.OldWorker(6034, 31*time.Minute, 1))
 		}), facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = setting(3, "${T}") })}, FindHardStopUnbound, FindingOK, "", nil, ExitOK},
 
 		{"a residual process near the end of its reloads", []change{facts(func(f *instanceFacts) { f.master.Reloads[6034] = 40 })}, FindMaxReloads, FindingWarning, "50 reloads (/etc/haproxy/haproxy.cfg:4): 6034 has seen 40, 6035 has seen 1", []int{6034}, ExitOK},
@@ -243,22 +244,6 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// What serves is not to be ended by hand, and what may serve is not either.
-func TestNobodyIsAdvisedToEndWhatMayServe(t *testing.T) {
-	for _, model := range []reaper.Model{reaper.ModelMasterWorker, reaper.ModelDaemon} {
-		for _, reason := range append(slices.Clone(reaper.StrandedReasons), "") {
-			got := strandedAdvice(model, reason, 6034, 6035)
-			serves := reason == reaper.StrandedListening || reason == reaper.StrandedUnreadable
-			if strings.Contains(got, "do not end it by hand") != serves || strings.Contains(got, "kill") != (reason == reaper.StrandedOtherUser) {
-				t.Errorf("%s, %q: %s", model, reason, got)
-			}
-		}
-	}
-	if got := strandedAdvice(reaper.ModelDaemon, reaper.StrandedNotTold, 6034, 6035); !strings.Contains(got, "-sf 6034 6035") {
-		t.Errorf("of two: %s", got)
-	}
-}
-
 func TestADaemonIsNotAskedForAMaster(t *testing.T) {
 	r := judge(preflightOf(func(p *preflight, _ *instanceFacts) { p.report.Instances[0].Model = reaper.ModelDaemon }))
 	for _, f := range r.Findings {
@@ -282,7 +267,7 @@ func TestFindingsAreInTheOrderOfTheirNames(t *testing.T) {
 }
 
 func TestGenerationsAreCountedByWhatIsThere(t *testing.T) {
-	in := reportOf(oldWorker(1000, 0, 1), oldWorker(1050, 0, 1), oldWorker(1200, 0, 1)).Instances[0] // and the active at 9000
+	in := fixture.ReportOf(fixture.OldWorker(1000, 0, 1), fixture.OldWorker(1050, 0, 1), fixture.OldWorker(1200, 0, 1)).Instances[0] // and the active at 9000
 	for pid, want := range map[int]int{1000: 2, 1050: 2, 1200: 1, 9000: 0} {
 		p := reaper.Process{ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}}
 		if got := youngerGenerations(&in, &p); got != want {
@@ -319,13 +304,13 @@ func TestWhatStandsAgainstAStrangerIsAWarningAtTheMost(t *testing.T) {
 		"is refused, and is alone":           {0, true, FindActiveConfirmed, FindingFailure},
 	} {
 		r := judge(preflightOf(func(p *preflight, _ *instanceFacts) {
-			p.report = refusedReport(reaper.ReasonNotListening, "", oldWorker(6034, time.Minute, 1))
+			p.report = fixture.RefusedReport(reaper.ReasonNotListening, "", fixture.OldWorker(6034, time.Minute, 1))
 			for i := range p.report.Instances[0].Processes {
 				q := &p.report.Instances[0].Processes[i]
 				q.UID, q.Stranger, q.Error = 5001, true, "x"
 			}
 			if !row.alone {
-				p.report.Instances = append(p.report.Instances, reportOf().Instances...)
+				p.report.Instances = append(p.report.Instances, fixture.ReportOf().Instances...)
 				p.report.Instances[1].Name = "own.service"
 			}
 			p.have.EUID, p.have.Caps = 106, 1<<inspect.CapSysPtrace|1<<inspect.CapDACReadSearch|row.caps

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"io"
 	"strings"
 )
@@ -14,7 +15,7 @@ func printCheck(w io.Writer, r *CheckReport, c *config) error {
 		return nil
 	case "json":
 		var err error
-		if out, err = renderJSON(r); err != nil {
+		if out, err = text.JSON(r); err != nil {
 			return err
 		}
 	default:
@@ -36,17 +37,17 @@ func renderCheck(r *CheckReport) string {
 	for _, f := range r.Findings {
 		if f.Instance != group {
 			if group = f.Instance; group == "" {
-				fmt.Fprintln(&b, wrap("", wordIndent, "host "+escape(r.Host)))
+				fmt.Fprintln(&b, text.Wrap("", text.Indent, "host "+text.Escape(r.Host)))
 			} else {
-				fmt.Fprintf(&b, "\n%s\n", wrap("", wordIndent, escape(group)))
+				fmt.Fprintf(&b, "\n%s\n", text.Wrap("", text.Indent, text.Escape(group)))
 			}
 		}
-		text := escape(f.Message)
+		line := text.Escape(f.Message)
 		if f.Advice != "" {
-			text += " -> " + escape(f.Advice)
+			line += " -> " + text.Escape(f.Advice)
 		}
-		fmt.Fprintln(&b, wrap(fmt.Sprintf("  %-8s %-24s  ", f.Status, f.Name), strings.Repeat(" ", checkIndent), text))
+		fmt.Fprintln(&b, text.Wrap(fmt.Sprintf("  %-8s %-24s  ", f.Status, f.Name), strings.Repeat(" ", checkIndent), line))
 	}
-	fmt.Fprintf(&b, "\n%s, %s, %d ok\n", plural(r.Summary.Failure, "failure", "failures"), plural(r.Summary.Warning, "warning", "warnings"), r.Summary.OK)
+	fmt.Fprintf(&b, "\n%s, %s, %d ok\n", text.Plural(r.Summary.Failure, "failure", "failures"), text.Plural(r.Summary.Warning, "warning", "warnings"), r.Summary.OK)
 	return b.String()
 }

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
@@ -29,17 +31,17 @@ func checkWorld(t *testing.T) *world {
 
 func TestCheckPrintsAsPublished(t *testing.T) {
 	w := checkWorld(t)
-	text := w.run("check")
-	golden(t, "check.txt", text.stdout)
+	printed := w.run("check")
+	fixture.Golden(t, "testdata/check.txt", printed.stdout)
 	document := w.run("check", "-o", "json")
-	golden(t, "check.json", document.stdout)
-	for _, a := range []answers{text, document} {
+	fixture.Golden(t, "testdata/check.json", document.stdout)
+	for _, a := range []answers{printed, document} {
 		if a.code != ExitOK || a.stderr != "" {
 			t.Errorf("exit status %d, %q", a.code, a.stderr)
 		}
 	}
-	for line := range strings.Lines(text.stdout) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns {
+	for line := range strings.Lines(printed.stdout) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > text.Columns {
 			t.Errorf("%d columns in %q", n, line)
 		}
 	}
@@ -65,13 +67,13 @@ func TestCheckExitsAsItsWorstFindingSays(t *testing.T) {
 		"an unprivileged user":            {func(w *world) { w.status = statusOf(1000) }, ExitPrivilege},
 		"an unconfirmed instance":         {func(w *world) { w.report.Instances[0].Confirmed = false }, ExitFailed},
 		"both":                            {func(w *world) { w.status, w.report.Instances[0].Confirmed = statusOf(1000), false }, ExitPrivilege},
-		"a /proc that cannot be listed":   {func(w *world) { w.report, w.err = emptyReport(), errors.New("interrupted") }, ExitFailed},
-		"a /proc that may not be listed":  {func(w *world) { w.report, w.err = emptyReport(), unix.EACCES }, ExitPrivilege},
+		"a /proc that cannot be listed":   {func(w *world) { w.report, w.err = fixture.EmptyReport(), errors.New("interrupted") }, ExitFailed},
+		"a /proc that may not be listed":  {func(w *world) { w.report, w.err = fixture.EmptyReport(), unix.EACCES }, ExitPrivilege},
 		"a reader that went away":         {func(w *world) { w.stdout = failingWriter{} }, ExitFailed},
-		"no HAProxy":                      {func(w *world) { w.report = emptyReport() }, ExitOK},
+		"no HAProxy":                      {func(w *world) { w.report = fixture.EmptyReport() }, ExitOK},
 		"privileges that cannot be read":  {func(w *world) { w.status = "Uid:\n" }, ExitPrivilege},
 		"a kernel without pidfds":         {func(w *world) { w.around.features.PidfdOpen = unix.ENOSYS }, ExitPrivilege},
-		"processes that hide from a user": {func(w *world) { w.report, w.hide, w.status = emptyReport(), true, statusOf(1000) }, ExitPrivilege},
+		"processes that hide from a user": {func(w *world) { w.report, w.hide, w.status = fixture.EmptyReport(), true, statusOf(1000) }, ExitPrivilege},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := checkWorld(t)
@@ -94,9 +96,9 @@ func TestCheckEscapesWhatItWasTold(t *testing.T) {
 	f.config.Settings.HardStopAfter.Value = "\x1b]0;x\a"
 	f.unitErr = fmt.Errorf("\u202e")
 	w.around.instances = map[string]instanceFacts{"a\x1b[2Jb\nc": f}
-	text := w.run("check").stdout
-	if strings.ContainsAny(text, "\x1b\a\u202e") || !strings.Contains(text, `a\x1b[2Jb\nc`) {
-		t.Errorf("%q", text)
+	printed := w.run("check").stdout
+	if strings.ContainsAny(printed, "\x1b\a\u202e") || !strings.Contains(printed, `a\x1b[2Jb\nc`) {
+		t.Errorf("%q", printed)
 	}
 	var r CheckReport
 	if err := json.Unmarshal([]byte(w.run("check", "-o", "json").stdout), &r); err != nil {

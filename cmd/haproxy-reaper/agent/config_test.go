@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
@@ -295,7 +296,7 @@ func FuzzConfigurationFileIsTakenWholeOrRefusedInOneLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content string) {
 		c, err := parse("", nil, files{defaultConfigFile: content})
 		if err != nil {
-			if line := escape(err.Error()); strings.ContainsAny(line, "\n\r\x00\x1b") {
+			if line := text.Escape(err.Error()); strings.ContainsAny(line, "\n\r\x00\x1b") {
 				t.Errorf("the error is not one clean line: %q", line)
 			}
 			return

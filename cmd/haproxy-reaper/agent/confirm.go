@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -55,8 +56,8 @@ func (a *approval) approve(ctx context.Context, r reaper.Report) (bool, error) {
 		return false, a.err
 	}
 	// Standard output is for the report, which may be JSON.
-	text := renderText(&r, a.config) + "\n" + question(len(plan), len(refused)) + " [y/N] "
-	if _, err := io.WriteString(a.program.stderr, text); err != nil {
+	prompt := text.Report(&r, headOf(&r, a.config)) + "\n" + question(len(plan), len(refused)) + " [y/N] "
+	if _, err := io.WriteString(a.program.stderr, prompt); err != nil {
 		a.err = fmt.Errorf("ask: %w", err)
 		return false, a.err
 	}
@@ -83,15 +84,13 @@ func planned(r reaper.Report) (plan, refused []reaper.Process) {
 func question(plan, refused int) string {
 	switch {
 	case refused == 0:
-		return fmt.Sprintf("terminate %s?", processes(plan))
+		return fmt.Sprintf("terminate %s?", text.Processes(plan))
 	case plan == 0:
-		return fmt.Sprintf("terminate %s, should what stands against it clear up?", processes(refused))
+		return fmt.Sprintf("terminate %s, should what stands against it clear up?", text.Processes(refused))
 	default:
-		return fmt.Sprintf("terminate %s, and %d more, should what stands against it clear up?", processes(plan), refused)
+		return fmt.Sprintf("terminate %s, and %d more, should what stands against it clear up?", text.Processes(plan), refused)
 	}
 }
-
-func processes(n int) string { return plural(n, "process", "processes") }
 
 // readAnswer reads a line; nothing but y or yes is yes. A signal to us is no.
 func readAnswer(ctx context.Context, terminal io.Reader) bool {

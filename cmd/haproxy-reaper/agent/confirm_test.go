@@ -16,7 +16,7 @@ import (
 
 func TestALiveReapByHandAsks(t *testing.T) {
 	both := func() reaper.Report {
-		r, other := reportOf(overdue(6034, 3)), refusedReport(reaper.ReasonReloading, "x", overdue(7034, 3))
+		r, other := fixture.ReportOf(fixture.Overdue(6034, 3)), fixture.RefusedReport(reaper.ReasonReloading, "x", fixture.Overdue(7034, 3))
 		other.Instances[0].Name = "other.service"
 		r.Instances = append(r.Instances, other.Instances...)
 		r.Summary = reaper.Summarize(r)
@@ -31,18 +31,18 @@ func TestALiveReapByHandAsks(t *testing.T) {
 		signals bool
 		code    int
 	}{
-		"and y is yes":                         {report: reportOf(overdue(6034, 3)), types: "y\n", asks: asks, signals: true},
-		"and YES is yes":                       {report: reportOf(overdue(6034, 3)), types: " YES \n", asks: asks, signals: true},
-		"and n is no":                          {report: reportOf(overdue(6034, 3)), types: "n\n", asks: asks},
-		"and a bare return is no":              {report: reportOf(overdue(6034, 3)), types: "\n", asks: asks},
-		"and anything else is no":              {report: reportOf(overdue(6034, 3)), types: "yesterday\n", asks: asks},
-		"and the end of input is no":           {report: reportOf(overdue(6034, 3)), types: "\x04", asks: asks},
-		"how many it would be":                 {report: reportOf(overdue(6034, 3), overdue(6035, 0)), types: "y\n", asks: "terminate 2 processes? [y/N] ", signals: true},
+		"and y is yes":                         {report: fixture.ReportOf(fixture.Overdue(6034, 3)), types: "y\n", asks: asks, signals: true},
+		"and YES is yes":                       {report: fixture.ReportOf(fixture.Overdue(6034, 3)), types: " YES \n", asks: asks, signals: true},
+		"and n is no":                          {report: fixture.ReportOf(fixture.Overdue(6034, 3)), types: "n\n", asks: asks},
+		"and a bare return is no":              {report: fixture.ReportOf(fixture.Overdue(6034, 3)), types: "\n", asks: asks},
+		"and anything else is no":              {report: fixture.ReportOf(fixture.Overdue(6034, 3)), types: "yesterday\n", asks: asks},
+		"and the end of input is no":           {report: fixture.ReportOf(fixture.Overdue(6034, 3)), types: "\x04", asks: asks},
+		"how many it would be":                 {report: fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 0)), types: "y\n", asks: "terminate 2 processes? [y/N] ", signals: true},
 		"about what is refused only for now":   {report: both(), types: "n\n", asks: "terminate 1 process, and 1 more, should what stands against it clear up? [y/N] ", code: ExitRefused},
-		"when all is refused, only for now":    {report: refusedReport(reaper.ReasonReloading, "x", overdue(6034, 3)), types: "n\n", asks: "terminate 1 process, should what stands against it clear up? [y/N] ", code: ExitRefused},
-		"not with --yes":                       {report: reportOf(overdue(6034, 3)), args: "--yes", signals: true},
-		"not in a dry run":                     {report: reportOf(overdue(6034, 3)), args: "--dry-run"},
-		"not when nothing would be terminated": {report: reportOf(young(6034, 3)), signals: true},
+		"when all is refused, only for now":    {report: fixture.RefusedReport(reaper.ReasonReloading, "x", fixture.Overdue(6034, 3)), types: "n\n", asks: "terminate 1 process, should what stands against it clear up? [y/N] ", code: ExitRefused},
+		"not with --yes":                       {report: fixture.ReportOf(fixture.Overdue(6034, 3)), args: "--yes", signals: true},
+		"not in a dry run":                     {report: fixture.ReportOf(fixture.Overdue(6034, 3)), args: "--dry-run"},
+		"not when nothing would be terminated": {report: fixture.ReportOf(fixture.Young(6034, 3)), signals: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,7 +74,7 @@ func TestALiveReapByHandAsks(t *testing.T) {
 }
 
 func TestAPipeIsNoAnswer(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 	w.env["SUDO_UID"] = "1000"
 	w.stdin = strings.NewReader("y\n")
 	if got := w.run("reap"); got.code != ExitUsage || slices.Contains(w.engine.calls, "signal") {

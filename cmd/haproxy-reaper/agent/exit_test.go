@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -25,8 +26,8 @@ func TestAnInstanceThatMayNotBeSignalledIsToldAndHidesNothing(t *testing.T) {
 	} {
 		var log strings.Builder
 		f := &faults{log: slog.New(slog.NewTextHandler(&log, nil))}
-		r := refusedReport(reaper.ReasonPrivilege, "process 6034 of user x may not be signalled", overdue(6034, 3))
-		served := reportOf(overdue(7034, 3))
+		r := fixture.RefusedReport(reaper.ReasonPrivilege, "process 6034 of user x may not be signalled", fixture.Overdue(6034, 3))
+		served := fixture.ReportOf(fixture.Overdue(7034, 3))
 		served.Instances[0].Processes[1].Outcome = row.outcome
 		r.Instances = append(r.Instances, served.Instances...)
 		r.Summary = reaper.Summarize(r)
@@ -44,7 +45,7 @@ func TestAnInstanceThatMayNotBeSignalledIsToldAndHidesNothing(t *testing.T) {
 
 // Processes that hide are a privilege that is missing, and never "no HAProxy".
 func TestNoHAProxyInAHiddenProcIsAMissingPrivilege(t *testing.T) {
-	w := newWorld(t, emptyReport())
+	w := newWorld(t, fixture.EmptyReport())
 	w.status, w.hide = statusOf(1000), true
 	if got := w.run("status"); got.code != ExitPrivilege {
 		t.Errorf("no HAProxy in a hidden /proc: exit status %d, want %d", got.code, ExitPrivilege)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -95,7 +96,7 @@ func TestTheLockFollowsNoLink(t *testing.T) {
 }
 
 func TestASecondLiveReapFindsTheLockTaken(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 	release, err := lock(w.path("lock"))
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +118,7 @@ func TestASecondLiveReapFindsTheLockTaken(t *testing.T) {
 }
 
 func TestALockThatCannotBeMadeKeepsAReapFromActing(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 	w.write("lock", "a file where the directory should be")
 	got := w.run("reap")
 	if got.code != ExitFailed || !slices.Equal(w.engine.calls, []string{"status", "close"}) {

@@ -94,8 +94,9 @@ func portDeadline(s string) error {
 	return err
 }
 
-// policyWords says, for the head of a report, what of a policy is set.
-func policyWords(c *config, r *reaper.Report) string {
+// policyWords says, for the head of a report, what of a policy is set besides the
+// deadline. The share is this host's part of the jitter, nil where it is not known.
+func (c *config) policyWords(share *float64) string {
 	var parts []string
 	add := func(set bool, format string, args ...any) {
 		if set {
@@ -106,9 +107,9 @@ func policyWords(c *config, r *reaper.Report) string {
 		port, after, _ := strings.Cut(text, "=")
 		add(true, "of port %s %s", port, after)
 	}
-	if c.deadlineJitter > 0 && r.HostShare != nil {
-		share := time.Duration(*r.HostShare * float64(c.deadlineJitter))
-		add(true, "jitter %s of up to %s", share.Round(time.Second), &c.deadlineJitter)
+	if c.deadlineJitter > 0 && share != nil {
+		jitter := time.Duration(*share * float64(c.deadlineJitter))
+		add(true, "jitter %s of up to %s", jitter.Round(time.Second), &c.deadlineJitter)
 	} else {
 		add(c.deadlineJitter > 0, "jitter %s, since this host's part of it is not known", &c.deadlineJitter)
 	}

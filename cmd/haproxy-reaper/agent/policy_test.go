@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -29,7 +30,7 @@ func TestThePolicyIsWhatItsFlagsSay(t *testing.T) {
 			args: "--deadline 1h --deadline-for 22=24h --deadline-for 443=10m --deadline-jitter 5m --hard-deadline 4h --active-within 30s --empty-after 1m --idle-after 2h --max-residual 3 --min-available-memory 10 --max-terminations 5",
 			want: reaper.Policy{
 				Deadline: time.Hour, DeadlineFor: map[uint16]time.Duration{22: 24 * time.Hour, 443: 10 * time.Minute}, DeadlineJitter: 5 * time.Minute,
-				HardDeadline: 4 * time.Hour, ActiveWithin: 30 * time.Second, EmptyAfter: ptr(time.Minute), IdleAfter: 2 * time.Hour,
+				HardDeadline: 4 * time.Hour, ActiveWithin: 30 * time.Second, EmptyAfter: new(time.Minute), IdleAfter: 2 * time.Hour,
 				MaxResidual: 3, MinAvailableMemory: 10, MaxTerminations: 5,
 			},
 		},
@@ -39,7 +40,7 @@ func TestThePolicyIsWhatItsFlagsSay(t *testing.T) {
 		"the flag takes the place of the file's list": {args: "--deadline-for 22=1h", file: "HAPROXY_REAPER_DEADLINE_FOR=22=24h,443=10m", want: with(func(p *reaper.Policy) {
 			p.DeadlineFor[22] = time.Hour
 		})},
-		"the empty at once": {env: map[string]string{"HAPROXY_REAPER_EMPTY_AFTER": "0s"}, want: with(func(p *reaper.Policy) { p.EmptyAfter = ptr(time.Duration(0)) })},
+		"the empty at once": {env: map[string]string{"HAPROXY_REAPER_EMPTY_AFTER": "0s"}, want: with(func(p *reaper.Policy) { p.EmptyAfter = new(time.Duration(0)) })},
 		"what the file turns on a flag turns off": {
 			args: "--empty-after off --idle-after=off --hard-deadline off", file: "HAPROXY_REAPER_EMPTY_AFTER=1m\nHAPROXY_REAPER_IDLE_AFTER=1m\nHAPROXY_REAPER_HARD_DEADLINE=4h", want: plain,
 		},
@@ -98,7 +99,7 @@ func TestABadPolicyIsOneLine(t *testing.T) {
 		"--deadline 5h --hard-deadline 4h --idle-after 0": "--hard-deadline (4h) is shorter than the deadline of 5h (--deadline)",
 	} {
 		t.Run(args, func(t *testing.T) {
-			w := newWorld(t, reportOf(overdue(6034, 3)))
+			w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 			got := w.run(strings.Fields("reap --yes " + args)...)
 			if diff := cmp.Diff(answers{ExitUsage, "", "haproxy-reaper: " + want + "\n"}, got, cmp.AllowUnexported(answers{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -121,23 +122,5 @@ func TestABadPolicyInTheFileNamesItsLine(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", file, err, want)
 		}
-	}
-}
-
-func TestTheHeadSaysWhichPolicyDecides(t *testing.T) {
-	r := reportOf()
-	r.HostShare = ptr(0.5)
-	c, err := parse("--deadline-for 22=24h --deadline-jitter 10m --hard-deadline 4h --empty-after 0s --idle-after 1h --max-residual 4 --min-available-memory 10", nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "host fe-01, deadline 30m (default); of port 22 24h, jitter 5m0s of up to 10m, 4h while clients are active within 1m, " +
-		"empty after 0s, idle after 1h, at most 4 residual, at least 10 % of memory available"
-	if got := headLine(&r, c); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-	r.HostShare = nil
-	if got := policyWords(c, &r); !strings.Contains(got, "jitter 10m, since this host's part of it is not known") {
-		t.Error(got)
 	}
 }

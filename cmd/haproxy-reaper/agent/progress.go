@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"golang.org/x/term"
 )
 
@@ -58,7 +59,7 @@ func (p *progress) drained(instance string, closed, of int) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left[instance] = fmt.Sprintf("draining %s: %d of %s", escape(instance), closed, plural(of, "client connection", "client connections"))
+	p.left[instance] = fmt.Sprintf("draining %s: %d of %s", text.Escape(instance), closed, text.Plural(of, "client connection", "client connections"))
 	if closed >= of {
 		delete(p.left, instance)
 	}

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"text/template"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/spf13/pflag"
 )
+
+func TestHelpIsAsPublished(t *testing.T) { fixture.Golden(t, "testdata/help.txt", usage()) }
 
 // The manual and the shells' completions say what the program does: they are
 // made from the tables of --help, by the templates beside them.
@@ -29,7 +32,7 @@ func TestManualAndCompletionsAreAsPublished(t *testing.T) {
 		if err := page.Execute(&got, tables()); err != nil {
 			t.Fatal(err)
 		}
-		asPublished(t, path, got.String())
+		fixture.Golden(t, path, got.String())
 	}
 }
 

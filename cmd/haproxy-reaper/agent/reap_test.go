@@ -8,21 +8,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// overdue is an old worker half an hour past its deadline, young one of the
-// last reload.
-func overdue(pid, clients int) reaper.Process { return oldWorker(pid, time.Hour, clients) }
-func young(pid, clients int) reaper.Process   { return oldWorker(pid, 10*time.Minute, clients) }
-
 func failedSignal() reaper.Report {
-	r := reportOf(overdue(6034, 3))
+	r := fixture.ReportOf(fixture.Overdue(6034, 3))
 	p := &r.Instances[0].Processes[1]
 	p.Outcome, p.Error = reaper.OutcomeFailed, "send SIGTERM: operation not permitted"
 	return r
@@ -45,85 +40,85 @@ func TestRunsEndAsDocumented(t *testing.T) {
 		stderr []string // none: standard error is empty
 	}{
 		"status of a healthy service": {
-			report: reportOf(young(6034, 3)), args: "status",
+			report: fixture.ReportOf(fixture.Young(6034, 3)), args: "status",
 			stdout: []string{"deadline 30m (default)", "haproxy.service (master-worker): active confirmed", "within its deadline, due in 20m"},
 		},
 		"status is the default": {
-			report: reportOf(young(6034, 3)), args: "--deadline 1h", stdout: []string{"deadline 1h (--deadline)", "1 instance: 1 active, 1 residual"},
+			report: fixture.ReportOf(fixture.Young(6034, 3)), args: "--deadline 1h", stdout: []string{"deadline 1h (--deadline)", "1 instance: 1 active, 1 residual"},
 		},
 		"status without HAProxy": {
-			report: emptyReport(), args: "status", stdout: []string{"no HAProxy process found"},
+			report: fixture.EmptyReport(), args: "status", stdout: []string{"no HAProxy process found"},
 		},
 		"status without the instance that was named": {
-			report: emptyReport(), args: "status --instance web.service", stdout: []string{"no HAProxy instance of that name found: web.service"},
+			report: fixture.EmptyReport(), args: "status --instance web.service", stdout: []string{"no HAProxy instance of that name found: web.service"},
 		},
 		"status of a refused service": {
-			report: refusedReport(reaper.ReasonNotListening, "the youngest, 6050, holds no socket in LISTEN", overdue(6034, 3)), args: "status",
+			report: fixture.RefusedReport(reaper.ReasonNotListening, "the youngest, 6050, holds no socket in LISTEN", fixture.Overdue(6034, 3)), args: "status",
 			stdout: []string{"refused: the youngest worker holds no listening socket", "overdue by 30m"},
 		},
 		"status of an unreadable executable": {
-			report: emptyReport("executable: /proc/7/exe: permission denied"), args: "status", status: unprivileged, code: ExitPrivilege,
+			report: fixture.EmptyReport("executable: /proc/7/exe: permission denied"), args: "status", status: unprivileged, code: ExitPrivilege,
 			stdout: []string{"could not read executable: /proc/7/exe", "no HAProxy process could be told from the others"},
 			stderr: []string{"CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"},
 		},
 		"status of an unreadable service": {
-			report: refusedReport(reaper.ReasonUnreadable, "process 6001: executable: permission denied"), args: "status", status: unprivileged, code: ExitPrivilege,
+			report: fixture.RefusedReport(reaper.ReasonUnreadable, "process 6001: executable: permission denied"), args: "status", status: unprivileged, code: ExitPrivilege,
 			stdout: []string{"refused: a fact could not be read (process 6001"}, stderr: []string{"CAP_SYS_PTRACE"},
 		},
 		"status of a service that root cannot read for a moment": {
-			report: refusedReport(reaper.ReasonUnreadable, "too many open files"), args: "status", stdout: []string{"too many open files"},
+			report: fixture.RefusedReport(reaper.ReasonUnreadable, "too many open files"), args: "status", stdout: []string{"too many open files"},
 		},
 		"status that could not list processes": {
-			report: emptyReport("processes: /proc: input/output error"), err: unix.EIO, args: "status", code: ExitFailed,
+			report: fixture.EmptyReport("processes: /proc: input/output error"), err: unix.EIO, args: "status", code: ExitFailed,
 			stdout: []string{"could not read processes"}, stderr: []string{"the host could not be inspected"},
 		},
 		"status that may not list processes": {
-			report: emptyReport("processes: /proc: permission denied"), err: &inspect.ReadError{Fact: "processes", Path: "/proc", Err: unix.EACCES}, args: "status",
+			report: fixture.EmptyReport("processes: /proc: permission denied"), err: &inspect.ReadError{Fact: "processes", Path: "/proc", Err: unix.EACCES}, args: "status",
 			code: ExitPrivilege, stdout: []string{"could not read processes"}, stderr: []string{"the host could not be inspected"},
 		},
 		"a dry run with nothing to do": {
-			report: reportOf(young(6034, 3)), args: "reap --dry-run", stdout: []string{"dry run (--dry-run)"},
+			report: fixture.ReportOf(fixture.Young(6034, 3)), args: "reap --dry-run", stdout: []string{"dry run (--dry-run)"},
 		},
 		"a dry run that would terminate": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeDryRun), args: "reap -n",
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeDryRun), args: "reap -n",
 			stdout: []string{"would terminate residual process 6034 of haproxy.service (3 client connections), superseded 1h0m ago"},
 		},
 		"a dry run by DRYRUN": {
-			report: reportOf(overdue(6034, 1)), after: outcomes(reaper.OutcomeDryRun), args: "reap", env: map[string]string{"DRYRUN": "yes"},
+			report: fixture.ReportOf(fixture.Overdue(6034, 1)), after: fixture.Outcomes(reaper.OutcomeDryRun), args: "reap", env: map[string]string{"DRYRUN": "yes"},
 			stdout: []string{"dry run (DRYRUN)", "would terminate residual process 6034 of haproxy.service (1 client connection), superseded 1h0m ago"},
 		},
 		"a dry run through sudo asks nobody": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeDryRun), args: "reap -n", env: map[string]string{"SUDO_UID": "1000"},
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeDryRun), args: "reap -n", env: map[string]string{"SUDO_UID": "1000"},
 			stdout: []string{"would terminate"},
 		},
 		"a dry run that is refused what is due": {
-			report: refusedReport(reaper.ReasonStray, "process 9", overdue(6034, 3), overdue(6035, 1)), args: "reap -n", code: ExitRefused,
+			report: fixture.RefusedReport(reaper.ReasonStray, "process 9", fixture.Overdue(6034, 3), fixture.Overdue(6035, 1)), args: "reap -n", code: ExitRefused,
 			stdout: []string{"refused haproxy.service: a process that HAProxy would not have here (process 9); 2 due processes left alone"},
 		},
 		"a dry run without privileges": {
-			report: refusedReport(reaper.ReasonUnreadable, "x"), args: "reap -n", status: unprivileged, code: ExitPrivilege,
+			report: fixture.RefusedReport(reaper.ReasonUnreadable, "x"), args: "reap -n", status: unprivileged, code: ExitPrivilege,
 			stdout: []string{"refused: a fact"}, stderr: []string{"CAP_SYS_PTRACE"},
 		},
 		"a dry run on a kernel without pidfds": {
-			report: emptyReport(), args: "reap -n", pidfd: unix.ENOSYS, stdout: []string{"no HAProxy process found"},
+			report: fixture.EmptyReport(), args: "reap -n", pidfd: unix.ENOSYS, stdout: []string{"no HAProxy process found"},
 		},
 		"a reap without HAProxy": {
-			report: emptyReport(), args: "reap", stdout: []string{"no HAProxy process found"},
+			report: fixture.EmptyReport(), args: "reap", stdout: []string{"no HAProxy process found"},
 		},
 		"a reap that terminated": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeTerminated), args: "reap",
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeTerminated), args: "reap",
 			stdout: []string{"terminated residual process 6034 of haproxy.service (3 client connections)\n", "1 terminated"},
 		},
 		"a reap that had to kill": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeKilled), args: "reap --kill-after 5s",
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeKilled), args: "reap --kill-after 5s",
 			stdout: []string{"killed residual process 6034 of haproxy.service (3 client connections), which outlived SIGTERM"},
 		},
 		"a reap that came too late": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeVanished), args: "reap",
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeVanished), args: "reap",
 			stdout: []string{"residual process 6034 of haproxy.service vanished before it was signalled"},
 		},
 		"a reap with a survivor": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeSurvived), args: "reap", code: ExitSurvivor,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeSurvived), args: "reap", code: ExitSurvivor,
 			stdout: []string{"residual process 6034 of haproxy.service (3 client connections) survived its signals and is still there"},
 		},
 		"a reap whose signal failed": {
@@ -131,52 +126,52 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stdout: []string{"failed to signal residual process 6034 of haproxy.service (3 client connections): send SIGTERM: operation not permitted"},
 		},
 		"a reap that is refused what is due": {
-			report: refusedReport(reaper.ReasonReloading, "master 6001 is reloading", overdue(6034, 3)), args: "reap", code: ExitRefused,
+			report: fixture.RefusedReport(reaper.ReasonReloading, "master 6001 is reloading", fixture.Overdue(6034, 3)), args: "reap", code: ExitRefused,
 			stdout: []string{"refused haproxy.service: the master is in the middle of a reload (master 6001 is reloading); 1 due process left alone"},
 		},
 		"a reap that is refused nothing due": {
-			report: refusedReport(reaper.ReasonReloading, "master 6001 is reloading", young(6034, 3)), args: "reap", stdout: []string{"refused: the master"},
+			report: fixture.RefusedReport(reaper.ReasonReloading, "master 6001 is reloading", fixture.Young(6034, 3)), args: "reap", stdout: []string{"refused: the master"},
 		},
 		"a reap with the cap reached": {
-			report: capped(), after: outcomes(reaper.OutcomeTerminated), args: "reap --max-terminations 1",
+			report: capped(), after: fixture.Outcomes(reaper.OutcomeTerminated), args: "reap --max-terminations 1",
 			stdout: []string{"terminated residual process 6034", "left 2 due processes of haproxy.service to a later pass: over the cap of one pass"},
 		},
 		"a reap with a survivor and a failed signal": {
-			report: reportOf(overdue(6034, 3), overdue(6035, 3)), after: outcomes(reaper.OutcomeSurvived, reaper.OutcomeFailed), args: "reap", code: ExitFailed,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 3)), after: fixture.Outcomes(reaper.OutcomeSurvived, reaper.OutcomeFailed), args: "reap", code: ExitFailed,
 			stdout: []string{"survived its signals", "failed to signal"},
 		},
 		"a reap without CAP_SYS_PTRACE": {
-			report: reportOf(overdue(6034, 3)), args: "reap", status: statusOf(0, inspect.CapKill, inspect.CapDACReadSearch), code: ExitPrivilege,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), args: "reap", status: statusOf(0, inspect.CapKill, inspect.CapDACReadSearch), code: ExitPrivilege,
 			stdout: []string{"haproxy.service"}, stderr: []string{"reap may not act", "missing privilege: CAP_SYS_PTRACE"},
 		},
 		"a reap without CAP_KILL and nothing to signal": {
-			report: reportOf(young(6034, 3)), args: "reap", status: statusOf(0, inspect.CapSysPtrace, inspect.CapDACReadSearch), stdout: []string{"haproxy.service"},
+			report: fixture.ReportOf(fixture.Young(6034, 3)), args: "reap", status: statusOf(0, inspect.CapSysPtrace, inspect.CapDACReadSearch), stdout: []string{"haproxy.service"},
 		},
 		"a reap on a kernel without pidfds": {
-			report: reportOf(overdue(6034, 3)), args: "reap", pidfd: unix.ENOSYS, code: ExitPrivilege,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), args: "reap", pidfd: unix.ENOSYS, code: ExitPrivilege,
 			stdout: []string{"haproxy.service"}, stderr: []string{"pidfd_open(2), Linux 5.3: function not implemented"},
 		},
 		"a reap that does not know its privileges": {
-			report: reportOf(overdue(6034, 3)), args: "reap", status: "Name:\tx\n", code: ExitFailed,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), args: "reap", status: "Name:\tx\n", code: ExitFailed,
 			stdout: []string{"haproxy.service"}, stderr: []string{"line Uid or CapEff is missing"},
 		},
 		"a reap through sudo with nobody to answer": {
-			report: reportOf(overdue(6034, 3)), args: "reap", env: map[string]string{"SUDO_UID": "1000"}, code: ExitUsage,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), args: "reap", env: map[string]string{"SUDO_UID": "1000"}, code: ExitUsage,
 			stdout: []string{"haproxy.service"}, stderr: []string{"a run by hand needs an answer or --yes"},
 		},
 		"a reap through sudo with --yes": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeTerminated), args: "reap -y", env: map[string]string{"SUDO_UID": "1000"},
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeTerminated), args: "reap -y", env: map[string]string{"SUDO_UID": "1000"},
 			stdout: []string{"terminated"},
 		},
 		"a reap through sudo with nothing to ask": {
-			report: reportOf(young(6034, 3)), args: "reap", env: map[string]string{"SUDO_UID": "1000"}, stdout: []string{"haproxy.service"},
+			report: fixture.ReportOf(fixture.Young(6034, 3)), args: "reap", env: map[string]string{"SUDO_UID": "1000"}, stdout: []string{"haproxy.service"},
 		},
 		"a pass that failed": {
-			report: emptyReport("processes: /proc: cannot allocate memory"), err: unix.ENOMEM, args: "reap", code: ExitFailed,
+			report: fixture.EmptyReport("processes: /proc: cannot allocate memory"), err: unix.ENOMEM, args: "reap", code: ExitFailed,
 			stdout: []string{"could not read"}, stderr: []string{"the host could not be inspected"},
 		},
 		"output none": {
-			report: reportOf(overdue(6034, 3)), after: outcomes(reaper.OutcomeSurvived), args: "reap -o none", code: ExitSurvivor,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeSurvived), args: "reap -o none", code: ExitSurvivor,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +214,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 
 // capped is a report in which the cap of one leaves two due processes alone.
 func capped() reaper.Report {
-	r := reportOf(overdue(6034, 3), overdue(6035, 3), overdue(6036, 0))
+	r := fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 3), fixture.Overdue(6036, 0))
 	for _, i := range []int{2, 3} {
 		p := &r.Instances[0].Processes[i]
 		p.Verdict, p.Reason = reaper.VerdictWait, reaper.ReasonMaxTerminations
@@ -245,19 +240,19 @@ func TestTheWorstOfSeveralIsTheExitStatus(t *testing.T) {
 // standard output.
 func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 	for code, w := range map[int]*world{
-		ExitOK:        newWorld(t, reportOf(young(6034, 3))),
+		ExitOK:        newWorld(t, fixture.ReportOf(fixture.Young(6034, 3))),
 		ExitFailed:    newWorld(t, failedSignal()),
-		ExitUsage:     newWorld(t, reportOf(overdue(6034, 3))),
-		ExitRefused:   newWorld(t, refusedReport(reaper.ReasonTie, "x", overdue(6034, 3))),
-		ExitPrivilege: newWorld(t, reportOf(overdue(6034, 3))),
-		ExitSurvivor:  newWorld(t, reportOf(overdue(6034, 3))),
+		ExitUsage:     newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3))),
+		ExitRefused:   newWorld(t, fixture.RefusedReport(reaper.ReasonTie, "x", fixture.Overdue(6034, 3))),
+		ExitPrivilege: newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3))),
+		ExitSurvivor:  newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3))),
 	} {
 		t.Run(fmt.Sprintf("exit status %d", code), func(t *testing.T) {
 			switch code {
 			case ExitPrivilege:
 				w.status = statusOf(0)
 			case ExitSurvivor:
-				w.after = outcomes(reaper.OutcomeSurvived)
+				w.after = fixture.Outcomes(reaper.OutcomeSurvived)
 			case ExitUsage:
 				w.env["SUDO_UID"] = "1000"
 			}
@@ -277,7 +272,7 @@ func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 }
 
 func TestALiveReapWithoutAPrivilegeOnlyLooks(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 	w.status = statusOf(0, inspect.CapKill)
 	w.run("reap", "--yes")
 	if want := []string{"status", "close"}; !slices.Equal(w.engine.calls, want) || w.engine.settings.live {
@@ -286,7 +281,7 @@ func TestALiveReapWithoutAPrivilegeOnlyLooks(t *testing.T) {
 }
 
 func TestADryRunHasAnEngineThatCannotSignal(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 	w.run("reap", "--dry-run", "--yes")
 	if want := []string{"run", "close"}; !slices.Equal(w.engine.calls, want) || w.engine.settings.live {
 		t.Errorf("it did %q, want %q, able to signal: %v", w.engine.calls, want, w.engine.settings.live)
@@ -295,7 +290,7 @@ func TestADryRunHasAnEngineThatCannotSignal(t *testing.T) {
 
 func TestAReportThatCannotBePrintedIsAFault(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
-		w := newWorld(t, reportOf(overdue(6034, 3)))
+		w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 		w.stdout = fullDisk{}
 		got := w.run("reap", "-o", format)
 		if got.code != ExitFailed || !strings.Contains(got.stderr, "no space left on device") {
@@ -311,7 +306,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, unix.ENOSPC }
 func TestAnInterruptedPassStillReports(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	w := newWorld(t, reportOf(overdue(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 	w.after = func(r *reaper.Report) {
 		p := &r.Instances[0].Processes[1]
 		p.Verdict, p.Reason = reaper.VerdictWait, reaper.ReasonInterrupted
@@ -326,7 +321,7 @@ func TestAnInterruptedPassStillReports(t *testing.T) {
 }
 
 func TestUsageErrorsAreOneCleanLine(t *testing.T) {
-	w := newWorld(t, emptyReport())
+	w := newWorld(t, fixture.EmptyReport())
 	got := w.run("reap", "--dead\nline\x1b[2J")
 	if want := "haproxy-reaper: unknown flag: --dead\\nline\\x1b[2J\n"; got.code != ExitUsage || got.stderr != want || got.stdout != "" {
 		t.Errorf("exit status %d, %q, want %q", got.code, got.stderr, want)
@@ -334,7 +329,7 @@ func TestUsageErrorsAreOneCleanLine(t *testing.T) {
 }
 
 func TestHelpGoesToStandardOutput(t *testing.T) {
-	got := newWorld(t, emptyReport()).run("reap", "--help")
+	got := newWorld(t, fixture.EmptyReport()).run("reap", "--help")
 	if got.code != ExitOK || got.stdout != usage() || got.stderr != "" {
 		t.Errorf("exit status %d, %q", got.code, got.stderr)
 	}
@@ -342,7 +337,7 @@ func TestHelpGoesToStandardOutput(t *testing.T) {
 
 func TestTheSettingsReachTheEngine(t *testing.T) {
 	args := "reap -y --deadline 2h --drain-rate 0.5 --drain-timeout 2m --kill-after 20s --max-terminations 3 --settle 1s --pass-timeout 30s --instance a --instance b --exe /x --master-socket none"
-	w := newWorld(t, emptyReport())
+	w := newWorld(t, fixture.EmptyReport())
 	w.run(strings.Fields(args)...)
 	e := newHostEngine(w.engine.settings).(hostEngine)
 	defer e.Close()

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -28,7 +29,7 @@ func TestARunWritesWhatItMayAndNoMore(t *testing.T) {
 		"status writes nothing":                                     {args: "status --state-dir STATE", env: true, want: nothing},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, reportOf(young(6034, 3)))
+			w := newWorld(t, fixture.ReportOf(fixture.Young(6034, 3)))
 			stateDir, metrics := w.path("state"), w.path("x.prom")
 			if row.env {
 				w.env[variable("textfile")], w.env[variable("state-dir")] = metrics, stateDir
@@ -52,8 +53,8 @@ func TestARunWritesWhatItMayAndNoMore(t *testing.T) {
 }
 
 func TestCountersGoOnFromRunToRun(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
-	w.after = outcomes(reaper.OutcomeTerminated)
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
+	w.after = fixture.Outcomes(reaper.OutcomeTerminated)
 	args := []string{"reap", "--textfile", w.path("x.prom")}
 	w.run(args...)
 	w.run(args...)
@@ -76,8 +77,8 @@ func TestCountersGoOnFromRunToRun(t *testing.T) {
 }
 
 func TestADryRunCountsNoTerminations(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
-	w.after = outcomes(reaper.OutcomeDryRun)
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
+	w.after = fixture.Outcomes(reaper.OutcomeDryRun)
 	w.run("reap", "-n", "--textfile", w.path("x.prom"))
 	b, err := os.ReadFile(w.path("x.prom"))
 	if err != nil {
@@ -91,7 +92,7 @@ func TestADryRunCountsNoTerminations(t *testing.T) {
 }
 
 func TestARunRemembersForTheNext(t *testing.T) {
-	w := newWorld(t, reportOf(young(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Young(6034, 3)))
 	w.run("reap")
 	w.run("status")
 	id := inspect.ProcID{PID: 6034, StartTicks: 4305}
@@ -106,8 +107,8 @@ func TestWhatCannotBeWrittenIsOneLineAndExitStatus1(t *testing.T) {
 		"a textfile under a file":        {args: "reap --textfile FILE/x.prom", want: "write the metrics"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, reportOf(overdue(6034, 3)))
-			w.after = outcomes(reaper.OutcomeTerminated)
+			w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
+			w.after = fixture.Outcomes(reaper.OutcomeTerminated)
 			file := w.write("file", "")
 			got := w.run(strings.Fields(strings.ReplaceAll(row.args, "FILE", file))...)
 			if got.code != ExitFailed || strings.Count(got.stderr, "level=ERROR") != 1 || !strings.Contains(got.stderr, row.want) {
@@ -121,7 +122,7 @@ func TestWhatCannotBeWrittenIsOneLineAndExitStatus1(t *testing.T) {
 }
 
 func TestADamagedStateCostsAWarning(t *testing.T) {
-	w := newWorld(t, reportOf(young(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Young(6034, 3)))
 	if err := os.Mkdir(w.path("state"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -2,14 +2,11 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 )
 
 // notifier tells systemd what goes on, as sd_notify(3) has it; without a
@@ -58,62 +55,5 @@ func (s *serving) statusLine() string {
 	if !s.isHealthy() {
 		return "no pass has ended in three intervals"
 	}
-	return statusLine(s.input.Load().Report)
-}
-
-func statusLine(r reaper.Report) string {
-	if len(r.Instances) == 0 {
-		if len(r.Errors) > 0 {
-			return "the host could not be inspected"
-		}
-		return "no HAProxy found"
-	}
-	residual, clients, known := 0, 0, true
-	var refused []string
-	var next *time.Time
-	for i := range r.Instances {
-		in := &r.Instances[i]
-		withheld := false
-		for j := range in.Processes {
-			p := &in.Processes[j]
-			if p.Role != reaper.RoleResidual || p.Left() {
-				continue
-			}
-			residual++
-			if p.Connections.Client == nil {
-				known = false
-			} else {
-				clients += *p.Connections.Client
-			}
-			if p.Due != nil && (next == nil || p.Due.Before(*next)) {
-				next = p.Due
-			}
-			withheld = withheld || p.Verdict == reaper.VerdictRefuse && p.IsDue(r.Time)
-		}
-		if withheld {
-			refused = append(refused, escape(in.Name))
-		}
-	}
-	parts := []string{fmt.Sprintf("%d residual", residual)}
-	if residual > 0 {
-		connections := "client connections unknown"
-		if known {
-			connections = plural(clients, "client connection", "client connections")
-		}
-		parts = append(parts, connections)
-	}
-	if next != nil {
-		if wait := next.Sub(r.Time); wait > 0 {
-			parts = append(parts, "next due in "+duration(roundUp(wait)))
-		} else {
-			parts = append(parts, "overdue by "+duration(-wait))
-		}
-	}
-	if len(refused) > 0 {
-		parts = append(parts, "refused: "+strings.Join(refused, " "))
-	}
-	if r.DryRun {
-		parts = append(parts, "dry run")
-	}
-	return strings.Join(parts, ", ")
+	return text.StatusLine(s.input.Load().Report)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/common/version"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -75,18 +76,18 @@ func style(w http.ResponseWriter, _ *http.Request) {
 func (s *serving) newPage(now time.Time) page {
 	r := s.input.Load().Report
 	p := page{
-		Title: "haproxy-reaper", Host: escape(r.Host), DryRun: r.DryRun, Healthy: s.isHealthy(),
-		Summary: statusLine(r), Empty: emptyLine(&r, s.config), Version: "version " + version.Version,
-		Refresh: max(5, int(s.interval.Seconds())), Columns: headings[:],
+		Title: "haproxy-reaper", Host: text.Escape(r.Host), DryRun: r.DryRun, Healthy: s.isHealthy(),
+		Summary: text.StatusLine(r), Empty: text.EmptyLine(&r, s.config.instances), Version: "version " + version.Version,
+		Refresh: max(5, int(s.interval.Seconds())), Columns: text.Headings[:],
 	}
 	if r.Version == 0 {
 		p.Summary, p.When, p.Empty = "no pass has ended yet", "the first one is under way", ""
 		return p
 	}
 	p.Title = fmt.Sprintf("%s: %s", p.Host, p.Summary)
-	p.When = fmt.Sprintf("seen %s ago, deadline %s", duration(now.Sub(r.Time)), duration(seconds(r.DeadlineSeconds)))
+	p.When = fmt.Sprintf("seen %s ago, deadline %s", text.Duration(now.Sub(r.Time)), text.Duration(reaper.Seconds(r.DeadlineSeconds)))
 	for _, e := range r.Errors {
-		p.Errors = append(p.Errors, escape(e))
+		p.Errors = append(p.Errors, text.Escape(e))
 	}
 	for i := range r.Instances {
 		p.Instances = append(p.Instances, newPageInstance(&r.Instances[i], r.Time))
@@ -95,12 +96,12 @@ func (s *serving) newPage(now time.Time) page {
 }
 
 func newPageInstance(i *reaper.Instance, at time.Time) pageInstance {
-	shown := pageInstance{Name: escape(i.Name), Line: instanceState(i), Refused: i.Refusal != ""}
+	shown := pageInstance{Name: text.Escape(i.Name), Line: text.InstanceState(i), Refused: i.Refusal != ""}
 	for j := range i.Processes {
 		p := &i.Processes[j]
-		row := pageRow{Role: string(p.Role), Why: explain(i, p, at)}
-		for n, text := range cells(p) {
-			row.Cells = append(row.Cells, pageCell{headings[n], text})
+		row := pageRow{Role: string(p.Role), Why: text.Explain(i, p, at)}
+		for n, content := range text.Cells(p) {
+			row.Cells = append(row.Cells, pageCell{text.Headings[n], content})
 		}
 		shown.Rows = append(shown.Rows, row)
 	}

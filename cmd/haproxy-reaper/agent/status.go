@@ -2,8 +2,9 @@ package agent
 
 import (
 	"context"
-	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"log/slog"
+
+	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
 // status looks once, or reads what was seen, and prints that and what it decides.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/spf13/pflag"
 )
 
@@ -29,7 +30,7 @@ is separated by commas.
 	for _, e := range exitStatuses() {
 		statuses = append(statuses, fmt.Sprintf("%d %s", e.Status, e.Meaning))
 	}
-	b.WriteString(wrap("Exit status: ", "", strings.Join(statuses, "; ")+".") + "\n")
+	b.WriteString(text.Wrap("Exit status: ", "", strings.Join(statuses, "; ")+".") + "\n")
 	return b.String()
 }
 

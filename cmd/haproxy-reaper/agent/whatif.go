@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -43,7 +44,7 @@ func (p *program) readSaved(path string) (reaper.Report, error) {
 	}
 	switch {
 	case errors.Is(err, unix.EFBIG), len(b) > maxReport:
-		return reaper.Report{}, fmt.Errorf("too large: more than %s", size(maxReport))
+		return reaper.Report{}, fmt.Errorf("too large: more than %s", text.Size(maxReport))
 	case err != nil:
 		return reaper.Report{}, err
 	}
@@ -68,8 +69,8 @@ func (p *program) printChanges(saved, report *reaper.Report, f *faults) {
 			if then.Verdict == now.Verdict && then.Reason == now.Reason {
 				continue
 			}
-			if _, err := fmt.Fprintf(p.stdout, "process %d of %s: %s (%s), in the file %s (%s)\n", now.PID, escape(in.Name),
-				escape(string(now.Verdict)), escape(string(now.Reason)), escape(string(then.Verdict)), escape(string(then.Reason))); err != nil {
+			if _, err := fmt.Fprintf(p.stdout, "process %d of %s: %s (%s), in the file %s (%s)\n", now.PID, text.Escape(in.Name),
+				text.Escape(string(now.Verdict)), text.Escape(string(now.Reason)), text.Escape(string(then.Verdict)), text.Escape(string(then.Reason))); err != nil {
 				f.add(ExitFailed, "print the report", "error", err)
 				return
 			}

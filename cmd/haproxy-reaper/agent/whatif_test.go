@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -22,8 +24,8 @@ func savedBy(t *testing.T, report reaper.Report, args string) string {
 }
 
 func TestWhatIfDecidesASavedReportAgain(t *testing.T) {
-	w := newWorld(t, emptyReport())
-	saved := savedBy(t, reportOf(young(6034, 3), young(6040, 0)), "status")
+	w := newWorld(t, fixture.EmptyReport())
+	saved := savedBy(t, fixture.ReportOf(fixture.Young(6034, 3), fixture.Young(6040, 0)), "status")
 	file := w.write("status.json", saved)
 	for _, args := range []string{"status --deadline 5m --from " + file, "--deadline 5m --from -"} {
 		w.stdin = strings.NewReader(saved)
@@ -48,15 +50,15 @@ func TestWhatIfDecidesASavedReportAgain(t *testing.T) {
 }
 
 func TestWhatIfInJSONSaysThatItIsOne(t *testing.T) {
-	w := newWorld(t, emptyReport())
-	file := w.write("status.json", savedBy(t, reportOf(young(6034, 3)), "status"))
+	w := newWorld(t, fixture.EmptyReport())
+	file := w.write("status.json", savedBy(t, fixture.ReportOf(fixture.Young(6034, 3)), "status"))
 	got := w.run("status", "--from", file, "--deadline", "1m", "-o", "json")
 	var r reaper.Report
 	if err := json.Unmarshal([]byte(got.stdout), &r); err != nil {
 		t.Fatal(err)
 	}
 	p := r.Instances[0].Processes[1]
-	if !r.WhatIf || !r.Time.Equal(noon) || r.DeadlineSeconds != 60 || p.Verdict != reaper.VerdictTerminate || p.Outcome != reaper.OutcomeDryRun {
+	if !r.WhatIf || !r.Time.Equal(fixture.Noon) || r.DeadlineSeconds != 60 || p.Verdict != reaper.VerdictTerminate || p.Outcome != reaper.OutcomeDryRun {
 		t.Errorf("what_if %v of %v, deadline %v, verdict %s, outcome %s", r.WhatIf, r.Time, r.DeadlineSeconds, p.Verdict, p.Outcome)
 	}
 	// It can be saved and decided once more, and comes to the first again.
@@ -69,10 +71,10 @@ func TestWhatIfInJSONSaysThatItIsOne(t *testing.T) {
 
 // What a live pass did is undone: the question is what it would have done.
 func TestWhatIfOfALivePassIsAsIfNobodyHadBeenSignalled(t *testing.T) {
-	live := newWorld(t, reportOf(overdue(6034, 3)))
-	live.after = outcomes(reaper.OutcomeTerminated)
+	live := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
+	live.after = fixture.Outcomes(reaper.OutcomeTerminated)
 	saved := live.run("reap", "--yes", "-o", "json").stdout
-	w := newWorld(t, emptyReport())
+	w := newWorld(t, fixture.EmptyReport())
 	got := w.run("status", "--deadline", "2h", "--from", w.write("reap.json", saved))
 	for _, want := range []string{"1 residual, 0 due, 0 terminated", "process 6034 of haproxy.service: wait (within_deadline), in the file terminate (past_deadline)"} {
 		if !strings.Contains(got.stdout, want) {
@@ -82,8 +84,8 @@ func TestWhatIfOfALivePassIsAsIfNobodyHadBeenSignalled(t *testing.T) {
 }
 
 func TestWhatIfOfOneInstance(t *testing.T) {
-	w := newWorld(t, emptyReport())
-	file := w.write("status.json", savedBy(t, reportOf(young(6034, 3)), "status"))
+	w := newWorld(t, fixture.EmptyReport())
+	file := w.write("status.json", savedBy(t, fixture.ReportOf(fixture.Young(6034, 3)), "status"))
 	got := w.run("status", "--from", file, "--instance", "other.service")
 	if got.code != ExitOK || !strings.Contains(got.stdout, "no HAProxy instance of that name found: other.service") {
 		t.Errorf("exit status %d\n%s", got.code, got.stdout)
@@ -91,7 +93,7 @@ func TestWhatIfOfOneInstance(t *testing.T) {
 }
 
 func TestABadFileIsOneLineAndExitStatus1(t *testing.T) {
-	good := savedBy(t, reportOf(young(6034, 3)), "status")
+	good := savedBy(t, fixture.ReportOf(fixture.Young(6034, 3)), "status")
 	for name, row := range map[string]struct{ content, want string }{
 		"another version":        {strings.Replace(good, `"version": 1`, `"version": 2`, 1), "a report of version 2, and this program knows version 1"},
 		"cut short":              {good[:len(good)/2], "malformed: cut short"},
@@ -110,7 +112,7 @@ func TestABadFileIsOneLineAndExitStatus1(t *testing.T) {
 		"larger than any report": {strings.Repeat(" ", maxReport+1), "too large: more than 32.0 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, emptyReport())
+			w := newWorld(t, fixture.EmptyReport())
 			file := w.write("saved.json", row.content)
 			for _, from := range []string{file, "-"} {
 				w.stdin = strings.NewReader(row.content)
@@ -121,51 +123,54 @@ func TestABadFileIsOneLineAndExitStatus1(t *testing.T) {
 			}
 		})
 	}
-	w := newWorld(t, emptyReport())
+	w := newWorld(t, fixture.EmptyReport())
 	if got := w.run("status", "--from", w.path("nothing.json")); got.code != ExitFailed || !strings.Contains(got.stderr, "no such file") {
 		t.Errorf("a file that is not there: exit status %d, %q", got.code, got.stderr)
 	}
 }
 
 func TestOnlyStatusDecidesASavedReport(t *testing.T) {
-	w := newWorld(t, reportOf(overdue(6034, 3)))
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
 	want := answers{ExitUsage, "", "haproxy-reaper: --from: reap is about this host as it is, status decides again what was saved\n"}
 	if diff := cmp.Diff(want, w.run("reap", "--yes", "--from", "x.json"), cmp.AllowUnexported(answers{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
+func TestClientsAreStatussToList(t *testing.T) {
+	got := newWorld(t, fixture.EmptyReport()).run("reap", "--clients", "--dry-run")
+	if want := "haproxy-reaper: --clients: reap does not list them, status does\n"; got.code != ExitUsage || got.stderr != want {
+		t.Errorf("exit status %d, %q, want %d, %q", got.code, got.stderr, ExitUsage, want)
+	}
+}
+
 // FuzzSavedReport: whatever is in a file, it is decided or refused in one line.
 func FuzzSavedReport(f *testing.F) {
-	text, err := renderJSON(reportOf(young(6034, 3)))
+	printed, err := text.JSON(fixture.ReportOf(fixture.Young(6034, 3)))
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(text)
+	f.Add(printed)
 	f.Add([]byte(`{"version":1,"time":"2026-11-22T12:00:00Z","instances":[{"processes":[{"role":"residual","residual_seconds":-1e308}]}]}`))
 	f.Add([]byte(`{"version":1,"instances":null}`))
 	policy := reaper.Policy{
 		Deadline: time.Hour, DeadlineFor: map[uint16]time.Duration{22: time.Minute}, DeadlineJitter: time.Hour, HardDeadline: 2 * time.Hour,
-		EmptyAfter: ptr(time.Minute), IdleAfter: time.Minute, MaxResidual: 2, MinAvailableMemory: 50, MaxTerminations: 1,
+		EmptyAfter: new(time.Minute), IdleAfter: time.Minute, MaxResidual: 2, MinAvailableMemory: 50, MaxTerminations: 1,
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := reaper.ParseReport(b)
 		if err != nil {
-			if line := escape(err.Error()); strings.ContainsAny(line, "\n\r\x00\x1b") {
+			if line := text.Escape(err.Error()); strings.ContainsAny(line, "\n\r\x00\x1b") {
 				t.Errorf("the error is not one clean line: %q", line)
 			}
 			return
 		}
-		c, err := parse("", nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
 		decided := reaper.Reconsider(r, policy)
-		if _, err := renderJSON(&decided); err != nil {
+		if _, err := text.JSON(&decided); err != nil {
 			t.Errorf("cannot be printed: %v", err)
 		}
-		if text := renderText(&decided, c); strings.ContainsAny(text, "\x00\x1b\r") {
-			t.Errorf("not clean: %q", text)
+		if printed := text.Report(&decided, text.Head{}); strings.ContainsAny(printed, "\x00\x1b\r") {
+			t.Errorf("not clean: %q", printed)
 		}
 	})
 }

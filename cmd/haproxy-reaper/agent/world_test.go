@@ -8,12 +8,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -121,12 +121,12 @@ type fakeEngine struct {
 
 func (e *fakeEngine) Status(context.Context) (reaper.Report, error) {
 	e.calls = append(e.calls, "status")
-	return cloned(e.world.report), e.world.err
+	return fixture.Cloned(e.world.report), e.world.err
 }
 
 func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
 	e.calls = append(e.calls, "run")
-	report := cloned(e.world.report)
+	report := fixture.Cloned(e.world.report)
 	if e.world.err != nil {
 		return report, e.world.err
 	}
@@ -181,93 +181,3 @@ func (k fakeKernel) PidfdOpen(pid int) (int, error) {
 }
 
 func (k fakeKernel) Boottime() time.Duration { return 10 * time.Hour }
-
-// noon is when the reports of these tests were made.
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-
-func ptr[T any](v T) *T { return &v }
-
-// oldWorker is an old worker superseded so long ago, under a deadline of 30m.
-func oldWorker(pid int, since time.Duration, clients int) reaper.Process {
-	p := reaper.Process{
-		ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}, Role: reaper.RoleResidual, User: "haproxy", UID: 106, State: "S",
-		Args: []string{"haproxy", "-Ws"}, Evidence: []string{"told by 6050", "stopping"}, Started: ptr(noon.Add(-since - time.Hour)), Superseded: ptr(noon.Add(-since)), Due: ptr(noon.Add(30*time.Minute - since)),
-		AgeSeconds: (since + time.Hour).Seconds(), ResidualSeconds: ptr(since.Seconds()),
-		Listeners: []string{}, Connections: reaper.Connections{Client: ptr(clients), Server: ptr(clients), Other: ptr(0), Former: ptr(0), Unknown: ptr(0)},
-		Ports: []reaper.PortUse{}, IdleSeconds: ptr(12.4), PrivateBytes: ptr(uint64(8912896)), Signals: []string{},
-		Verdict: reaper.VerdictWait, Reason: reaper.ReasonWithinDeadline,
-	}
-	if since >= 30*time.Minute {
-		p.Verdict, p.Reason = reaper.VerdictTerminate, reaper.ReasonPastDeadline
-	}
-	return p
-}
-
-// reportOf is a report of one instance: a master, an active worker, and these.
-func reportOf(residuals ...reaper.Process) reaper.Report {
-	master := reaper.Process{
-		ProcID: inspect.ProcID{PID: 6001, StartTicks: 100}, Role: reaper.RoleMaster, User: "root", State: "S", Args: []string{"haproxy", "-Ws"},
-		Evidence: []string{}, Started: ptr(noon.Add(-74 * time.Hour)), AgeSeconds: (74 * time.Hour).Seconds(), Ports: []reaper.PortUse{}, Signals: []string{},
-		Verdict: reaper.VerdictKeep, Reason: reaper.ReasonMaster,
-	}
-	active := reaper.Process{
-		ProcID: inspect.ProcID{PID: 6050, StartTicks: 9000}, Role: reaper.RoleActive, User: "haproxy", UID: 106, State: "S", Args: []string{"haproxy", "-sf", "6034"},
-		Evidence: []string{}, Started: ptr(noon.Add(-time.Hour)), AgeSeconds: time.Hour.Seconds(),
-		Listeners:   []string{"tcp 0.0.0.0:80", "tcp 0.0.0.0:443", "tcp [::]:80", "tcp [::]:443", "unix /run/haproxy/admin.sock"},
-		Connections: reaper.Connections{Client: ptr(1204)}, Ports: []reaper.PortUse{}, PrivateBytes: ptr(uint64(120 << 20)), Signals: []string{},
-		Verdict: reaper.VerdictKeep, Reason: reaper.ReasonActive,
-	}
-	r := reaper.Report{
-		Version: 1, Host: "fe-01", BootID: "b00t", Time: noon, DeadlineSeconds: 1800, CanSignal: true, MemoryAvailableBytes: ptr(uint64(1 << 30)),
-		Instances: []reaper.Instance{{
-			Name: "haproxy.service", Model: reaper.ModelMasterWorker, Confirmed: true, Witnesses: []string{"sockets", "arguments", "cli"},
-			Processes: slices.Concat([]reaper.Process{master}, residuals, []reaper.Process{active}),
-		}},
-		Errors: []string{},
-	}
-	r.Summary = reaper.Summarize(r)
-	return r
-}
-
-// refusedReport is such a report, refused.
-func refusedReport(reason reaper.Reason, detail string, residuals ...reaper.Process) reaper.Report {
-	r := reportOf(residuals...)
-	in := &r.Instances[0]
-	in.Refusal, in.RefusalDetail = reason, detail
-	for i := range in.Processes {
-		if p := &in.Processes[i]; p.Role == reaper.RoleResidual {
-			p.Verdict, p.Reason = reaper.VerdictRefuse, reason
-		}
-	}
-	r.Summary = reaper.Summarize(r)
-	return r
-}
-
-// outcomes gives the residual processes of a report an outcome each, in order.
-func outcomes(list ...reaper.Outcome) func(*reaper.Report) {
-	return func(r *reaper.Report) {
-		n := 0
-		for i := range r.Instances {
-			for j := range r.Instances[i].Processes {
-				if p := &r.Instances[i].Processes[j]; p.Role == reaper.RoleResidual && n < len(list) {
-					p.Outcome, n = list[n], n+1
-				}
-			}
-		}
-		r.Summary = reaper.Summarize(*r)
-	}
-}
-
-// cloned is a report that may be changed and leaves the other as it is.
-func cloned(r reaper.Report) reaper.Report {
-	r.Instances = slices.Clone(r.Instances)
-	for i := range r.Instances {
-		r.Instances[i].Processes = slices.Clone(r.Instances[i].Processes)
-	}
-	return r
-}
-
-// emptyReport is that of a host without HAProxy.
-func emptyReport(errs ...string) reaper.Report {
-	return reaper.Report{Version: 1, Host: "fe-01", Time: noon, CanSignal: true, Instances: []reaper.Instance{}, Errors: append([]string{}, errs...)}
-}

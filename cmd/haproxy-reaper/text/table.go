@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"fmt"
@@ -10,36 +10,38 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// The table: a line for each instance, a row for each of its processes, and
-// under the row what it listens on and its verdict in words. The widths add up
-// to the 100 columns of a terminal.
-const (
-	rowFormat  = "  %-8s %7s  %-8s  %7s  %-11s %7s  %7s  %7s  %10s  %s"
-	wordIndent = "    "
-)
+// rowFormat is a row of the table. The widths add up to the 100 columns of a
+// terminal.
+const rowFormat = "  %-8s %7s  %-8s  %7s  %-11s %7s  %7s  %7s  %10s  %s"
 
-// headings are those of the cells of a row.
-var headings = [...]string{"ROLE", "PID", "USER", "AGE", "SUPERSEDED", "CLIENTS", "SERVERS", "IDLE", "MEMORY", "VERDICT"}
+// Indent begins what stands under a row of the table, and the further lines of a
+// text that is wrapped.
+const Indent = "    "
 
-// cells are a process, a cell for each of the headings.
-func cells(p *reaper.Process) [len(headings)]string {
+// Headings are the headings of the table, a heading for each of the cells of a row.
+var Headings = [...]string{"ROLE", "PID", "USER", "AGE", "SUPERSEDED", "CLIENTS", "SERVERS", "IDLE", "MEMORY", "VERDICT"}
+
+// Cells returns the row of a process, a cell for each of the Headings. A fact that is
+// unknown is "?", and a fact that such a process does not have is "-".
+func Cells(p *reaper.Process) [len(Headings)]string {
 	return [...]string{
-		string(p.Role), fmt.Sprint(p.PID), userName(p), duration(seconds(p.AgeSeconds)), superseded(p),
+		string(p.Role), fmt.Sprint(p.PID), userName(p), Duration(reaper.Seconds(p.AgeSeconds)), superseded(p),
 		clientCount(p), connectionCount(p, p.Connections.Server), idle(p), memory(p), verdict(p),
 	}
 }
 
-// writeTable writes the instances of a report, whose words are all escaped.
+// writeTable writes the instances of a report: a line for each instance, a row for each
+// of its processes, and under the row what it listens on and its verdict in words.
 func writeTable(b *strings.Builder, r *reaper.Report) {
 	for i := range r.Instances {
 		instance := &r.Instances[i]
-		fmt.Fprintln(b, wrap("", wordIndent, instanceLine(instance)))
-		row(b, headings)
+		fmt.Fprintln(b, Wrap("", Indent, instanceLine(instance)))
+		row(b, Headings)
 		for j := range instance.Processes {
 			p := &instance.Processes[j]
-			row(b, cells(p))
-			for _, text := range explain(instance, p, r.Time) {
-				fmt.Fprintln(b, wrap(wordIndent, wordIndent+"  ", text))
+			row(b, Cells(p))
+			for _, text := range Explain(instance, p, r.Time) {
+				fmt.Fprintln(b, Wrap(Indent, Indent+"  ", text))
 			}
 			writeClients(b, p)
 		}
@@ -47,7 +49,7 @@ func writeTable(b *strings.Builder, r *reaper.Report) {
 	}
 }
 
-func row(b *strings.Builder, cells [len(headings)]string) {
+func row(b *strings.Builder, cells [len(Headings)]string) {
 	var values []any
 	for _, cell := range cells {
 		values = append(values, cell)
@@ -57,29 +59,30 @@ func row(b *strings.Builder, cells [len(headings)]string) {
 	b.WriteByte('\n')
 }
 
-// instanceLine says of an instance what its processes share.
+// instanceLine says what the processes of an instance share.
 func instanceLine(i *reaper.Instance) string {
 	if i.Model == "" {
-		return instanceState(i)
+		return InstanceState(i)
 	}
-	return escape(i.Name) + " " + instanceState(i)
+	return Escape(i.Name) + " " + InstanceState(i)
 }
 
-// instanceState is that without its name.
-func instanceState(i *reaper.Instance) string {
+// InstanceState says how an instance stands: its model, whether its active worker is
+// confirmed or why the instance is refused, and the witnesses. Its name is left out.
+func InstanceState(i *reaper.Instance) string {
 	if i.Model == "" {
 		return "processes of no instance"
 	}
 	state := "active confirmed"
 	switch {
 	case i.Refusal != "":
-		state = "refused: " + refusalWords(i)
+		state = "refused: " + RefusalWords(i)
 	case !i.Confirmed:
 		state = "active not confirmed"
 	}
 	line := fmt.Sprintf("(%s): %s", i.Model, state)
 	if len(i.Witnesses) > 0 {
-		line += "; checked by " + escape(strings.Join(i.Witnesses, ", "))
+		line += "; checked by " + Escape(strings.Join(i.Witnesses, ", "))
 	}
 	return line + cliWords(i)
 }
@@ -87,7 +90,7 @@ func instanceState(i *reaper.Instance) string {
 // cliWords says why the master CLI was not read, or of which workers it gave no
 // answer; "" where there is none, or it told all.
 func cliWords(i *reaper.Instance) string {
-	switch text := escape(i.CLIError); {
+	switch text := Escape(i.CLIError); {
 	case text == "":
 		return ""
 	case strings.HasPrefix(text, "ask master CLI"):
@@ -99,8 +102,9 @@ func cliWords(i *reaper.Instance) string {
 	}
 }
 
-// explain says what the columns of a row leave open.
-func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
+// Explain returns the sentences that stand under the row of a process: what the columns
+// leave open. Times are relative to now.
+func Explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 	var texts []string
 	if listeners := listenerWords(p); listeners != "" {
 		texts = append(texts, listeners)
@@ -120,7 +124,7 @@ func explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 		texts = append(texts, text)
 	}
 	if p.Error != "" {
-		texts = append(texts, "error: "+escape(p.Error))
+		texts = append(texts, "error: "+Escape(p.Error))
 	}
 	return texts
 }
@@ -151,22 +155,22 @@ const maxListeners = 3
 
 func listenerWords(p *reaper.Process) string {
 	switch {
-	case p.Listeners == nil && isWorker(p):
+	case p.Listeners == nil && IsWorker(p):
 		return "listeners unknown"
 	case len(p.Listeners) == 0:
 		return ""
 	}
 	shown := p.Listeners[:min(len(p.Listeners), maxListeners)]
-	text := "listens on " + escape(strings.Join(shown, ", "))
+	text := "listens on " + Escape(strings.Join(shown, ", "))
 	if more := len(p.Listeners) - len(shown); more > 0 {
 		text += fmt.Sprintf(", +%d more", more)
 	}
 	return text
 }
 
-// isWorker tells those processes that carry traffic, so that a fact of theirs
-// that is missing is unknown; of the others it is none.
-func isWorker(p *reaper.Process) bool {
+// IsWorker tells whether a process carries traffic. A fact of such a process that is
+// missing is unknown; other processes do not have the fact.
+func IsWorker(p *reaper.Process) bool {
 	switch p.Role {
 	case reaper.RoleActive, reaper.RolePaused, reaper.RoleDraining, reaper.RoleResidual, reaper.RoleStranded:
 		return true
@@ -181,7 +185,7 @@ const (
 
 // absent is what stands for a fact that is not there.
 func absent(p *reaper.Process) string {
-	if isWorker(p) {
+	if IsWorker(p) {
 		return unknown
 	}
 	return none
@@ -190,7 +194,7 @@ func absent(p *reaper.Process) string {
 func superseded(p *reaper.Process) string {
 	switch {
 	case p.ResidualSeconds != nil:
-		return duration(seconds(*p.ResidualSeconds)) + " ago"
+		return Duration(reaper.Seconds(*p.ResidualSeconds)) + " ago"
 	case p.Role == reaper.RoleResidual:
 		return unknown
 	}
@@ -226,7 +230,7 @@ func connectionCount(p *reaper.Process, n *int) string {
 func idle(p *reaper.Process) string {
 	switch {
 	case p.IdleSeconds != nil:
-		return duration(seconds(*p.IdleSeconds))
+		return Duration(reaper.Seconds(*p.IdleSeconds))
 	case p.Role == reaper.RoleResidual && p.Connections.Client == nil:
 		return unknown
 	}
@@ -237,13 +241,13 @@ func memory(p *reaper.Process) string {
 	if p.PrivateBytes == nil {
 		return absent(p)
 	}
-	return size(*p.PrivateBytes)
+	return Size(*p.PrivateBytes)
 }
 
 // userName is a name cut as ps(1) cuts it.
 func userName(p *reaper.Process) string {
 	const width = 8
-	name := escape(p.User)
+	name := Escape(p.User)
 	switch {
 	case name == "" && p.UID == inspect.NoUID:
 		name = "?"

@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"strings"
@@ -22,7 +22,7 @@ func TestEscapeLeavesWhatPrints(t *testing.T) {
 		`say "x" 'y'`:              `say "x" 'y'`,
 		"no\u00a0break":            `no\u00a0break`,
 	} {
-		if got := escape(in); got != want {
+		if got := Escape(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
@@ -31,7 +31,7 @@ func TestEscapeLeavesWhatPrints(t *testing.T) {
 func FuzzEscapedTextPrints(f *testing.F) {
 	f.Add("a\x1b\xff\u2028")
 	f.Fuzz(func(t *testing.T, s string) {
-		got := escape(s)
+		got := Escape(s)
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("%q comes out as %q", s, got)
 		}
@@ -42,14 +42,14 @@ func FuzzWrappedTextKeepsToItsColumns(f *testing.F) {
 	f.Add("haproxy.service (master-worker): active confirmed")
 	f.Add(strings.Repeat("x", 300) + " " + strings.Repeat("y ", 60))
 	f.Fuzz(func(t *testing.T, text string) {
-		got := wrap("", "    ", escape(text))
+		got := Wrap("", "    ", Escape(text))
 		for line := range strings.SplitSeq(got, "\n") {
-			if n := utf8.RuneCountInString(line); n > columns {
+			if n := utf8.RuneCountInString(line); n > Columns {
 				t.Errorf("%d columns: %q", n, line)
 			}
 		}
 		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
-		if squeeze(got) != squeeze(escape(text)) {
+		if squeeze(got) != squeeze(Escape(text)) {
 			t.Errorf("%q lost something: %q", text, got)
 		}
 	})

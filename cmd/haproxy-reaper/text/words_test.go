@@ -1,14 +1,16 @@
-package agent
+package text
 
 import (
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -59,12 +61,12 @@ func TestDurationsHaveTheirTwoLargestUnits(t *testing.T) {
 		74 * time.Hour:                      "3d2h",
 		1000 * 24 * time.Hour:               "1000d",
 		time.Duration(math.MaxInt64):        "106751d",
-		seconds(1e300):                      "106751d",
-		seconds(12.4):                       "12s",
-		seconds(-3):                         "0s",
+		reaper.Seconds(1e300):               "106751d",
+		reaper.Seconds(12.4):                "12s",
+		reaper.Seconds(-3):                  "0s",
 		999*24*time.Hour + 23*time.Hour + 1: "999d23h",
 	} {
-		if got := duration(d); got != want {
+		if got := Duration(d); got != want {
 			t.Errorf("%d ns: %s, want %s", d, got, want)
 		}
 	}
@@ -80,7 +82,7 @@ func TestCountsFitSevenColumns(t *testing.T) {
 
 func TestSizesFitTenColumns(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0.0 KiB", 512: "0.5 KiB", 8912896: "8.5 MiB", 1<<20 - 1: "1.0 MiB", 24 << 30: "24.0 GiB", math.MaxUint64: "16.0 EiB"} {
-		if got := size(n); got != want || len(got) > 10 {
+		if got := Size(n); got != want || len(got) > 10 {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}
@@ -94,18 +96,18 @@ func TestDueIsSaidBothWays(t *testing.T) {
 		-999 * time.Millisecond:         "due now",
 		-3 * time.Minute:                "overdue by 3m",
 	} {
-		p := reaper.Process{Due: ptr(noon.Add(wait))}
-		if got := dueWords(&p, noon); got != want {
+		p := reaper.Process{Due: new(fixture.Noon.Add(wait))}
+		if got := dueWords(&p, fixture.Noon); got != want {
 			t.Errorf("%v: %q, want %q", wait, got, want)
 		}
 	}
-	if got := dueWords(&reaper.Process{}, noon); got != "" {
+	if got := dueWords(&reaper.Process{}, fixture.Noon); got != "" {
 		t.Errorf("a process that is never due: %q", got)
 	}
 }
 
 func TestSentencesSayWhatIsNotKnown(t *testing.T) {
-	p := overdue(6034, 0)
+	p := fixture.Overdue(6034, 0)
 	p.Connections.Client, p.ResidualSeconds, p.Outcome = nil, nil, reaper.OutcomeDryRun
 	got := outcomeSentence(&reaper.Instance{Name: "haproxy.service"}, &p)
 	if want := "would terminate residual process 6034 of haproxy.service (client connections unknown)"; got != want {
@@ -114,10 +116,30 @@ func TestSentencesSayWhatIsNotKnown(t *testing.T) {
 }
 
 func TestASignalWhoseEndWasNotAwaitedIsSaid(t *testing.T) {
-	p := overdue(6034, 2)
+	p := fixture.Overdue(6034, 2)
 	p.Signals = []string{"SIGTERM"}
 	got := outcomeSentence(&reaper.Instance{Name: "haproxy.service"}, &p)
 	if want := "sent SIGTERM to residual process 6034 of haproxy.service (2 client connections) and did not wait for its end"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A user who reads the README finds every role and every reason.
+func TestREADMETellsEveryRoleAndReason(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, r := range reaper.Roles {
+		list = append(list, string(r))
+	}
+	for r := range reasonWords {
+		list = append(list, string(r))
+	}
+	for _, w := range list {
+		if !strings.Contains(string(readme), "`"+w+"`") {
+			t.Errorf("no `%s` in the README", w)
+		}
 	}
 }

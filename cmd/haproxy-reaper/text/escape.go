@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"strconv"
@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// escape writes what does not print as \x1b, \n or \u202e, so that a name that
+// Escape returns a text in which what does not print is written as \x1b, \n or \u202e, so that a name that
 // a process chose can neither move a terminal's cursor nor begin a line of its
 // own. A backslash stays: systemd writes unit names with it, and an instance's
 // name is there to be typed.
-func escape(s string) string {
+func Escape(s string) string {
 	clean := true
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"fmt"
@@ -49,7 +49,7 @@ func idleWords(p *reaper.Process, now time.Time) string {
 	if p.IdleDue == nil || !p.IdleDue.After(now) || p.Due == nil || !p.Due.After(*p.IdleDue) {
 		return ""
 	}
-	return "idle in " + duration(roundUp(p.IdleDue.Sub(now))) + " if no byte moves"
+	return "idle in " + Duration(roundUp(p.IdleDue.Sub(now))) + " if no byte moves"
 }
 
 // clock is a time of day, with its day where that is another than now's.

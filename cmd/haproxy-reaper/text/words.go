@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"cmp"
@@ -66,6 +66,14 @@ var strandedWords = map[reaper.StrandedReason]string{
 	reaper.StrandedOtherUser:  "superseded by a process of another user, and not known to have been told to stop",
 }
 
+// Stranded says why a process is stranded. The words read on from the pid.
+func Stranded(why reaper.StrandedReason) string {
+	if w, known := strandedWords[why]; known {
+		return w
+	}
+	return words(reaper.ReasonStranded)
+}
+
 // roleWords says why a process is kept.
 func roleWords(p *reaper.Process) string {
 	switch w, known := strandedWords[p.StrandedReason]; {
@@ -93,7 +101,7 @@ func evidenceText(p *reaper.Process) string {
 	}
 	var list []string
 	for _, e := range p.Evidence {
-		list = append(list, cmp.Or(evidenceWords[e], escape(e)))
+		list = append(list, cmp.Or(evidenceWords[e], Escape(e)))
 	}
 	if p.Role == reaper.RoleMaster {
 		return "replaced: " + strings.Join(list, ", ")
@@ -106,15 +114,16 @@ func words(reason reaper.Reason) string {
 	if w, ok := reasonWords[reason]; ok {
 		return w
 	}
-	return escape(string(reason))
+	return Escape(string(reason))
 }
 
-// refusalWords says why an instance is refused, with the detail at hand.
-func refusalWords(i *reaper.Instance) string {
+// RefusalWords says why an instance is refused, with the detail at hand. The words read
+// on from "refused: ".
+func RefusalWords(i *reaper.Instance) string {
 	if i.RefusalDetail == "" {
 		return words(i.Refusal)
 	}
-	return words(i.Refusal) + " (" + escape(i.RefusalDetail) + ")"
+	return words(i.Refusal) + " (" + Escape(i.RefusalDetail) + ")"
 }
 
 // dueWords says when a process is due, "" when it never is.
@@ -124,11 +133,11 @@ func dueWords(p *reaper.Process, now time.Time) string {
 	}
 	switch wait := p.Due.Sub(now); {
 	case wait > 0:
-		return "due in " + duration(roundUp(wait))
+		return "due in " + Duration(roundUp(wait))
 	case wait > -time.Second:
 		return "due now"
 	default:
-		return "overdue by " + duration(-wait)
+		return "overdue by " + Duration(-wait)
 	}
 }
 
@@ -138,7 +147,7 @@ func connectionWords(p *reaper.Process) string {
 	if c.Client == nil {
 		return "client connections unknown"
 	}
-	line := plural(*c.Client, "client connection", "client connections")
+	line := Plural(*c.Client, "client connection", "client connections")
 	if c.Former != nil && *c.Former > 0 {
 		line += fmt.Sprintf(", %d of a former listener", *c.Former)
 	}
@@ -160,13 +169,13 @@ func otherClientWords(p *reaper.Process) string {
 	}
 	var list []string
 	if c.Former != nil && *c.Former > 0 {
-		list = append(list, plural(*c.Former, "client", "clients")+" of a listener that the active no longer has")
+		list = append(list, Plural(*c.Former, "client", "clients")+" of a listener that the active no longer has")
 	}
 	switch {
 	case c.Unknown == nil:
 		list = append(list, "connections that may be clients' or lead to servers")
 	case *c.Unknown > 0:
-		list = append(list, plural(*c.Unknown, "client", "clients")+" that no socket tells apart")
+		list = append(list, Plural(*c.Unknown, "client", "clients")+" that no socket tells apart")
 	}
 	if len(list) == 0 {
 		return ""
@@ -174,8 +183,9 @@ func otherClientWords(p *reaper.Process) string {
 	return "besides: " + strings.Join(list, ", ")
 }
 
-// duration has the two largest units, as in 3d2h, 2h10m, 12m, 9s.
-func duration(d time.Duration) string {
+// Duration returns a duration in its two largest units, as in 3d2h, 2h10m, 12m, 9s. What
+// is negative is 0s.
+func Duration(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch d = max(d, 0); {
 	case d >= 1000*day:
@@ -204,16 +214,6 @@ func roundUp(d time.Duration) time.Duration {
 	return (d + unit - 1).Truncate(unit)
 }
 
-// seconds is a report's number of seconds as a duration. What no clock could
-// have measured is the longest there is.
-func seconds(s float64) time.Duration {
-	const longest = 1<<63 - 1
-	if s*float64(time.Second) >= longest {
-		return longest
-	}
-	return time.Duration(s * float64(time.Second))
-}
-
 // count is a number in at most seven columns.
 func count(n int) string {
 	if n < 10_000_000 {
@@ -226,8 +226,8 @@ func count(n int) string {
 	return strconv.Itoa(n) + string(" kMGTPE"[unit])
 }
 
-// size is a number of bytes in at most ten columns.
-func size(bytes uint64) string {
+// Size returns a number of bytes in at most ten columns, as in 8.5 MiB.
+func Size(bytes uint64) string {
 	value, units := float64(bytes)/1024, []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 	for value >= 999.95 && len(units) > 1 {
 		value, units = value/1024, units[1:]
@@ -235,10 +235,13 @@ func size(bytes uint64) string {
 	return fmt.Sprintf("%.1f %s", value, units[0])
 }
 
-// plural is "1 process", "2 processes".
-func plural(n int, one, many string) string {
+// Plural returns a number with the noun for one or for many: "1 peer", "2 peers".
+func Plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
+
+// Processes returns "1 process" or "2 processes".
+func Processes(n int) string { return Plural(n, "process", "processes") }

@@ -1,16 +1,16 @@
-package agent
+package text
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// columns is the width that everything but the one-line sentences keeps to.
-const columns = 100
+// Columns is the width that every line keeps to, but for the one-line sentences.
+const Columns = 100
 
-// wrap breaks a text into lines of at most columns, each after the first
-// beginning with indent, at spaces where there are any.
-func wrap(first, indent, text string) string {
+// Wrap breaks a text into lines of at most Columns, at spaces where there are any. The
+// first line begins with first, each further line with indent.
+func Wrap(first, indent, text string) string {
 	var lines []string
 	line, empty := first, true
 	flush := func() {
@@ -23,7 +23,7 @@ func wrap(first, indent, text string) string {
 			if !empty {
 				space = 1
 			}
-			room := columns - utf8.RuneCountInString(line) - space
+			room := Columns - utf8.RuneCountInString(line) - space
 			if utf8.RuneCountInString(word) <= room {
 				line += strings.Repeat(" ", space) + word
 				empty = false

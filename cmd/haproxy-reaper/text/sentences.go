@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"fmt"
@@ -28,9 +28,9 @@ func sentences(r *reaper.Report) []string {
 				left = append(left, p.Reason)
 			}
 		}
-		name := escape(instance.Name)
+		name := Escape(instance.Name)
 		if refused > 0 {
-			lines = append(lines, fmt.Sprintf("refused %s: %s; %s left alone", name, refusalWords(instance), dueProcesses(refused)))
+			lines = append(lines, fmt.Sprintf("refused %s: %s; %s left alone", name, RefusalWords(instance), dueProcesses(refused)))
 		}
 		lines = append(lines, leftSentences(name, left)...)
 		if line := forecastSentence(instance); line != "" {
@@ -42,7 +42,7 @@ func sentences(r *reaper.Report) []string {
 
 // outcomeSentence says what became of a process, "" when nothing was to.
 func outcomeSentence(i *reaper.Instance, p *reaper.Process) string {
-	who := fmt.Sprintf("residual process %d of %s", p.PID, escape(i.Name))
+	who := fmt.Sprintf("residual process %d of %s", p.PID, Escape(i.Name))
 	whom := fmt.Sprintf("%s (%s)", who, connectionWords(p))
 	switch p.Outcome {
 	case reaper.OutcomeDryRun:
@@ -62,7 +62,7 @@ func outcomeSentence(i *reaper.Instance, p *reaper.Process) string {
 	case reaper.OutcomeSurvived:
 		return whom + " survived its signals and is still there"
 	case reaper.OutcomeFailed:
-		return "failed to signal " + whom + ": " + escape(p.Error)
+		return "failed to signal " + whom + ": " + Escape(p.Error)
 	}
 	if len(p.Signals) > 0 { // interrupted while waiting
 		return fmt.Sprintf("sent %s to %s and did not wait for its end", strings.Join(p.Signals, ", "), whom)
@@ -87,4 +87,4 @@ func leftSentences(name string, left []reaper.Reason) []string {
 	return lines
 }
 
-func dueProcesses(n int) string { return plural(n, "due process", "due processes") }
+func dueProcesses(n int) string { return Plural(n, "due process", "due processes") }

@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"fmt"
@@ -19,13 +19,13 @@ func forecastSentence(in *reaper.Instance) string {
 	if f == nil || !slices.ContainsFunc(in.Processes, ahead) {
 		return ""
 	}
-	line := fmt.Sprintf("forecast for %s: ", escape(in.Name))
+	line := fmt.Sprintf("forecast for %s: ", Escape(in.Name))
 	if f.Clients == 0 && f.Uncounted == 0 {
 		return line + "no client would have to reconnect"
 	}
-	line += plural(f.Clients, "client", "clients")
+	line += Plural(f.Clients, "client", "clients")
 	if f.Uncounted > 0 {
-		line += fmt.Sprintf(" and those of %s that could not be counted", plural(f.Uncounted, "process", "processes"))
+		line += fmt.Sprintf(" and those of %s that could not be counted", Plural(f.Uncounted, "process", "processes"))
 	}
 	line += fmt.Sprintf(" would have to reconnect%s, %s", portWords(f), paceWords(f))
 	if in.ConnectionRate != nil {
@@ -58,7 +58,7 @@ func paceWords(f *reaper.Forecast) string {
 	if f.RatePerSecond == nil {
 		return "all at once"
 	}
-	line := fmt.Sprintf("%s a second for %s", strconv.FormatFloat(*f.RatePerSecond, 'f', -1, 64), duration(roundUp(f.Drain())))
+	line := fmt.Sprintf("%s a second for %s", strconv.FormatFloat(*f.RatePerSecond, 'f', -1, 64), Duration(roundUp(f.Drain())))
 	if f.AtOnce > 0 {
 		line += fmt.Sprintf(" and then %d at once", f.AtOnce)
 	}

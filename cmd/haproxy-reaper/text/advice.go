@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func advice(i *reaper.Instance, p *reaper.Process) string {
 		return "if this was not meant, start HAProxy again"
 	}
 	if p.Role == reaper.RoleStranded && p.Wedge == reaper.WedgeNone {
-		return strandedAdvice(i.Model, p.StrandedReason, p.PID)
+		return StrandedAdvice(i.Model, p.StrandedReason, p.PID)
 	}
 	switch p.Wedge {
 	case reaper.WedgeStopped:
@@ -35,10 +35,10 @@ func advice(i *reaper.Instance, p *reaper.Process) string {
 	return ""
 }
 
-// strandedAdvice says what ends stranded processes, of one reason, without an
-// outage. One that listens serves, and one whose sockets are unknown may: neither
-// is to be ended by hand.
-func strandedAdvice(model reaper.Model, why reaper.StrandedReason, pids ...int) string {
+// StrandedAdvice says what ends stranded processes of one reason without an outage. A
+// process that listens serves. A process with unknown sockets may serve. Neither is to
+// be ended by hand.
+func StrandedAdvice(model reaper.Model, why reaper.StrandedReason, pids ...int) string {
 	list := strings.Trim(fmt.Sprint(pids), "[]")
 	reload := "reload once more: HAProxy's master then tells it to finish"
 	if model == reaper.ModelDaemon {

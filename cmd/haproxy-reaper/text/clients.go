@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ func writeClients(b *strings.Builder, p *reaper.Process) {
 		return
 	}
 	line := func(cells ...any) {
-		b.WriteString(strings.TrimRight(wordIndent+"  "+fmt.Sprintf(clientFormat, cells...), " "))
+		b.WriteString(strings.TrimRight(Indent+"  "+fmt.Sprintf(clientFormat, cells...), " "))
 		b.WriteByte('\n')
 	}
 	line("PEER AND LOCAL PORT", "CLIENTS", "OLDEST", "IDLE", "BYTES")
@@ -32,15 +32,15 @@ func writeClients(b *strings.Builder, p *reaper.Process) {
 		connections += c.Connections
 	}
 	if more > 0 {
-		fmt.Fprintf(b, "%s  and %s with %s, all of them with -o json\n", wordIndent,
-			plural(more, "more peer", "more peers"), plural(connections, "client connection", "client connections"))
+		fmt.Fprintf(b, "%s  and %s with %s, all of them with -o json\n", Indent,
+			Plural(more, "more peer", "more peers"), Plural(connections, "client connection", "client connections"))
 	}
 }
 
 // clientName is a peer and what it is connected to.
 func clientName(c reaper.Client) string {
 	if c.Path != "" {
-		return "unix " + escape(c.Path)
+		return "unix " + Escape(c.Path)
 	}
 	return fmt.Sprintf("%s to port %d", c.Peer, c.Port)
 }
@@ -49,7 +49,7 @@ func secondsOr(s *float64) string {
 	if s == nil {
 		return unknown
 	}
-	return duration(seconds(*s))
+	return Duration(reaper.Seconds(*s))
 }
 
 // idleRange is from the busiest to the idlest connection.
@@ -65,5 +65,5 @@ func bytesOr(n *uint64) string {
 	if n == nil {
 		return unknown
 	}
-	return size(*n)
+	return Size(*n)
 }

@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"fmt"
@@ -8,18 +8,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 func TestClientsAreListedUnderTheProcessTheyHold(t *testing.T) {
-	p := oldWorker(6034, time.Hour, 16)
+	p := fixture.OldWorker(6034, time.Hour, 16)
 	p.Clients = []reaper.Client{
-		{Peer: "10.0.0.2", Port: 443, Connections: 3, OldestSeconds: ptr(7200.0), MinIdleSeconds: ptr(12.4), MaxIdleSeconds: ptr(310.0), Bytes: ptr(uint64(1 << 20))},
-		{Peer: "2001:db8:1234:5678:9abc:def0:1234:5678", Port: 443, Connections: 1, MinIdleSeconds: ptr(5.0), MaxIdleSeconds: ptr(5.0), Bytes: ptr(uint64(512))},
+		{Peer: "10.0.0.2", Port: 443, Connections: 3, OldestSeconds: new(7200.0), MinIdleSeconds: new(12.4), MaxIdleSeconds: new(310.0), Bytes: new(uint64(1 << 20))},
+		{Peer: "2001:db8:1234:5678:9abc:def0:1234:5678", Port: 443, Connections: 1, MinIdleSeconds: new(5.0), MaxIdleSeconds: new(5.0), Bytes: new(uint64(512))},
 		{Path: "/run/app/\x1b[2J.sock", Connections: 1},
 	}
 	for i := range 9 {
-		p.Clients = append(p.Clients, reaper.Client{Peer: fmt.Sprintf("10.0.1.%d", i), Port: 22, Connections: 1, MinIdleSeconds: ptr(1.0), MaxIdleSeconds: ptr(1.0), Bytes: ptr(uint64(1024))})
+		p.Clients = append(p.Clients, reaper.Client{Peer: fmt.Sprintf("10.0.1.%d", i), Port: 22, Connections: 1, MinIdleSeconds: new(1.0), MaxIdleSeconds: new(1.0), Bytes: new(uint64(1024))})
 	}
 	var b strings.Builder
 	writeClients(&b, &p)
@@ -39,16 +40,9 @@ func TestClientsAreListedUnderTheProcessTheyHold(t *testing.T) {
 }
 
 func TestProcessThatWasNotAskedForItsClientsListsNone(t *testing.T) {
-	p := oldWorker(6034, time.Hour, 16)
+	p := fixture.OldWorker(6034, time.Hour, 16)
 	var b strings.Builder
 	if writeClients(&b, &p); b.Len() != 0 {
 		t.Errorf("%q", b.String())
-	}
-}
-
-func TestClientsAreStatussToList(t *testing.T) {
-	got := newWorld(t, emptyReport()).run("reap", "--clients", "--dry-run")
-	if want := "haproxy-reaper: --clients: reap does not list them, status does\n"; got.code != ExitUsage || got.stderr != want {
-		t.Errorf("exit status %d, %q, want %d, %q", got.code, got.stderr, ExitUsage, want)
 	}
 }

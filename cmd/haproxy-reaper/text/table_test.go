@@ -1,4 +1,4 @@
-package agent
+package text
 
 import (
 	"math"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -31,36 +32,34 @@ func huge() reaper.Report {
 	var all []reaper.Process
 	for _, role := range reaper.Roles {
 		for _, verdict := range []reaper.Verdict{reaper.VerdictKeep, reaper.VerdictWait, reaper.VerdictTerminate, reaper.VerdictRefuse} {
-			p := overdue(4194304, math.MaxInt64)
+			p := fixture.Overdue(4194304, math.MaxInt64)
 			p.Role, p.Verdict, p.Reason = role, verdict, reaper.ReasonStranded
 			p.User, p.State, p.Error = "_haproxy-of-a-customer", "D", "send SIGTERM: "+long+long
-			p.AgeSeconds, p.ResidualSeconds, p.IdleSeconds = 1e300, ptr(1e300), ptr(1e300)
-			p.Due = ptr(noon.AddDate(-200, 0, 0))
-			p.PrivateBytes = ptr(uint64(math.MaxUint64))
+			p.AgeSeconds, p.ResidualSeconds, p.IdleSeconds = 1e300, new(1e300), new(1e300)
+			p.Due = new(fixture.Noon.AddDate(-200, 0, 0))
+			p.PrivateBytes = new(uint64(math.MaxUint64))
 			p.Listeners = []string{"unix /" + long, "tcp [2001:db8:1111:2222:3333:4444:5555:6666]:65535", "udp [2001:db8:1111:2222:3333:4444:5555:6666]:65535", "x", "y"}
 			p.Outcome = reaper.OutcomeTerminated
 			all = append(all, p)
 		}
 	}
-	r := refusedReport(reaper.ReasonTooMany, long, all...)
+	r := fixture.RefusedReport(reaper.ReasonTooMany, long, all...)
 	r.Host, r.Errors, r.CanSignal, r.DryRun = long, []string{long}, false, true
 	r.Instances[0].Name, r.Instances[0].Witnesses = long, []string{"sockets", "arguments", "cli"}
 	return r
 }
 
 func TestTheTableKeepsTo100Columns(t *testing.T) {
-	for name, report := range map[string]reaper.Report{"huge values": huge(), "unknown values": unknownReport(), "errors alone": emptyReport(strings.Repeat("word ", 100))} {
+	for name, report := range map[string]reaper.Report{"huge values": huge(), "unknown values": unknownReport(), "errors alone": fixture.EmptyReport(strings.Repeat("word ", 100))} {
 		t.Run(name, func(t *testing.T) {
-			c, err := parse("reap --config "+strings.Repeat("/folder", 40), nil, files{strings.Repeat("/folder", 40): "HAPROXY_REAPER_DEADLINE=290y364d23h59m59s999ms\nHAPROXY_REAPER_DRY_RUN=1"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			from := strings.Repeat("/folder", 40)
+			h := Head{Deadline: "290y364d23h59m59s999ms", DeadlineFrom: from + ":1", DryRunFrom: from + ":2"}
 			sentence := map[string]bool{}
 			for _, s := range sentences(&report) {
 				sentence[s] = true
 			}
-			for _, line := range lines(t, renderText(&report, c)) {
-				if n := utf8.RuneCountInString(line); n > columns && !sentence[line] {
+			for _, line := range lines(t, Report(&report, h)) {
+				if n := utf8.RuneCountInString(line); n > Columns && !sentence[line] {
 					t.Errorf("%d columns: %q", n, line)
 				}
 			}
@@ -70,7 +69,7 @@ func TestTheTableKeepsTo100Columns(t *testing.T) {
 
 // unknownReport is a report of processes of which nothing could be read.
 func unknownReport() reaper.Report {
-	r := reportOf()
+	r := fixture.ReportOf()
 	r.Instances[0].Processes = nil
 	for _, role := range reaper.Roles {
 		r.Instances[0].Processes = append(r.Instances[0].Processes, reaper.Process{Role: role, Verdict: reaper.VerdictKeep, Reason: reaper.Reason(role)})
@@ -102,18 +101,14 @@ func TestWhatIsUnknownIsNeverZero(t *testing.T) {
 // line break in every string of a report.
 func TestNothingAProcessChoosesReachesTheTerminal(t *testing.T) {
 	const evil = "x\x1b[2J\nrefused\u202e\xff\u0085"
-	r := reportOf(overdue(6034, 3), overdue(6035, 3))
+	r := fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 3))
 	r.Errors = []string{"x"}
 	r.Instances[0].Refusal = reaper.ReasonStray
 	r.Instances[0].Processes[1].Outcome = reaper.OutcomeFailed
 	r.Instances[0].Processes[2].Outcome = reaper.OutcomeDryRun
 	poison(reflect.ValueOf(&r).Elem(), evil)
-	c, err := parse("status", nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.instances = []string{evil}
-	text := renderText(&r, c) + emptyLine(&reaper.Report{}, c)
+	h := Head{Deadline: "30m", DeadlineFrom: evil, DryRunFrom: evil, SavedReport: evil, Instances: []string{evil}}
+	text := Report(&r, h) + EmptyLine(&reaper.Report{}, h.Instances)
 	for _, bad := range []string{"\x1b", "\nrefused\n", "\u202e", "\xff", "\u0085"} {
 		if strings.Contains(text, bad) {
 			t.Errorf("%q is in\n%q", bad, text)
