@@ -13,11 +13,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
+	"slices"
 	"syscall"
 
-	"github.com/spf13/pflag"
-
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
@@ -66,7 +65,7 @@ type program struct {
 type subcommand struct {
 	name    string
 	summary string
-	run     func(*program, context.Context, *config, *slog.Logger) int
+	run     func(*program, context.Context, *flags.Config, *slog.Logger) int
 }
 
 // commands are those that exist; the first is the default.
@@ -80,18 +79,19 @@ func commands() []subcommand {
 	}
 }
 
-func commandNames() string {
+// commandNames returns the names of the commands, the default first.
+func commandNames() []string {
 	var names []string
 	for _, c := range commands() {
 		names = append(names, c.name)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 func (p *program) run(ctx context.Context, args []string) int {
-	c, err := parseConfig(args, p.lookupEnv, p.kernel.ReadFile)
+	c, err := flags.Parse(args, commandNames(), p.lookupEnv, p.kernel.ReadFile)
 	switch {
-	case errors.Is(err, pflag.ErrHelp):
+	case errors.Is(err, flags.ErrHelp):
 		if _, err := io.WriteString(p.stdout, usage()); err != nil {
 			return ExitFailed
 		}
@@ -101,5 +101,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return settingsStatus(err)
 	}
 	p.progress = newProgress(p.stderr)
-	return c.command.run(p, ctx, c, newLogger(p.progress.log(), p.lookupEnv, c.logLevel, c.logFormat))
+	log := newLogger(p.progress.log(), p.lookupEnv, c.LogLevel, c.LogFormat)
+	known := commands()
+	return known[slices.Index(commandNames(), c.Command)].run(p, ctx, c, log)
 }

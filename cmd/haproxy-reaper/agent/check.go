@@ -5,12 +5,13 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
 // check tells an operator whether reap could do its work here, and what HAProxy
 // itself does about old workers. It looks as status does, and changes nothing.
-func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
+func (p *program) check(ctx context.Context, c *flags.Config, log *slog.Logger) int {
 	f := &faults{log: log}
 	have, haveErr := inspect.ReadPrivileges(p.kernel)
 	e := p.newEngine(passSettings{kernel: p.kernel, config: c, have: have, earlier: p.newRecord(c).load(log), log: log})
@@ -24,7 +25,7 @@ func (p *program) check(ctx context.Context, c *config, log *slog.Logger) int {
 		f.add(status, "the host could not be inspected", "error", err)
 	}
 	facts := preflight{
-		report: report, have: have, haveErr: haveErr, hidden: have.Hidden(p.kernel), dryRun: bool(c.dryRun), wanted: c.instances,
+		report: report, have: have, haveErr: haveErr, hidden: have.Hidden(p.kernel), dryRun: c.DryRun, wanted: c.Instances,
 		surroundings: e.Surroundings(ctx, report, have),
 	}
 	checked := judge(facts)

@@ -2,15 +2,17 @@ package agent
 
 import (
 	"fmt"
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"io"
 	"strings"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 )
 
 // printCheck prints what was found in the form asked for, in one write.
-func printCheck(w io.Writer, r *CheckReport, c *config) error {
+func printCheck(w io.Writer, r *CheckReport, c *flags.Config) error {
 	var out []byte
-	switch c.output {
+	switch c.Output {
 	case "none":
 		return nil
 	case "json":

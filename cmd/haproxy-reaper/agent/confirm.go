@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -24,7 +25,7 @@ var errUnanswered = errors.New("a run by hand needs an answer or --yes: standard
 type approval struct {
 	program *program
 	ask     bool // a person started this, and has not said --yes
-	config  *config
+	config  *flags.Config
 
 	// err says why the pass may not act, beyond an answer of no.
 	err error

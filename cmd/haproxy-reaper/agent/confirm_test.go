@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
-
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 func TestALiveReapByHandAsks(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 )
 
 // A user who reads the README finds every command and every flag.
@@ -15,7 +15,9 @@ func TestREADMETellsEveryCommandAndFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	var words []string
-	new(config).flags().VisitAll(func(f *pflag.Flag) { words = append(words, "--"+f.Name) })
+	for _, f := range flags.Table() {
+		words = append(words, "--"+f.Name)
+	}
 	for _, c := range commands() {
 		words = append(words, c.name)
 	}

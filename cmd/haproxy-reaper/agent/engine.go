@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -24,7 +25,7 @@ type engine interface {
 // passSettings are what an engine is made of.
 type passSettings struct {
 	kernel  inspect.Kernel
-	config  *config
+	config  *flags.Config
 	live    bool // false: nothing is ever signalled
 	have    inspect.Privileges
 	earlier reaper.State // what earlier runs left
@@ -41,8 +42,8 @@ type hostEngine struct{ *reaper.Pass }
 
 func newHostEngine(s passSettings) engine {
 	c := s.config
-	isStatus := c.command.name == "status"
-	host := inspect.NewHost(s.kernel, c.exes)
+	isStatus := c.Command == "status"
+	host := inspect.NewHost(s.kernel, c.Exes)
 	host.Rights = s.have.Rights()
 	var terminator reaper.Terminator = reaper.DryRun{}
 	if s.live {
@@ -50,11 +51,11 @@ func newHostEngine(s passSettings) engine {
 	}
 	return hostEngine{&reaper.Pass{
 		Host:          host,
-		Policy:        c.policy(),
-		Timing:        c.timing(),
+		Policy:        c.Policy(),
+		Timing:        c.Timing(),
 		Terminator:    terminator,
-		MasterSocket:  c.masterSocket,
-		Clients:       bool(c.clients) && isStatus,
+		MasterSocket:  c.MasterSocket,
+		Clients:       c.Clients && isStatus,
 		ActiveClients: isStatus,
 		Memory:        s.earlier.Memory,
 		MemoryOwner:   s.earlier.Owner,

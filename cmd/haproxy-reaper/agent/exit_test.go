@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -61,5 +62,20 @@ func TestAPidfdThatCannotBeOpenedForWhateverReasonKeepsFromActing(t *testing.T) 
 	}
 	if err := mayAct(p, fakeKernel{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A line that is not understood is the caller's; a file that could not be read for
+// want of descriptors is nobody's mistake.
+func TestAConfigurationThatTheMachineCannotReadIsNoUsageError(t *testing.T) {
+	for errno, want := range map[unix.Errno]int{unix.EMFILE: ExitFailed, unix.ENOMEM: ExitFailed, unix.EIO: ExitFailed, unix.EACCES: ExitUsage, unix.ENOENT: ExitUsage} {
+		_, err := flags.Parse([]string{"reap", "--config", "some.conf"}, commandNames(), func(string) (string, bool) { return "", false },
+			func(string, int) ([]byte, error) { return nil, errno })
+		if err == nil {
+			t.Fatalf("%v is no error", errno)
+		}
+		if got := settingsStatus(err); got != want {
+			t.Errorf("%v: exit status %d, want %d", err, got, want)
+		}
 	}
 }

@@ -3,14 +3,15 @@ package agent
 import (
 	"io"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 // printReport prints a report in the form asked for, in one write.
-func printReport(w io.Writer, r *reaper.Report, c *config) error {
+func printReport(w io.Writer, r *reaper.Report, c *flags.Config) error {
 	var out []byte
-	switch c.output {
+	switch c.Output {
 	case "none":
 		return nil
 	case "json":
@@ -26,15 +27,14 @@ func printReport(w io.Writer, r *reaper.Report, c *config) error {
 }
 
 // headOf returns what the head of a report says of the settings.
-func headOf(r *reaper.Report, c *config) text.Head {
+func headOf(r *reaper.Report, c *flags.Config) text.Head {
 	return text.Head{
-		Deadline: c.deadline.String(), DeadlineFrom: c.source("deadline"), Rules: c.policyWords(r.HostShare),
-		DryRunFrom: c.source("dry-run"), SavedReport: c.savedReport, Instances: c.instances,
+		Policy: c.PolicyWords(r.HostShare), DryRunFrom: c.Source("dry-run"), SavedReport: c.SavedReport, Instances: c.Instances,
 	}
 }
 
 // print prints a report; that it could not be is a fault of the run.
-func (p *program) print(r *reaper.Report, c *config, f *faults) {
+func (p *program) print(r *reaper.Report, c *flags.Config, f *faults) {
 	if err := printReport(p.stdout, r, c); err != nil {
 		f.add(ExitFailed, "print the report", "error", err)
 	}

@@ -9,8 +9,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"golang.org/x/term"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 )
 
 // progress is one line on a terminal that says how far draining is, which may

@@ -3,13 +3,12 @@ package agent
 import (
 	"bytes"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"text/template"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
-	"github.com/spf13/pflag"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 )
 
 func TestHelpIsAsPublished(t *testing.T) { fixture.Golden(t, "testdata/help.txt", usage()) }
@@ -46,12 +45,9 @@ type published struct {
 type publishedCommand struct{ Name, Summary string }
 
 type publishedFlag struct {
-	Name, Short, Help, Variable, Default string
-	Kind                                 string   // placeholder of the value, "" for a switch
-	Choices                              []string // all values that it takes, where they are a few words
-	Files, Folders                       bool     // its value is the path of one
-	Repeatable                           bool
-	OfServe                              bool // the other commands refuse it
+	flags.Flag
+	Kind           string // placeholder of the value, "" for a switch
+	Files, Folders bool   // its value is the path of one
 }
 
 func tables() published {
@@ -59,22 +55,13 @@ func tables() published {
 	for _, c := range commands() {
 		p.Commands = append(p.Commands, publishedCommand{c.name, c.summary})
 	}
-	new(config).flags().VisitAll(func(f *pflag.Flag) {
-		kind := f.Value.Type()
-		flag := publishedFlag{
-			Name: f.Name, Short: f.Shorthand, Help: f.Usage, Variable: variable(f.Name), Default: f.DefValue,
-			Kind: kind, Files: kind == "FILE" || kind == "PATH", Folders: kind == "DIR",
-			OfServe: slices.Contains(serveFlags, f.Name),
-		}
-		if kind == "bool" {
+	for _, f := range flags.Table() {
+		flag := publishedFlag{Flag: f, Kind: f.Kind, Files: f.Kind == "FILE" || f.Kind == "PATH", Folders: f.Kind == "DIR"}
+		if f.Kind == "bool" {
 			flag.Kind = ""
 		}
-		if choice, ok := f.Value.(choiceValue); ok {
-			flag.Choices = choice.choices
-		}
-		_, flag.Repeatable = f.Value.(*listValue)
 		p.Flags = append(p.Flags, flag)
-	})
+	}
 	return p
 }
 

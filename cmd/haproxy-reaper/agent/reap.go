@@ -7,15 +7,16 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 // reap is one pass. A live one that lacks a privilege looks and reports all the
 // same, and signals nobody.
-func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
+func (p *program) reap(ctx context.Context, c *flags.Config, log *slog.Logger) int {
 	f := &faults{log: log}
-	live := !bool(c.dryRun)
+	live := !c.DryRun
 	have, err := inspect.ReadPrivileges(p.kernel)
 	if err != nil {
 		f.add(ExitFailed, "what this process may do is unknown", "error", err)
@@ -45,7 +46,7 @@ func (p *program) reap(ctx context.Context, c *config, log *slog.Logger) int {
 	}
 
 	records := p.newRecord(c)
-	approval := &approval{program: p, config: c, ask: !bool(c.yes) && p.byHand()}
+	approval := &approval{program: p, config: c, ask: !c.Yes && p.byHand()}
 	settings := passSettings{kernel: p.kernel, config: c, have: have, live: live && able, earlier: records.load(log), log: log}
 	records.alone = settings.live
 	settings.step = p.stepper()

@@ -201,7 +201,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			if len(row.stderr) == 0 && got.stderr != "" {
 				t.Error("standard error is not empty")
 			}
-			harmless := row.code == ExitUsage || row.code == ExitPrivilege || !strings.HasPrefix(row.args, "reap") || bool(w.engine.settings.config.dryRun)
+			harmless := row.code == ExitUsage || row.code == ExitPrivilege || !strings.HasPrefix(row.args, "reap") || w.engine.settings.config.DryRun
 			if harmless && slices.Contains(w.engine.calls, "signal") {
 				t.Errorf("signals were possible: %q", w.engine.calls)
 			}
@@ -325,6 +325,15 @@ func TestUsageErrorsAreOneCleanLine(t *testing.T) {
 	got := w.run("reap", "--dead\nline\x1b[2J")
 	if want := "haproxy-reaper: unknown flag: --dead\\nline\\x1b[2J\n"; got.code != ExitUsage || got.stderr != want || got.stdout != "" {
 		t.Errorf("exit status %d, %q, want %q", got.code, got.stderr, want)
+	}
+}
+
+func TestABadPolicyMakesNoPass(t *testing.T) {
+	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
+	got := w.run("reap", "--yes", "--hard-deadline", "10m")
+	want := answers{ExitUsage, "", "haproxy-reaper: --hard-deadline (10m) is shorter than the deadline of 30m (default)\n"}
+	if got != want || w.engine != nil {
+		t.Errorf("%+v, a pass was made: %v; want %+v", got, w.engine != nil, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -28,22 +29,22 @@ type record struct {
 // newRecord decides what a run may write: a live reap all that is configured, a
 // dry run what its own command line names, so that a look by hand never
 // replaces the metrics of the timer; status nothing.
-func (p *program) newRecord(c *config) *record {
+func (p *program) newRecord(c *flags.Config) *record {
 	r := &record{
 		kernel:   p.kernel,
-		stateDir: c.stateDir,
+		stateDir: c.StateDir,
 		started:  p.kernel.Boottime(),
 	}
 	// Without a boot id nothing remembered is believed, which delays and harms
 	// nobody; the pass itself reports that it could not be read.
 	r.bootID, _ = inspect.BootID(p.kernel)
-	if c.command.name != "reap" {
+	if c.Command != "reap" {
 		return r
 	}
-	live := !bool(c.dryRun)
-	r.keep = live || c.onCommandLine("state-dir")
-	if live || c.onCommandLine("textfile") {
-		r.textfile = c.textfile
+	live := !c.DryRun
+	r.keep = live || c.OnCommandLine("state-dir")
+	if live || c.OnCommandLine("textfile") {
+		r.textfile = c.Textfile
 	}
 	return r
 }

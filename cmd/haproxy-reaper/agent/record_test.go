@@ -32,7 +32,7 @@ func TestARunWritesWhatItMayAndNoMore(t *testing.T) {
 			w := newWorld(t, fixture.ReportOf(fixture.Young(6034, 3)))
 			stateDir, metrics := w.path("state"), w.path("x.prom")
 			if row.env {
-				w.env[variable("textfile")], w.env[variable("state-dir")] = metrics, stateDir
+				w.env["HAPROXY_REAPER_TEXTFILE"], w.env[stateVariable] = metrics, stateDir
 			}
 			args := strings.NewReplacer("TEXTFILE", metrics, "STATE", stateDir).Replace(row.args)
 			if got := w.run(strings.Fields(args)...); got.code != ExitOK || got.stderr != "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
@@ -20,10 +21,10 @@ const stopPatience = 20 * time.Second
 
 // serve runs a pass every --interval, each a child process, and tells of them
 // over HTTP and to systemd. It touches no HAProxy itself.
-func (p *program) serve(ctx context.Context, c *config, log *slog.Logger) int {
+func (p *program) serve(ctx context.Context, c *flags.Config, log *slog.Logger) int {
 	signal.Ignore(syscall.SIGHUP) // there is nothing to load again: each pass reads its configuration
-	if err := web.Validate(c.webConfigFile); err != nil {
-		log.Error("serve did not start", "error", fmt.Errorf("%s %s: %w", c.source("web.config.file"), c.webConfigFile, err))
+	if err := web.Validate(c.WebConfigFile); err != nil {
+		log.Error("serve did not start", "error", fmt.Errorf("%s %s: %w", c.Source("web.config.file"), c.WebConfigFile, err))
 		return ExitUsage
 	}
 	bootID, _ := inspect.BootID(p.kernel)

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -30,7 +29,7 @@ func (s *serving) runChild(ctx context.Context) (*reaper.Report, error) {
 	defer steps.Close()
 	var stdout bytes.Buffer
 	child := &exec.Cmd{
-		Path: s.program.self, Args: append([]string{"haproxy-reaper"}, s.config.passArgs...), Env: s.childEnv(),
+		Path: s.program.self, Args: append([]string{"haproxy-reaper"}, s.config.PassArgs...), Env: s.childEnv(),
 		Stdout: &stdout, Stderr: s.program.stderr,
 		ExtraFiles: []*os.File{theirs},
 		// The kernel sends this when the thread that started the child ends: in
@@ -104,26 +103,6 @@ func readReport(stdout []byte, state *os.ProcessState, err error) (*reaper.Repor
 		return nil, fmt.Errorf("a pass ended without a report: %w", err)
 	}
 	return &report, nil
-}
-
-// passArgs are the arguments of a pass: those of serve that reap has too, and
-// what makes it a pass of ours.
-func passArgs(c *config, given *pflag.FlagSet) []string {
-	args := []string{"reap"}
-	given.Visit(func(f *pflag.Flag) {
-		if slices.Contains(serveFlags, f.Name) {
-			return
-		}
-		if list, ok := f.Value.(*listValue); ok {
-			for _, value := range *list.values {
-				args = append(args, "--"+f.Name+"="+value)
-			}
-			return
-		}
-		args = append(args, "--"+f.Name+"="+f.Value.String())
-	})
-	// A dry run keeps its state only where the command line names it.
-	return append(args, "--yes", "--output=json", "--state-dir="+c.stateDir)
 }
 
 // childEnv is the environment without what systemd said to serve alone.

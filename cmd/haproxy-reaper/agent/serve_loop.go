@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -16,7 +17,7 @@ import (
 // serving is what serve knows: the last pass, and whether passes go on.
 type serving struct {
 	program  *program
-	config   *config
+	config   *flags.Config
 	bootID   string
 	interval time.Duration
 	log      *slog.Logger
@@ -28,9 +29,9 @@ type serving struct {
 	began time.Time
 }
 
-func newServing(p *program, c *config, bootID string, log *slog.Logger) *serving {
+func newServing(p *program, c *flags.Config, bootID string, log *slog.Logger) *serving {
 	s := &serving{
-		program: p, config: c, bootID: bootID, interval: time.Duration(c.interval), log: log,
+		program: p, config: c, bootID: bootID, interval: c.Interval, log: log,
 		first: make(chan struct{}), began: time.Now(),
 	}
 	s.input.Store(&metrics.Input{})
@@ -82,7 +83,7 @@ func (s *serving) pass(ctx context.Context) {
 // that outlives a process: ours, and that of a pass.
 func (s *serving) load(report reaper.Report) {
 	kernel := s.program.kernel
-	state, err := reaper.LoadState(s.config.stateDir, s.bootID, kernel.Now(), kernel.Boottime())
+	state, err := reaper.LoadState(s.config.StateDir, s.bootID, kernel.Now(), kernel.Boottime())
 	if err != nil {
 		s.log.Warn("load the state", "error", err)
 		last := *s.input.Load()
@@ -100,7 +101,7 @@ func (s *serving) load(report reaper.Report) {
 func (s *serving) countFailure() {
 	kernel := s.program.kernel
 	now := kernel.Now()
-	if _, err := reaper.UpdateState(s.config.stateDir, s.bootID, now, kernel.Boottime(), func(state *reaper.State) { state.AddDied(now) }); err != nil {
+	if _, err := reaper.UpdateState(s.config.StateDir, s.bootID, now, kernel.Boottime(), func(state *reaper.State) { state.AddDied(now) }); err != nil {
 		s.log.Warn("update the state", "error", err)
 	}
 }

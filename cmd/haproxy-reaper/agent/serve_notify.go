@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 )
 

@@ -77,7 +77,7 @@ func (s *serving) newPage(now time.Time) page {
 	r := s.input.Load().Report
 	p := page{
 		Title: "haproxy-reaper", Host: text.Escape(r.Host), DryRun: r.DryRun, Healthy: s.isHealthy(),
-		Summary: text.StatusLine(r), Empty: text.EmptyLine(&r, s.config.instances), Version: "version " + version.Version,
+		Summary: text.StatusLine(r), Empty: text.EmptyLine(&r, s.config.Instances), Version: "version " + version.Version,
 		Refresh: max(5, int(s.interval.Seconds())), Columns: text.Headings[:],
 	}
 	if r.Version == 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/net/netutil"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
 )
 
@@ -105,7 +106,7 @@ func yesOrNo(good func() bool, yes, no string) http.HandlerFunc {
 // listenAndServe listens as the --web flags say, calls listening once it does,
 // and serves until it is stopped. After an error of listening it accepts no
 // connection.
-func (w *webServer) listenAndServe(c *config, log *slog.Logger, listening func() error) {
+func (w *webServer) listenAndServe(c *flags.Config, log *slog.Logger, listening func() error) {
 	once := sync.OnceValue(listening)
 	w.BaseContext = func(l net.Listener) context.Context {
 		if once() != nil {
@@ -121,25 +122,25 @@ func (w *webServer) listenAndServe(c *config, log *slog.Logger, listening func()
 	for i, l := range listeners {
 		listeners[i] = netutil.LimitListener(l, max(1, MaxConnections/len(listeners)))
 	}
-	if c.systemdSocket {
+	if c.SystemdSocket {
 		w.handed = listeners
 	}
-	w.serving <- web.ServeMultiple(listeners, &w.Server, &web.FlagConfig{WebConfigFile: &c.webConfigFile}, log)
+	w.serving <- web.ServeMultiple(listeners, &w.Server, &web.FlagConfig{WebConfigFile: &c.WebConfigFile}, log)
 }
 
 // listen opens what the --web flags name, or takes what systemd has opened.
-func listen(c *config) (listeners []net.Listener, err error) {
-	if c.systemdSocket {
+func listen(c *flags.Config) (listeners []net.Listener, err error) {
+	if c.SystemdSocket {
 		listeners, err = activation.Listeners()
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", c.source("web.systemd-socket"), err)
+			return nil, fmt.Errorf("%s: %w", c.Source("web.systemd-socket"), err)
 		case len(listeners) == 0:
-			return nil, fmt.Errorf("%s: systemd has handed over no socket", c.source("web.systemd-socket"))
+			return nil, fmt.Errorf("%s: systemd has handed over no socket", c.Source("web.systemd-socket"))
 		}
 		return listeners, nil
 	}
-	for _, address := range c.listenAddresses {
+	for _, address := range c.ListenAddresses {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			for _, l := range listeners {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
 // status looks once, or reads what was seen, and prints that and what it decides.
-func (p *program) status(ctx context.Context, c *config, log *slog.Logger) int {
-	if c.savedReport != "" {
+func (p *program) status(ctx context.Context, c *flags.Config, log *slog.Logger) int {
+	if c.SavedReport != "" {
 		return p.whatIf(c, log)
 	}
 	f := &faults{log: log}
@@ -20,7 +21,7 @@ func (p *program) status(ctx context.Context, c *config, log *slog.Logger) int {
 	e := p.newEngine(passSettings{kernel: p.kernel, config: c, have: have, earlier: p.newRecord(c).load(log), log: log})
 	defer e.Close()
 	report, err := e.Status(ctx)
-	report.DryRun = bool(c.dryRun)
+	report.DryRun = c.DryRun
 	f.addLook(report, err, have, p.kernel)
 	p.print(&report, c, f)
 	return f.status()

@@ -1,11 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
-	"github.com/spf13/pflag"
 )
 
 // usage is the text of --help: every command and flag, its variable, its
@@ -18,7 +19,9 @@ func usage() string {
 		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.summary)
 	}
 	b.WriteString("\nFlags, each with its environment variable and default:\n")
-	new(config).flags().VisitAll(func(f *pflag.Flag) { writeFlag(&b, f) })
+	for _, f := range flags.Table() {
+		writeFlag(&b, f)
+	}
 	b.WriteString("  -h, --help\n        print this\n")
 	b.WriteString(`
 A flag beats its variable, a variable beats the configuration file (NAME=value lines of the same
@@ -34,18 +37,14 @@ is separated by commas.
 	return b.String()
 }
 
-func writeFlag(b *strings.Builder, f *pflag.Flag) {
+func writeFlag(b *strings.Builder, f flags.Flag) {
 	short := "    "
-	if f.Shorthand != "" {
-		short = "-" + f.Shorthand + ", "
+	if f.Short != "" {
+		short = "-" + f.Short + ", "
 	}
 	kind := ""
-	if f.Value.Type() != "bool" {
-		kind = " " + f.Value.Type()
+	if f.Kind != "bool" {
+		kind = " " + f.Kind
 	}
-	value := f.DefValue
-	if value == "" {
-		value = "unset"
-	}
-	fmt.Fprintf(b, "  %s--%s%s\n        %s\n        %s, default %s\n", short, f.Name, kind, f.Usage, variable(f.Name), value)
+	fmt.Fprintf(b, "  %s--%s%s\n        %s\n        %s, default %s\n", short, f.Name, kind, f.Help, f.Variable, cmp.Or(f.Default, "unset"))
 }

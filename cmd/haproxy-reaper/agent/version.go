@@ -7,10 +7,12 @@ import (
 	"runtime/debug"
 
 	"github.com/prometheus/common/version"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 )
 
 // version prints the build information that the metric build_info carries too.
-func (p *program) version(_ context.Context, _ *config, log *slog.Logger) int {
+func (p *program) version(_ context.Context, _ *flags.Config, log *slog.Logger) int {
 	if _, err := fmt.Fprintln(p.stdout, version.Print("haproxy-reaper")); err != nil {
 		log.Error("print the version", "error", err)
 		return ExitFailed

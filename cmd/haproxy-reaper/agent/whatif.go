@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -18,16 +19,16 @@ const maxReport = 32 << 20
 
 // whatIf decides a saved report again under the policy of this run, and looks at
 // no host.
-func (p *program) whatIf(c *config, log *slog.Logger) int {
+func (p *program) whatIf(c *flags.Config, log *slog.Logger) int {
 	f := &faults{log: log}
-	saved, err := p.readSaved(c.savedReport)
+	saved, err := p.readSaved(c.SavedReport)
 	if err != nil {
-		f.add(ExitFailed, "cannot decide again what was saved", "file", c.savedReport, "error", err)
+		f.add(ExitFailed, "cannot decide again what was saved", "file", c.SavedReport, "error", err)
 		return f.status()
 	}
-	report := reaper.Foresee(reaper.Reconsider(saved, c.policy()), c.policy(), c.timing())
+	report := reaper.Foresee(reaper.Reconsider(saved, c.Policy()), c.Policy(), c.Timing())
 	p.print(&report, c, f)
-	if c.output == "text" {
+	if c.Output == "text" {
 		p.printChanges(&saved, &report, f)
 	}
 	return f.status()

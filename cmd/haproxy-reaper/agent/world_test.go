@@ -18,6 +18,11 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
+const (
+	stateVariable = "HAPROXY_REAPER_STATE_DIR"
+	defaultFile   = "/etc/haproxy-reaper/haproxy-reaper.conf"
+)
+
 // world is what a test puts around the program: a host that is a report, an
 // environment, privileges and files. Its zero values are root's ordinary host.
 type world struct {
@@ -56,12 +61,12 @@ func (w *world) run(args ...string) answers { return w.runContext(context.Backgr
 func (w *world) runContext(ctx context.Context, args ...string) answers {
 	w.t.Helper()
 	env := maps.Clone(w.env)
-	if env[variable("state-dir")] == "" {
-		env[variable("state-dir")] = filepath.Join(w.dir, "state")
+	if env[stateVariable] == "" {
+		env[stateVariable] = filepath.Join(w.dir, "state")
 	}
 	w.kernel.files = map[string]string{
 		"/proc/self/status": w.status,
-		defaultConfigFile:   w.conf,
+		defaultFile:         w.conf,
 		"/proc/1/comm":      "systemd\n",
 	}
 	if w.hide {

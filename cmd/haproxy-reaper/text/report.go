@@ -12,12 +12,10 @@ import (
 // Head is what the first lines of a report say of the settings that it was made
 // under.
 type Head struct {
-	Deadline     string   // --deadline, as in 30m
-	DeadlineFrom string   // what set it: a flag, a variable, a line of a file, or "default"
-	Rules        string   // the rules of the policy besides, each after "; " or ", ", "" for none
-	DryRunFrom   string   // what made it a dry run, where it is one
-	SavedReport  string   // the file that was decided again, where one was
-	Instances    []string // the instances that were asked for, none for all
+	Policy      string   // which policy decides, as in "deadline 30m (default)"
+	DryRunFrom  string   // what made it a dry run, where it is one: a flag, a variable, a line of a file
+	SavedReport string   // the file that was decided again, where one was
+	Instances   []string // the instances that were asked for, none for all
 }
 
 // JSON returns a report, of a pass or of a check, as its document of version 1. An empty
@@ -72,8 +70,7 @@ func headLine(r *reaper.Report, h Head) string {
 	if r.WhatIf {
 		line = fmt.Sprintf("what if: as seen at %s (%s), decided again; ", r.Time.UTC().Format("2006-01-02 15:04:05 UTC"), Escape(h.SavedReport))
 	}
-	line += fmt.Sprintf("host %s, deadline %s (%s)", Escape(r.Host), h.Deadline, Escape(h.DeadlineFrom))
-	line += h.Rules
+	line += fmt.Sprintf("host %s, %s", Escape(r.Host), Escape(h.Policy))
 	if r.DryRun && !r.WhatIf {
 		line += fmt.Sprintf(", dry run (%s): nobody is signalled", Escape(h.DryRunFrom))
 	}

@@ -30,7 +30,7 @@ func TestReportsPrintAsPublished(t *testing.T) {
 	fixture.Outcomes(reaper.OutcomeTerminated, reaper.OutcomeKilled, reaper.OutcomeSurvived, reaper.OutcomeVanished, reaper.OutcomeFailed)(&after)
 	after.Instances[0].Processes[5].Error = "send SIGTERM: operation not permitted"
 
-	h := Head{Deadline: "30m", DeadlineFrom: "default", DryRunFrom: "DRYRUN"}
+	h := Head{Policy: "deadline 30m (default)", DryRunFrom: "DRYRUN"}
 	fixture.Golden(t, "testdata/dry-run.txt", Report(&both, h))
 	fixture.Golden(t, "testdata/reap.txt", Report(&after, h))
 	json, err := JSON(&both)

@@ -53,7 +53,7 @@ func TestTheTableKeepsTo100Columns(t *testing.T) {
 	for name, report := range map[string]reaper.Report{"huge values": huge(), "unknown values": unknownReport(), "errors alone": fixture.EmptyReport(strings.Repeat("word ", 100))} {
 		t.Run(name, func(t *testing.T) {
 			from := strings.Repeat("/folder", 40)
-			h := Head{Deadline: "290y364d23h59m59s999ms", DeadlineFrom: from + ":1", DryRunFrom: from + ":2"}
+			h := Head{Policy: "deadline 290y364d23h59m59s999ms (" + from + ":1)", DryRunFrom: from + ":2"}
 			sentence := map[string]bool{}
 			for _, s := range sentences(&report) {
 				sentence[s] = true
@@ -107,7 +107,7 @@ func TestNothingAProcessChoosesReachesTheTerminal(t *testing.T) {
 	r.Instances[0].Processes[1].Outcome = reaper.OutcomeFailed
 	r.Instances[0].Processes[2].Outcome = reaper.OutcomeDryRun
 	poison(reflect.ValueOf(&r).Elem(), evil)
-	h := Head{Deadline: "30m", DeadlineFrom: evil, DryRunFrom: evil, SavedReport: evil, Instances: []string{evil}}
+	h := Head{Policy: evil, DryRunFrom: evil, SavedReport: evil, Instances: []string{evil}}
 	text := Report(&r, h) + EmptyLine(&reaper.Report{}, h.Instances)
 	for _, bad := range []string{"\x1b", "\nrefused\n", "\u202e", "\xff", "\u0085"} {
 		if strings.Contains(text, bad) {

@@ -1,4 +1,4 @@
-package agent
+package flags
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
@@ -30,9 +29,12 @@ func (f files) read(path string, _ int) ([]byte, error) {
 	return []byte(content), nil
 }
 
-func parse(args string, env map[string]string, f files) (*config, error) {
+// commands are those of the program, the default first.
+var commands = []string{"status", "reap", "serve", "check", "version"}
+
+func parse(args string, env map[string]string, f files) (*Config, error) {
 	lookup := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
-	return parseConfig(strings.Fields(args), lookup, f.read)
+	return Parse(strings.Fields(args), commands, lookup, f.read)
 }
 
 func TestFlagBeatsVariableBeatsFileBeatsDefault(t *testing.T) {
@@ -61,8 +63,8 @@ func TestFlagBeatsVariableBeatsFileBeatsDefault(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := time.Duration(c.deadline); got != row.want || c.source("deadline") != row.from {
-				t.Errorf("got %v from %s, want %v from %s", got, c.source("deadline"), row.want, row.from)
+			if got := c.deadline; got != row.want || c.Source("deadline") != row.from {
+				t.Errorf("got %v from %s, want %v from %s", got, c.Source("deadline"), row.want, row.from)
 			}
 		})
 	}
@@ -93,8 +95,8 @@ func TestDryRunIsSaidInManyWays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if bool(c.dryRun) != row.want {
-				t.Errorf("dry run is %v, want %v", c.dryRun, row.want)
+			if c.DryRun != row.want {
+				t.Errorf("dry run is %v, want %v", c.DryRun, row.want)
 			}
 		})
 	}
@@ -118,7 +120,7 @@ func TestALaterSourceReplacesAList(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(row.want, c.exes); diff != "" {
+			if diff := cmp.Diff(row.want, c.Exes); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -142,8 +144,8 @@ func TestTheStateDirectoryIsSystemdsWhereThatSaysSo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.stateDir != row.want {
-				t.Errorf("got %q, want %q", c.stateDir, row.want)
+			if c.StateDir != row.want {
+				t.Errorf("got %q, want %q", c.StateDir, row.want)
 			}
 		})
 	}
@@ -248,29 +250,14 @@ func TestOnlyARegularFileIsAConfiguration(t *testing.T) {
 		dir:         {want: "read configuration file: " + dir + ": not a regular file"},
 		"/dev/zero": {want: "read configuration file: /dev/zero: not a regular file"},
 	} {
-		c, err := parseConfig([]string{"--config", path}, func(string) (string, bool) { return "", false }, inspect.Linux{}.ReadFile)
+		c, err := Parse([]string{"--config", path}, commands, func(string) (string, bool) { return "", false }, inspect.Linux{}.ReadFile)
 		switch {
 		case row.want != "":
 			if err == nil || err.Error() != row.want {
 				t.Errorf("%s: %v, want %q", path, err, row.want)
 			}
-		case err != nil || bool(c.dryRun) != row.dryRun:
+		case err != nil || c.DryRun != row.dryRun:
 			t.Errorf("%s: %v, want a dry run: %v", path, err, row.dryRun)
-		}
-	}
-}
-
-// A line that is not understood is the caller's; a file that could not be read for
-// want of descriptors is nobody's mistake.
-func TestAConfigurationThatTheMachineCannotReadIsNoUsageError(t *testing.T) {
-	for errno, want := range map[unix.Errno]int{unix.EMFILE: ExitFailed, unix.ENOMEM: ExitFailed, unix.EIO: ExitFailed, unix.EACCES: ExitUsage, unix.ENOENT: ExitUsage} {
-		_, err := parseConfig([]string{"reap", "--config", "some.conf"}, func(string) (string, bool) { return "", false },
-			func(string, int) ([]byte, error) { return nil, errno })
-		if err == nil {
-			t.Fatalf("%v is no error", errno)
-		}
-		if got := settingsStatus(err); got != want {
-			t.Errorf("%v: exit status %d, want %d", err, got, want)
 		}
 	}
 }
@@ -283,7 +270,7 @@ func TestVersionNeedsNoConfiguration(t *testing.T) {
 
 func TestHelpIsAskedForAnywhere(t *testing.T) {
 	for _, args := range []string{"-h", "--help", "reap --help", "reap -n -h", "status --deadline 1h --help"} {
-		if _, err := parse(args, nil, nil); !errors.Is(err, pflag.ErrHelp) {
+		if _, err := parse(args, nil, nil); !errors.Is(err, ErrHelp) {
 			t.Errorf("%s: %v, want help", args, err)
 		}
 	}
@@ -301,7 +288,7 @@ func FuzzConfigurationFileIsTakenWholeOrRefusedInOneLine(f *testing.F) {
 			}
 			return
 		}
-		if c.deadline < 0 || c.passTimeout <= 0 || c.maxTerminations < 0 || len(c.exes) == 0 {
+		if c.deadline < 0 || c.passTimeout <= 0 || c.maxTerminations < 0 || len(c.Exes) == 0 {
 			t.Errorf("accepted %q as %+v", content, c)
 		}
 	})

@@ -1,4 +1,4 @@
-package agent
+package flags
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ const maxConfigFile = 1 << 20
 // checked, also where a variable or a flag will have the last word; a line that
 // is not understood is an error, since it may be the one that kept us from
 // going live. A file that nobody named need not exist.
-func (c *config) applyFile(fs *pflag.FlagSet, path string, named bool, readFile func(string, int) ([]byte, error)) error {
+func (c *Config) applyFile(fs *pflag.FlagSet, path string, named bool, readFile func(string, int) ([]byte, error)) error {
 	b, err := readFile(path, maxConfigFile)
 	if err != nil {
 		if !named && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)) {

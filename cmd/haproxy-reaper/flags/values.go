@@ -1,8 +1,9 @@
-package agent
+package flags
 
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/spf13/pflag"
+
+	"github.com/haproxy-reaper/haproxy-reaper/metrics"
 )
 
 // The types of flag values. Type is the placeholder that --help prints; Set is
@@ -37,7 +40,7 @@ func (v *switchValue) Set(s string) error {
 type durationValue time.Duration
 
 func (v *durationValue) Type() string   { return "DURATION" }
-func (v *durationValue) String() string { return model.Duration(*v).String() }
+func (v *durationValue) String() string { return durationText(time.Duration(*v)) }
 
 func (v *durationValue) Set(s string) error {
 	if strings.HasPrefix(s, "-") {
@@ -107,36 +110,52 @@ func (v textValue) Set(s string) error {
 // listValue is a flag that may be repeated; in a variable or the configuration
 // file its values are separated by commas. Whoever sets it first takes the
 // place of the default, and of what the file or a variable said.
-type listValue struct {
-	values   *[]string
+type listValue[T any] struct {
+	values   *[]T
 	kind     string
-	check    func(string) error
+	parse    func(string) (T, error)
 	repeated bool
 }
 
-func (v *listValue) Type() string   { return v.kind }
-func (v *listValue) String() string { return strings.Join(*v.values, ",") }
+// repeatable is a listValue of any kind.
+type repeatable interface {
+	all() []string
+	setAll(string) error
+}
 
-func (v *listValue) Set(s string) error {
-	if err := v.check(s); err != nil {
+func (v *listValue[T]) Type() string   { return v.kind }
+func (v *listValue[T]) String() string { return strings.Join(v.all(), ",") }
+
+func (v *listValue[T]) Set(s string) error {
+	value, err := v.parse(s)
+	if err != nil {
 		return err
 	}
 	if !v.repeated {
 		*v.values, v.repeated = nil, true
 	}
-	*v.values = append(*v.values, s)
+	*v.values = append(*v.values, value)
 	return nil
 }
 
+// all returns the values as they were written.
+func (v *listValue[T]) all() []string {
+	list := make([]string, len(*v.values))
+	for i, value := range *v.values {
+		list[i] = fmt.Sprint(value)
+	}
+	return list
+}
+
 // setAll takes the whole list from one string.
-func (v *listValue) setAll(s string) error {
-	var values []string
+func (v *listValue[T]) setAll(s string) error {
+	var values []T
 	for item := range strings.SplitSeq(s, ",") {
-		item = strings.TrimSpace(item)
-		if err := v.check(item); err != nil {
+		value, err := v.parse(strings.TrimSpace(item))
+		if err != nil {
 			return err
 		}
-		values = append(values, item)
+		values = append(values, value)
 	}
 	*v.values = values
 	return nil
@@ -144,10 +163,36 @@ func (v *listValue) setAll(s string) error {
 
 // setWhole sets a value that stands in one string, a list included.
 func setWhole(v pflag.Value, s string) error {
-	if list, ok := v.(*listValue); ok {
+	if list, ok := v.(repeatable); ok {
 		return list.setAll(s)
 	}
 	return v.Set(s)
+}
+
+// portDeadline is the deadline of the client connections of a local port.
+type portDeadline struct {
+	port  uint16
+	after time.Duration
+	text  string // as it was written, as in 22=24h
+}
+
+func (d portDeadline) String() string { return d.text }
+
+// parsePortDeadline reads a port and its deadline, as in 22=24h.
+func parsePortDeadline(s string) (portDeadline, error) {
+	left, right, found := strings.Cut(s, "=")
+	if !found {
+		return portDeadline{}, errors.New("must be a port and its deadline, such as 22=24h")
+	}
+	n, err := strconv.ParseUint(left, 10, 16)
+	if err != nil || n == 0 {
+		return portDeadline{}, errors.New("must begin with a port from 1 to 65535")
+	}
+	var after durationValue
+	if err := after.Set(right); err != nil {
+		return portDeadline{}, fmt.Errorf("deadline of port %d: %w", n, err)
+	}
+	return portDeadline{port: uint16(n), after: time.Duration(after), text: s}, nil
 }
 
 func notEmpty(s string) error {
@@ -160,10 +205,10 @@ func notEmpty(s string) error {
 // textfilePath accepts what node_exporter's textfile collector reads, and ""
 // for none.
 func textfilePath(s string) error {
-	if s != "" && filepath.Ext(s) != ".prom" {
-		return errors.New("must end in .prom")
+	if s == "" {
+		return nil
 	}
-	return nil
+	return metrics.CheckTextfile(s)
 }
 
 // executable accepts a base name or an absolute path.
@@ -189,7 +234,7 @@ func (v *optionalValue) String() string {
 	if !v.on {
 		return "off"
 	}
-	return model.Duration(v.after).String()
+	return durationText(v.after)
 }
 
 func (v *optionalValue) Set(s string) error {
@@ -217,3 +262,34 @@ func (v *percentValue) Set(s string) error {
 	*v = percentValue(n)
 	return nil
 }
+
+// rateValue is a number a second, or off.
+type rateValue float64
+
+func (v *rateValue) Type() string { return "RATE" }
+
+func (v *rateValue) String() string {
+	if *v == 0 {
+		return "off"
+	}
+	return strconv.FormatFloat(float64(*v), 'f', -1, 64)
+}
+
+func (v *rateValue) Set(s string) error {
+	if s == "off" {
+		*v = 0
+		return nil
+	}
+	rate, err := strconv.ParseFloat(s, 64)
+	switch {
+	case err != nil || math.IsNaN(rate) || math.IsInf(rate, 0):
+		return errors.New("must be a number such as 5 or 0.5, or off")
+	case rate <= 0:
+		return errors.New("must be more than 0, or off")
+	}
+	*v = rateValue(rate)
+	return nil
+}
+
+// durationText is a duration as Prometheus writes it.
+func durationText(d time.Duration) string { return model.Duration(d).String() }

@@ -1,4 +1,4 @@
-package agent
+package flags
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ func variable(flag string) string {
 // applyEnvironment sets every flag whose variable is not empty. DRYRUN, of any
 // value at all, means dry run: one who sets it to "no" or "0" is asked to use
 // the flag, rather than surprised by a live run.
-func (c *config) applyEnvironment(fs *pflag.FlagSet, lookupEnv func(string) (string, bool)) error {
+func (c *Config) applyEnvironment(fs *pflag.FlagSet, lookupEnv func(string) (string, bool)) error {
 	var err error
 	fs.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
@@ -33,7 +33,7 @@ func (c *config) applyEnvironment(fs *pflag.FlagSet, lookupEnv func(string) (str
 		c.from[f.Name] = name
 	})
 	if value, _ := lookupEnv("DRYRUN"); value != "" {
-		c.dryRun = true
+		c.DryRun = true
 		c.from["dry-run"] = "DRYRUN"
 	}
 	return err
