@@ -3,8 +3,8 @@ package agent
 import (
 	"context"
 	"log/slog"
-	"slices"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
@@ -24,27 +24,23 @@ func (p *program) check(ctx context.Context, c *flags.Config, log *slog.Logger) 
 		}
 		f.add(status, "the host could not be inspected", "error", err)
 	}
-	facts := preflight{
-		report: report, have: have, haveErr: haveErr, hidden: have.Hidden(p.kernel), dryRun: c.DryRun, wanted: c.Instances,
-		surroundings: e.Surroundings(ctx, report, have),
+	facts := check.Facts{
+		Report: report, Have: have, HaveErr: haveErr, Hidden: have.Hidden(p.kernel), DryRun: c.DryRun, Wanted: c.Instances,
+		Surroundings: e.Surroundings(ctx, report, have),
 	}
-	checked := judge(facts)
+	checked := check.Judge(facts)
 	f.addFindings(checked)
-	if err := printCheck(p.stdout, &checked, c); err != nil {
-		f.add(ExitFailed, "print the report", "error", err)
-	}
+	p.printAs(c.Output, &checked, func() string { return check.Text(&checked) }, f)
 	return f.status()
 }
 
 // addFindings adds the failures, which the report tells.
-func (f *faults) addFindings(r CheckReport) {
-	for _, found := range r.Findings {
-		switch {
-		case found.Status != FindingFailure:
-		case slices.Contains(privilegeFindings, found.Name):
-			f.statuses = append(f.statuses, ExitPrivilege)
-		default:
-			f.statuses = append(f.statuses, ExitFailed)
-		}
+func (f *faults) addFindings(r check.Report) {
+	privilege, other := r.Failures()
+	if privilege {
+		f.statuses = append(f.statuses, ExitPrivilege)
+	}
+	if other {
+		f.statuses = append(f.statuses, ExitFailed)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -16,7 +17,7 @@ type engine interface {
 	// Run is a whole pass.
 	Run(context.Context) (reaper.Report, error)
 	// Surroundings reads what check wants to know besides a look.
-	Surroundings(context.Context, reaper.Report, inspect.Privileges) surroundings
+	Surroundings(context.Context, reaper.Report, inspect.Privileges) check.Surroundings
 	// Remembered is what the next pass should know, after either.
 	Remembered() reaper.Memory
 	Close()
@@ -67,6 +68,10 @@ func newHostEngine(s passSettings) engine {
 		Signalled:     s.signalled,
 		Log:           s.log,
 	}}
+}
+
+func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have inspect.Privileges) check.Surroundings {
+	return check.Look(ctx, e.Host, e.MasterSocket, r, have)
 }
 
 func (e hostEngine) Remembered() reaper.Memory { return e.Memory }

@@ -1,30 +1,10 @@
 package agent
 
 import (
-	"io"
-
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
-
-// printReport prints a report in the form asked for, in one write.
-func printReport(w io.Writer, r *reaper.Report, c *flags.Config) error {
-	var out []byte
-	switch c.Output {
-	case "none":
-		return nil
-	case "json":
-		var err error
-		if out, err = text.JSON(r); err != nil {
-			return err
-		}
-	default:
-		out = []byte(text.Report(r, headOf(r, c)))
-	}
-	_, err := w.Write(out)
-	return err
-}
 
 // headOf returns what the head of a report says of the settings.
 func headOf(r *reaper.Report, c *flags.Config) text.Head {
@@ -33,9 +13,28 @@ func headOf(r *reaper.Report, c *flags.Config) text.Head {
 	}
 }
 
-// print prints a report; that it could not be is a fault of the run.
+// print prints a report.
 func (p *program) print(r *reaper.Report, c *flags.Config, f *faults) {
-	if err := printReport(p.stdout, r, c); err != nil {
+	p.printAs(c.Output, r, func() string { return text.Report(r, headOf(r, c)) }, f)
+}
+
+// printAs prints a document of version 1, or the words for people, as --output says, in
+// one write. That it could not be printed is a fault of the run.
+func (p *program) printAs(output string, document any, words func() string, f *faults) {
+	var out []byte
+	var err error
+	switch output {
+	case "none":
+		return
+	case "json":
+		out, err = text.JSON(document)
+	default:
+		out = []byte(words())
+	}
+	if err == nil {
+		_, err = p.stdout.Write(out)
+	}
+	if err != nil {
 		f.add(ExitFailed, "print the report", "error", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
@@ -36,9 +37,9 @@ type world struct {
 	stdout io.Writer // nil keeps it
 	dir    string    // a directory of the test's own
 
-	report reaper.Report // what the host looks like
-	around surroundings  // what check sees besides
-	err    error         // what a look fails with
+	report reaper.Report      // what the host looks like
+	around check.Surroundings // what check sees besides
+	err    error              // what a look fails with
 	after  func(*reaper.Report)
 	engine *fakeEngine // the one that the run made
 }
@@ -149,7 +150,7 @@ func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
 	return report, nil
 }
 
-func (e *fakeEngine) Surroundings(context.Context, reaper.Report, inspect.Privileges) surroundings {
+func (e *fakeEngine) Surroundings(context.Context, reaper.Report, inspect.Privileges) check.Surroundings {
 	e.calls = append(e.calls, "surroundings")
 	return e.world.around
 }

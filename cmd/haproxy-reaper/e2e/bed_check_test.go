@@ -3,10 +3,11 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 )
 
 // checked is what one run of check came to.
@@ -14,7 +15,7 @@ type checked struct {
 	*job
 	b      *bed
 	code   int
-	report agent.CheckReport
+	report check.Report
 }
 
 // check runs check with -o json, as root unless told otherwise.
@@ -51,7 +52,7 @@ func (k *checked) exits(want int) *checked {
 
 // finds wants a finding of that status, some words in its message, and exactly
 // those processes where any are given.
-func (k *checked) finds(name agent.FindingName, status agent.FindingStatus, words string, about ...process) *checked {
+func (k *checked) finds(name check.Name, status check.Status, words string, about ...process) *checked {
 	k.b.t.Helper()
 	var pids []int
 	for _, p := range about {
@@ -71,7 +72,7 @@ func (k *checked) finds(name agent.FindingName, status agent.FindingStatus, word
 }
 
 // misses wants no finding of a name.
-func (k *checked) misses(names ...agent.FindingName) *checked {
+func (k *checked) misses(names ...check.Name) *checked {
 	k.b.t.Helper()
 	for _, f := range k.report.Findings {
 		if slices.Contains(names, f.Name) {

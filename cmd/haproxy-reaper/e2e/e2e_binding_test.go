@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 )
 
 // binding is a process that has its handler of SIGUSR1 and still binds: those of

@@ -2,13 +2,14 @@ package e2e
 
 import (
 	"fmt"
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 )
 
 // build is the agent as `go build` makes it, with or without cgo.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -18,26 +18,26 @@ func TestCheckTellsWhomHardStopAfterDoesNotBind(t *testing.T) {
 		s := b.startService("web", setup{model: model, global: "# knobs"})
 		unset := s.makeResidual(1, 1)[0]
 		b.check(command{}).exits(0).
-			finds(agent.FindActiveConfirmed, agent.FindingOK, fmt.Sprint(s.active().PID)).
-			finds(agent.FindHardStopAfter, agent.FindingWarning, "not set", unset).
-			misses(agent.FindHardStopUnbound)
+			finds(check.FindActiveConfirmed, check.OK, fmt.Sprint(s.active().PID)).
+			finds(check.FindHardStopAfter, check.Warning, "not set", unset).
+			misses(check.FindHardStopUnbound)
 
 		s.edit("# knobs", "hard-stop-after 1h\n# knobs")
 		before := b.processes()
 		b.check(command{}).exits(0).
-			finds(agent.FindHardStopAfter, agent.FindingWarning, "perhaps in the file only", s.active()).
-			finds(agent.FindHardStopUnbound, agent.FindingWarning, "started before the file last changed", unset)
+			finds(check.FindHardStopAfter, check.Warning, "perhaps in the file only", s.active()).
+			finds(check.FindHardStopUnbound, check.Warning, "started before the file last changed", unset)
 		b.stay(before...)
 
 		second := s.active() // also started without it
 		s.makeResidual(1, 1)
 		b.check(command{}).exits(0).
-			finds(agent.FindHardStopAfter, agent.FindingOK, "1h ("+s.config+":").
-			finds(agent.FindHardStopUnbound, agent.FindingWarning, "started before the file last changed", unset, second)
+			finds(check.FindHardStopAfter, check.OK, "1h ("+s.config+":").
+			finds(check.FindHardStopUnbound, check.Warning, "started before the file last changed", unset, second)
 
 		third := s.active() // the first that is bound by it
 		s.makeResidual(1, 1)
-		k := b.check(command{}).exits(0).finds(agent.FindHardStopUnbound, agent.FindingWarning, "", unset, second)
+		k := b.check(command{}).exits(0).finds(check.FindHardStopUnbound, check.Warning, "", unset, second)
 		if strings.Contains(k.stdout.String(), fmt.Sprintf("process %d", third.PID)) {
 			t.Errorf("%v, which was started with hard-stop-after, is said not to be", third.ProcID)
 		}
@@ -48,23 +48,23 @@ func TestCheckKnowsEachReleasesWayWithReloads(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
 		s := b.startService("web", setup{global: "# limit"})
 		old := s.makeResidual(2, 1)
-		k := b.check(command{}).exits(0).finds(agent.FindMasterCLI, agent.FindingOK, "answers")
+		k := b.check(command{}).exits(0).finds(check.FindMasterCLI, check.OK, "answers")
 		if b.since(3, 3) {
-			k.finds(agent.FindMaxReloads, agent.FindingOK, "50 reloads (default")
+			k.finds(check.FindMaxReloads, check.OK, "50 reloads (default")
 		} else {
-			k.finds(agent.FindMaxReloads, agent.FindingOK, "ends no old worker")
+			k.finds(check.FindMaxReloads, check.OK, "ends no old worker")
 		}
-		k.finds(agent.FindExposeFD, agent.FindingOK, s.config+":")
+		k.finds(check.FindExposeFD, check.OK, s.config+":")
 
 		s.edit("# limit", "mworker-max-reloads 3\n# limit")
 		k = b.check(command{}).exits(0)
-		k.finds(agent.FindMaxReloads, agent.FindingOK, fmt.Sprintf("%d has seen 2, %d has seen 1", old[0].PID, old[1].PID))
+		k.finds(check.FindMaxReloads, check.OK, fmt.Sprintf("%d has seen 2, %d has seen 1", old[0].PID, old[1].PID))
 		k = b.check(command{args: []string{"--master-socket", "none"}})
-		k.finds(agent.FindMasterCLI, agent.FindingWarning, "none to ask").
-			finds(agent.FindMaxReloads, agent.FindingOK, fmt.Sprintf("%d has seen at least", old[0].PID))
+		k.finds(check.FindMasterCLI, check.Warning, "none to ask").
+			finds(check.FindMaxReloads, check.OK, fmt.Sprintf("%d has seen at least", old[0].PID))
 		s.hold(1)
 		s.reload()
-		b.check(command{}).finds(agent.FindMaxReloads, agent.FindingWarning, fmt.Sprintf("%d has seen 3", old[0].PID), old[0])
+		b.check(command{}).finds(check.FindMaxReloads, check.Warning, fmt.Sprintf("%d has seen 3", old[0].PID), old[0])
 	})
 }
 
@@ -73,12 +73,12 @@ func TestCheckKnowsWhetherAReloadHandsItsListenersOver(t *testing.T) {
 		b.startService("bare", setup{model: model, text: tcpOnly})
 		k := b.check(command{}).exits(0)
 		if model == reaper.ModelMasterWorker && b.since(2, 6) {
-			k.finds(agent.FindExposeFD, agent.FindingOK, "not needed")
+			k.finds(check.FindExposeFD, check.OK, "not needed")
 		} else {
-			k.finds(agent.FindExposeFD, agent.FindingWarning, "not set")
+			k.finds(check.FindExposeFD, check.Warning, "not set")
 		}
 		if model == reaper.ModelDaemon {
-			k.misses(agent.FindMasterCLI, agent.FindMaxReloads)
+			k.misses(check.FindMasterCLI, check.FindMaxReloads)
 		}
 	})
 }
@@ -97,13 +97,13 @@ func TestCheckReadsSeveralFilesAndDirectoriesInHAProxysOrder(t *testing.T) {
 			},
 		})
 		b.check(command{}).exits(0).
-			finds(agent.FindConfiguration, agent.FindingOK, s.config+", "+dir+"/10-first.cfg, "+dir+"/20-last.cfg").
-			finds(agent.FindHardStopAfter, agent.FindingOK, "3h ("+dir+"/20-last.cfg:2)")
+			finds(check.FindConfiguration, check.OK, s.config+", "+dir+"/10-first.cfg, "+dir+"/20-last.cfg").
+			finds(check.FindHardStopAfter, check.OK, "3h ("+dir+"/20-last.cfg:2)")
 		// Nothing but the directory tells that one of its files is gone.
 		b.run(command{args: []string{"rm", dir + "/20-last.cfg"}})
-		b.check(command{}).exits(0).finds(agent.FindHardStopAfter, agent.FindingWarning, "2h ("+dir+"/10-first.cfg:2), perhaps in the file only", s.active())
+		b.check(command{}).exits(0).finds(check.FindHardStopAfter, check.Warning, "2h ("+dir+"/10-first.cfg:2), perhaps in the file only", s.active())
 		b.run(command{args: []string{"rm", s.config}})
-		b.check(command{}).exits(0).finds(agent.FindConfiguration, agent.FindingWarning, "no such file")
+		b.check(command{}).exits(0).finds(check.FindConfiguration, check.Warning, "no such file")
 	})
 }
 
@@ -115,7 +115,7 @@ func TestCheckFindsAProcessThatOutlivedItsHardStopAfter(t *testing.T) {
 		b.until(func() error {
 			k := b.check(command{}).exits(0)
 			for _, f := range k.report.Findings {
-				if f.Name == agent.FindHardStopUnbound && strings.Contains(f.Message, "still there past it") && slices.Equal(f.PIDs, []int{wedged.PID}) {
+				if f.Name == check.FindHardStopUnbound && strings.Contains(f.Message, "still there past it") && slices.Equal(f.PIDs, []int{wedged.PID}) {
 					return nil
 				}
 			}
@@ -128,9 +128,9 @@ func TestCheckFailsAnInstanceWithoutAConfirmedActive(t *testing.T) {
 	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
 		s := b.startService("web", setup{model: model, text: tcpOnly})
 		s.pause()
-		b.check(command{}).exits(1).finds(agent.FindActiveConfirmed, agent.FindingFailure, "", without(s.members(), s.workers()...)...)
+		b.check(command{}).exits(1).finds(check.FindActiveConfirmed, check.Failure, "", without(s.members(), s.workers()...)...)
 		s.resume()
-		b.check(command{}).exits(0).finds(agent.FindActiveConfirmed, agent.FindingOK, fmt.Sprint(s.active().PID))
+		b.check(command{}).exits(0).finds(check.FindActiveConfirmed, check.OK, fmt.Sprint(s.active().PID))
 	})
 }
 
@@ -148,7 +148,7 @@ func TestCheckWarnsOfAStrandedProcess(t *testing.T) {
 		}
 		return cmp.Or(s.listens(stranded, true), s.listens(s.active(), true))
 	})
-	b.check(command{}).exits(0).finds(agent.FindStranded, agent.FindingWarning, "superseded, and still listening", stranded)
+	b.check(command{}).exits(0).finds(check.FindStranded, check.Warning, "superseded, and still listening", stranded)
 }
 
 func TestCheckTellsWhatItLacks(t *testing.T) {
@@ -157,19 +157,19 @@ func TestCheckTellsWhatItLacks(t *testing.T) {
 		s.makeResidual(1, 1)
 		before := b.processes()
 		b.run(command{args: []string{"chmod", "600", s.config}})
-		status, says := agent.FindingFailure, "permission denied"
+		status, says := check.Failure, "permission denied"
 		if model == reaper.ModelDaemon { // HAProxy's user could have named any file
-			status, says = agent.FindingWarning, "a user that this agent may not signal"
+			status, says = check.Warning, "a user that this agent may not signal"
 		}
 		b.check(command{uid: bedNobody}).exits(4).
-			finds(agent.FindPidfdOpen, agent.FindingOK, "").
-			finds(agent.FindCapSysPtrace, agent.FindingFailure, "missing").
-			finds(agent.FindCapDACRead, agent.FindingFailure, "missing").
-			finds(agent.FindCapKill, agent.FindingFailure, "missing", s.workers()...).
-			finds(agent.FindReadable, agent.FindingFailure, "permission denied").
-			finds(agent.FindStranded, agent.FindingWarning, "not known").
-			finds(agent.FindConfiguration, status, says).
-			finds(agent.FindHardStopAfter, agent.FindingWarning, "not known")
+			finds(check.FindPidfdOpen, check.OK, "").
+			finds(check.FindCapSysPtrace, check.Failure, "missing").
+			finds(check.FindCapDACRead, check.Failure, "missing").
+			finds(check.FindCapKill, check.Failure, "missing", s.workers()...).
+			finds(check.FindReadable, check.Failure, "permission denied").
+			finds(check.FindStranded, check.Warning, "not known").
+			finds(check.FindConfiguration, status, says).
+			finds(check.FindHardStopAfter, check.Warning, "not known")
 		b.stay(before...)
 	})
 }
@@ -186,9 +186,9 @@ func TestCheckJudgesTheRightToSignalByWhomItIsFor(t *testing.T) {
 		k.decode()
 		return k
 	}
-	lacking().exits(4).finds(agent.FindCapKill, agent.FindingFailure, "cannot be signalled", s.workers()...)
-	lacking("--dry-run").exits(0).finds(agent.FindCapKill, agent.FindingWarning, "a dry run does not need", s.workers()...)
-	b.check(command{}).exits(0).finds(agent.FindCapKill, agent.FindingOK, "held")
+	lacking().exits(4).finds(check.FindCapKill, check.Failure, "cannot be signalled", s.workers()...)
+	lacking("--dry-run").exits(0).finds(check.FindCapKill, check.Warning, "a dry run does not need", s.workers()...)
+	b.check(command{}).exits(0).finds(check.FindCapKill, check.OK, "held")
 }
 
 func TestCheckWritesNothing(t *testing.T) {
@@ -212,6 +212,6 @@ func TestCheckSeesThatAContainersNamespacesAreItsOwn(t *testing.T) {
 	b.moveClients()
 	b.startService("web", setup{container: true, global: "hard-stop-after 1h"})
 	b.check(command{}).exits(0).
-		finds(agent.FindNamespaces, agent.FindingOK, "another network namespace").
-		finds(agent.FindHardStopAfter, agent.FindingOK, "1h")
+		finds(check.FindNamespaces, check.OK, "another network namespace").
+		finds(check.FindHardStopAfter, check.OK, "1h")
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -46,7 +47,7 @@ func TestTheClassOfAWorkersSocketsStays(t *testing.T) {
 	if got := b.classesAt("8000"); len(got) < 3 || slices.ContainsFunc(got, func(class int) bool { return class != want }) {
 		t.Errorf("after looks and a drain the classes are %#x, want all %#x", got, want)
 	}
-	b.check(command{}).exits(agent.ExitOK).finds(agent.FindSocketClass, agent.FindingWarning, "nothing is drained", old[1], s.active())
+	b.check(command{}).exits(agent.ExitOK).finds(check.FindSocketClass, check.Warning, "nothing is drained", old[1], s.active())
 
 	// In the same cgroup there is nothing to change.
 	inClass := []string{"sh", "-c", "echo 0 > " + root + "/web/cgroup.procs && exec \"$@\"", "sh", bedAgent}

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 )
 
 // A filter of system calls may answer EPERM to one of the two calls of a signal: what
@@ -15,11 +17,11 @@ import (
 func TestAFilterAgainstSignalsIsSeenBeforeOneIsDue(t *testing.T) {
 	for name, test := range map[string]struct {
 		calls   []int
-		finding agent.FindingName
+		finding check.Name
 	}{
 		"no filter":         {[]int{unix.SYS_REBOOT}, ""},
-		"pidfd_open":        {[]int{unix.SYS_PIDFD_OPEN}, agent.FindPidfdOpen},
-		"pidfd_send_signal": {[]int{unix.SYS_PIDFD_SEND_SIGNAL}, agent.FindPidfdSendSignal},
+		"pidfd_open":        {[]int{unix.SYS_PIDFD_OPEN}, check.FindPidfdOpen},
+		"pidfd_send_signal": {[]int{unix.SYS_PIDFD_SEND_SIGNAL}, check.FindPidfdSendSignal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -51,15 +53,15 @@ func TestAFilterAgainstSignalsIsSeenBeforeOneIsDue(t *testing.T) {
 			}
 
 			j := run("check", "-o", "json")
-			var r agent.CheckReport
+			var r check.Report
 			if err := json.Unmarshal([]byte(j.stdout.String()), &r); err != nil {
 				t.Fatalf("%v in %q", err, j.stdout.String())
 			}
-			for _, name := range []agent.FindingName{agent.FindPidfdOpen, agent.FindPidfdSendSignal} {
-				i := slices.IndexFunc(r.Findings, func(f agent.Finding) bool { return f.Name == name })
+			for _, name := range []check.Name{check.FindPidfdOpen, check.FindPidfdSendSignal} {
+				i := slices.IndexFunc(r.Findings, func(f check.Finding) bool { return f.Name == name })
 				// Without a pidfd the other call cannot be tried.
-				refused := name == test.finding || test.finding == agent.FindPidfdOpen
-				if f := r.Findings[i]; (f.Status == agent.FindingFailure) != refused {
+				refused := name == test.finding || test.finding == check.FindPidfdOpen
+				if f := r.Findings[i]; (f.Status == check.Failure) != refused {
 					t.Errorf("check says of %s: %s, %s", name, f.Status, f.Message)
 				}
 			}

@@ -1,12 +1,13 @@
 package e2e
 
 import (
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 )
 
 // HAProxy's addresses of -S are its own: no library reads `*:9999`. Where they tell
@@ -81,7 +82,7 @@ func TestTheMasterCLIOfAnotherUserIsAskedWhereTheOperatorNamedIt(t *testing.T) {
 		t.Errorf("by its arguments: checked by %v; the error is %q", in.Witnesses, in.CLIError)
 	}
 	b.advises("master CLI not asked: the master runs as haproxy, which is neither root nor the user of this program")
-	b.check(command{}).exits(0).finds(agent.FindMasterCLI, agent.FindingWarning, "the master runs as haproxy")
+	b.check(command{}).exits(0).finds(check.FindMasterCLI, check.Warning, "the master runs as haproxy")
 	in = b.agent("status", "--master-socket", s.cli).exits(0).instance(s.active())
 	if !slices.Contains(in.Witnesses, "cli") || in.CLIError != "" {
 		t.Errorf("by --master-socket: checked by %v; the error is %q", in.Witnesses, in.CLIError)
@@ -98,7 +99,7 @@ func TestTheMasterCLIOfANameIsNotAsked(t *testing.T) {
 		t.Errorf("checked by %v; the error is %q", in.Witnesses, in.CLIError)
 	}
 	b.advises("no master CLI: -S localhost:9991 is by the name of a host, which is not looked up")
-	b.check(command{}).exits(0).finds(agent.FindMasterCLI, agent.FindingWarning, "the name of a host, which is not looked up")
+	b.check(command{}).exits(0).finds(check.FindMasterCLI, check.Warning, "the name of a host, which is not looked up")
 }
 
 // listener is a listening TCP socket of the bed, to be handed to a process.

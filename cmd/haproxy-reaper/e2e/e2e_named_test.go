@@ -10,8 +10,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"golang.org/x/sys/unix"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 )
 
 // evilDir holds the files that a stranger's processes name.
@@ -126,9 +127,9 @@ func TestOnlyCheckOpensWhatTheArgumentsOfAProcessName(t *testing.T) {
 
 // of wants a finding about the instance of that configuration to have a status and
 // words.
-func (k *checked) of(config string, name agent.FindingName, status agent.FindingStatus, words string) {
+func (k *checked) of(config string, name check.Name, status check.Status, words string) {
 	k.b.t.Helper()
-	at := slices.IndexFunc(k.report.Findings, func(f agent.Finding) bool {
+	at := slices.IndexFunc(k.report.Findings, func(f check.Finding) bool {
 		return f.Name == name && strings.HasPrefix(f.Instance, config)
 	})
 	if at < 0 {
@@ -176,20 +177,20 @@ func TestConfigurationsOfStrangersCostCheckNothing(t *testing.T) {
 		k := &checked{job: b.start(command{args: args}), b: b}
 		k.code = k.wait(t)
 		k.decode()
-		k.of(s.config, agent.FindConfiguration, agent.FindingOK, s.config)
-		k.of(s.config, agent.FindHardStopAfter, agent.FindingOK, "1h")
+		k.of(s.config, check.FindConfiguration, check.OK, s.config)
+		k.of(s.config, check.FindHardStopAfter, check.OK, "1h")
 		for config, words := range want {
 			switch {
 			case !asRoot:
-				if slices.ContainsFunc(k.report.Findings, func(f agent.Finding) bool {
-					return f.Name == agent.FindConfiguration && strings.HasPrefix(f.Instance, config)
+				if slices.ContainsFunc(k.report.Findings, func(f check.Finding) bool {
+					return f.Name == check.FindConfiguration && strings.HasPrefix(f.Instance, config)
 				}) {
 					t.Errorf("a stranger's %s was looked for", config)
 				}
 			case words == "":
-				k.of(config, agent.FindConfiguration, agent.FindingOK, "sparse")
+				k.of(config, check.FindConfiguration, check.OK, "sparse")
 			default:
-				k.of(config, agent.FindConfiguration, agent.FindingWarning, words)
+				k.of(config, check.FindConfiguration, check.Warning, words)
 			}
 		}
 		// A process begins with the peak of the one that started it (getrusage(2)).
@@ -198,7 +199,7 @@ func TestConfigurationsOfStrangersCostCheckNothing(t *testing.T) {
 		if kib := peak(k.job); kib > max(128<<10, peak(nothing)) {
 			t.Errorf("as root %v: it took %d KiB", asRoot, kib)
 		}
-		if cpu := k.cmd.ProcessState.UserTime() + k.cmd.ProcessState.SystemTime(); cpu > 2*agent.ConfigPatience {
+		if cpu := k.cmd.ProcessState.UserTime() + k.cmd.ProcessState.SystemTime(); cpu > 2*check.ConfigPatience {
 			t.Errorf("as root %v: it took %v of CPU", asRoot, cpu)
 		}
 	}
@@ -233,9 +234,9 @@ func TestAFileSystemThatDoesNotAnswerHoldsCheckUpForSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := b.check(command{})
-	k.of(s.config, agent.FindConfiguration, agent.FindingOK, s.config)
-	k.of(config, agent.FindConfiguration, agent.FindingWarning, "more than 5s to read")
-	if k.took > 4*agent.ConfigPatience {
+	k.of(s.config, check.FindConfiguration, check.OK, s.config)
+	k.of(config, check.FindConfiguration, check.Warning, "more than 5s to read")
+	if k.took > 4*check.ConfigPatience {
 		t.Errorf("it took %v", k.took)
 	}
 }

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
-
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 func TestWithoutPrivilegesStatusShowsWhatItMayAndSaysWhatItCouldNotRead(t *testing.T) {

@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/prometheus/common/model"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 )
 
 // hastened is the shipped rules file in which time passes 150 times as fast:

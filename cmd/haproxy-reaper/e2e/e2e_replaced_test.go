@@ -1,10 +1,11 @@
 package e2e
 
 import (
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"os"
 	"strconv"
 	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 )
 
 // A master's workers are its own, whatever user the configuration gives them.

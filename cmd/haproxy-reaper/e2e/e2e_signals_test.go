@@ -8,9 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
-
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 var isSurvivor = judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeSurvived}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
@@ -46,7 +47,7 @@ func TestAServiceThatDrainsIsSaidToDrain(t *testing.T) {
 		a.finds(old, judgement{reaper.RoleResidual, reaper.VerdictRefuse, reaper.ReasonDraining, ""})
 		b.advises("refused: the whole service drains: it takes no new clients")
 		b.advises("takes no new clients, and leaves when its last client does")
-		b.check(command{}).exits(0).finds(agent.FindActiveConfirmed, agent.FindingWarning, "the whole service drains")
+		b.check(command{}).exits(0).finds(check.FindActiveConfirmed, check.Warning, "the whole service drains")
 		b.stay(before...)
 		s.release(old)
 		s.release(active)
@@ -93,9 +94,9 @@ func TestAStrandedProcessIsSaidToBeWhatItIs(t *testing.T) {
 			t.Errorf("it is %s for %q", got.Role, got.StrandedReason)
 		}
 		b.advises("listens on tcp 127.0.0.1:8000 superseded, and still listening: never signalled it serves an old configuration, so do not end it by hand; ")
-		k := b.check(command{}).exits(0).finds(agent.FindStranded, agent.FindingWarning, "superseded, and still listening", serving)
+		k := b.check(command{}).exits(0).finds(check.FindStranded, check.Warning, "superseded, and still listening", serving)
 		for _, f := range k.report.Findings {
-			if f.Name == agent.FindStranded && (strings.Contains(f.Advice, "kill") || !strings.Contains(f.Advice, "do not end it by hand")) {
+			if f.Name == check.FindStranded && (strings.Contains(f.Advice, "kill") || !strings.Contains(f.Advice, "do not end it by hand")) {
 				t.Errorf("check advises %q", f.Advice)
 			}
 		}

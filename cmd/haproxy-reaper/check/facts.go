@@ -1,4 +1,4 @@
-package agent
+package check
 
 import (
 	"cmp"
@@ -14,20 +14,21 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// preflight is all that judge goes by.
-type preflight struct {
-	report  reaper.Report // the look of status
-	have    inspect.Privileges
-	haveErr error    // why they are unknown
-	hidden  bool     // /proc may hide processes from us
-	dryRun  bool     // as configured: nothing is to be signalled yet
-	wanted  []string // --instance
-	surroundings
+// Facts are all that Judge goes by.
+type Facts struct {
+	Report  reaper.Report // the look of status
+	Have    inspect.Privileges
+	HaveErr error    // why the privileges are unknown
+	Hidden  bool     // /proc may hide processes from this program
+	DryRun  bool     // as configured: nothing is to be signalled yet
+	Wanted  []string // --instance
+	Surroundings
 }
 
-// surroundings is what check reads besides what a look does.
-type surroundings struct {
-	features     inspect.Features
+// Surroundings are what Look reads: what a check goes by besides a report.
+type Surroundings struct {
+	Features inspect.Features // of the kernel
+
 	pidNS, netNS uint64                   // our own, 0 when unreadable
 	otherClasses map[int]string           // inspect.Process.SocketClass where it is not our own, by pid
 	ownUnits     []ownUnit                // those of our own units that are installed
@@ -44,15 +45,15 @@ type ownUnit struct {
 }
 
 // readOwnUnits reads our own units.
-func (e hostEngine) readOwnUnits() []ownUnit {
+func readOwnUnits(host *inspect.Host) []ownUnit {
 	var list []ownUnit
 	for _, unit := range []string{"haproxy-reaper.service", "haproxy-reaper-serve.service"} {
-		settings, err := e.Host.UnitSettings(unit)
+		settings, err := host.UnitSettings(unit)
 		if err != nil {
 			continue // it is not installed, or not ours to read: then nothing is said of it
 		}
 		s := ownUnit{unit: unit, user: settings.User}
-		s.uid, s.found, s.err = e.Host.UserID(s.user)
+		s.uid, s.found, s.err = host.UserID(s.user)
 		list = append(list, s)
 	}
 	return list
@@ -74,7 +75,7 @@ type instanceFacts struct {
 	unitErr error
 }
 
-// ConfigPatience is how long the configurations of all instances may be read for.
+// ConfigPatience is the time limit for reading the configurations of all instances.
 const ConfigPatience = 5 * time.Second
 
 var errConfigPatience = fmt.Errorf("the configurations of this host take more than %v to read", ConfigPatience)
@@ -82,20 +83,22 @@ var errConfigPatience = fmt.Errorf("the configurations of this host take more th
 // errStranger says that a configuration is not read because of its process's user.
 var errStranger = errors.New("a user that this agent may not signal")
 
-// Surroundings reads them for the instances of a report.
-func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have inspect.Privileges) surroundings {
-	out := surroundings{features: e.Host.Features(), otherClasses: map[int]string{}, instances: map[string]instanceFacts{}}
-	out.pidNS, _ = e.Host.PIDNamespace() // 0 is "unknown" for judge
-	out.ownUnits = e.readOwnUnits()
-	look, err := e.Host.Observe(ctx)
+// Look reads the kernel's features, this program's own units and namespaces, and the
+// configuration, master and unit of each instance of the report. The socket is
+// --master-socket. What could not be read is unknown in the Surroundings.
+func Look(ctx context.Context, host *inspect.Host, socket string, r reaper.Report, have inspect.Privileges) Surroundings {
+	out := Surroundings{Features: host.Features(), otherClasses: map[int]string{}, instances: map[string]instanceFacts{}}
+	out.pidNS, _ = host.PIDNamespace() // 0 is "unknown" for judge
+	out.ownUnits = readOwnUnits(host)
+	seen, err := host.Observe(ctx)
 	if err != nil {
 		out.err = err
 		return out
 	}
-	out.netNS = look.NetNS
+	out.netNS = seen.NetNS
 	processes := map[inspect.ProcID]*inspect.Process{}
-	own := e.Host.SocketClass()
-	for _, p := range look.Processes {
+	own := host.SocketClass()
+	for _, p := range seen.Processes {
 		processes[p.ProcID] = p
 		if p.SocketClass != own {
 			out.otherClasses[p.PID] = p.SocketClass
@@ -107,7 +110,7 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have insp
 	}
 	var list []told
 	// Of a stranger's nothing is opened, and nothing is asked, unless there is no other.
-	all := e.Host.Rights.All || !slices.ContainsFunc(r.Instances, ofOwn)
+	all := host.Rights.All || !slices.ContainsFunc(r.Instances, ofOwn)
 	for _, in := range r.Instances {
 		if teller := tellerOf(in, processes); in.Model != "" && teller != nil && (all || !teller.Stranger) {
 			list = append(list, told{in, teller})
@@ -119,17 +122,17 @@ func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have insp
 	reading, cancel := context.WithTimeoutCause(ctx, ConfigPatience, errConfigPatience)
 	defer cancel()
 	for _, in := range list {
-		out.instances[in.Name] = instanceFacts{config: e.configuration(reading, look, in.by, have)}
+		out.instances[in.Name] = instanceFacts{config: configuration(reading, host, seen, in.by, have)}
 	}
 	for _, in := range list {
-		out.instances[in.Name] = e.instanceFacts(ctx, look, in.Instance, in.by, processes, out.instances[in.Name].config)
+		out.instances[in.Name] = instanceFactsOf(ctx, host, socket, seen, in.Instance, in.by, processes, out.instances[in.Name].config)
 	}
 	return out
 }
 
 // configuration reads that of a process, unless a stranger chose its files: they
 // are opened with this program's rights, which may be more than the stranger's.
-func (e hostEngine) configuration(ctx context.Context, look inspect.Snapshot, p *inspect.Process, have inspect.Privileges) inspect.Configuration {
+func configuration(ctx context.Context, host *inspect.Host, seen inspect.Snapshot, p *inspect.Process, have inspect.Privileges) inspect.Configuration {
 	var err error
 	switch isStranger := p.UID != 0 && p.UID != have.EUID && len(have.Missing(inspect.CapKill)) > 0; {
 	case isStranger && p.UID != inspect.NoUID:
@@ -137,7 +140,7 @@ func (e hostEngine) configuration(ctx context.Context, look inspect.Snapshot, p 
 	case p.Err != nil:
 		err = p.Err
 	default:
-		return e.Host.Configuration(ctx, look, p)
+		return host.Configuration(ctx, seen, p)
 	}
 	return inspect.Configuration{Err: err, ChangedErr: err}
 }
@@ -158,11 +161,12 @@ func tellerOf(in reaper.Instance, processes map[inspect.ProcID]*inspect.Process)
 	return teller
 }
 
-func (e hostEngine) instanceFacts(ctx context.Context, look inspect.Snapshot, in reaper.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process, config inspect.Configuration) instanceFacts {
+// instanceFactsOf reads what is to be known of an instance, but for its configuration.
+func instanceFactsOf(ctx context.Context, host *inspect.Host, socket string, seen inspect.Snapshot, in reaper.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process, config inspect.Configuration) instanceFacts {
 	facts := instanceFacts{pidNS: teller.PIDNS, netNS: teller.NetNS, config: config}
-	facts.changed = look.Boottime - look.Time.Sub(facts.config.Changed)
+	facts.changed = seen.Boottime - seen.Time.Sub(facts.config.Changed)
 	if in.Model == reaper.ModelMasterWorker {
-		facts.master, facts.cliErr = e.Host.AskReloads(ctx, look, teller, e.MasterSocket)
+		facts.master, facts.cliErr = host.AskReloads(ctx, seen, teller, socket)
 		reloads := map[int]int{}
 		for _, q := range in.Processes {
 			if p := processes[q.ProcID]; p != nil {
@@ -175,7 +179,7 @@ func (e hostEngine) instanceFacts(ctx context.Context, look inspect.Snapshot, in
 	}
 	if strings.HasSuffix(teller.Unit, ".service") && !inspect.IsSessionUnit(teller.Unit) {
 		facts.unit = teller.Unit
-		facts.service, facts.unitErr = e.Host.UnitSettings(teller.Unit)
+		facts.service, facts.unitErr = host.UnitSettings(teller.Unit)
 	}
 	return facts
 }

@@ -1,4 +1,4 @@
-package agent
+package check
 
 import (
 	"errors"
@@ -64,7 +64,7 @@ func judgeActive(in *reaper.Instance, master, active []int) Finding {
 }
 
 // judgeSurroundings judges how the instance can be looked at from here.
-func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []Finding {
+func judgeSurroundings(p Facts, in *reaper.Instance, facts instanceFacts) []Finding {
 	list := []Finding{judgeNamespaces(p, facts)}
 	if in.Model != reaper.ModelMasterWorker {
 		return list
@@ -91,11 +91,11 @@ func judgeSurroundings(p preflight, in *reaper.Instance, facts instanceFacts) []
 	return list
 }
 
-func judgeNamespaces(p preflight, facts instanceFacts) Finding {
+func judgeNamespaces(p Facts, facts instanceFacts) Finding {
 	switch {
 	case facts.netNS == 0 || facts.pidNS == 0 || p.netNS == 0 || p.pidNS == 0:
 		return warning(FindNamespaces, "the privileges above", "HAProxy's, or ours, could not be read")
-	case facts.netNS != p.netNS && p.features.PidfdGetfd != nil:
+	case facts.netNS != p.netNS && p.Features.PidfdGetfd != nil:
 		return warning(FindNamespaces, "pidfd_getfd, or run this program in HAProxy's network namespace",
 			"HAProxy is in another network namespace, and without pidfd_getfd its sockets cannot be told: it is refused")
 	case facts.netNS != p.netNS:
@@ -112,22 +112,22 @@ func judgeUnit(in *reaper.Instance, facts instanceFacts) []Finding {
 		return nil
 	}
 	if facts.unitErr != nil {
-		return []Finding{warning(findUnit, "systemctl show -p Type -p KillMode -p Restart "+facts.unit, "%s could not be read: %v", facts.unit, facts.unitErr)}
+		return []Finding{warning(FindUnit, "systemctl show -p Type -p KillMode -p Restart "+facts.unit, "%s could not be read: %v", facts.unit, facts.unitErr)}
 	}
 	u := facts.service
 	edit := func(setting string) string { return "systemctl edit " + facts.unit + ": " + setting }
 
-	kind := passed(findUnitType, "Type=%s", u.Type)
+	kind := passed(FindUnitType, "Type=%s", u.Type)
 	if in.Model == reaper.ModelMasterWorker && u.Type != "notify" && u.Type != "notify-reload" {
-		kind = warning(findUnitType, edit("Type=notify, with haproxy -Ws"), "Type=%s: systemd does not learn when the master is ready", u.Type)
+		kind = warning(FindUnitType, edit("Type=notify, with haproxy -Ws"), "Type=%s: systemd does not learn when the master is ready", u.Type)
 	}
-	kill := passed(findUnitKillMode, "KillMode=%s: a stop of the unit leaves no worker", u.KillMode)
+	kill := passed(FindUnitKillMode, "KillMode=%s: a stop of the unit leaves no worker", u.KillMode)
 	if u.KillMode == "process" || u.KillMode == "none" {
-		kill = warning(findUnitKillMode, edit("KillMode=mixed"), "KillMode=%s: old workers outlive a stop and a restart of the unit", u.KillMode)
+		kill = warning(FindUnitKillMode, edit("KillMode=mixed"), "KillMode=%s: old workers outlive a stop and a restart of the unit", u.KillMode)
 	}
-	restart := passed(findUnitRestart, "Restart=always")
+	restart := passed(FindUnitRestart, "Restart=always")
 	if u.Restart != "always" {
-		restart = warning(findUnitRestart, edit("Restart=always"),
+		restart = warning(FindUnitRestart, edit("Restart=always"),
 			"Restart=%s: a master that ends with its active worker may exit with 0, and stays away then", u.Restart)
 	}
 	return []Finding{kind, kill, restart}
