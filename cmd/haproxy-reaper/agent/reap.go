@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/serve"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
@@ -49,7 +50,7 @@ func (p *program) reap(ctx context.Context, c *flags.Config, log *slog.Logger) i
 	approval := &approval{program: p, config: c, ask: !c.Yes && p.byHand()}
 	settings := passSettings{kernel: p.kernel, config: c, have: have, live: live && able, earlier: records.load(log), log: log}
 	records.alone = settings.live
-	settings.step = p.stepper()
+	settings.step = serve.Stepper(p.lookupEnv, p.kernel.Boottime)
 	if settings.live {
 		settings.signalled = records.signalled(log)
 		settings.drained = p.progress.drained

@@ -17,11 +17,16 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/serve"
 )
 
 // serveAddress is where serve listens by default. Each bed has a loopback of its
 // own.
 const serveAddress = "127.0.0.1:12101"
+
+// servedAtOnce bounds the connections that serve has at once.
+const servedAtOnce = serve.MaxConnections
 
 // server is a program in a bed that is asked over HTTP: `haproxy-reaper serve`,
 // unless it says otherwise.

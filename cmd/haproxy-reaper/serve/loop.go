@@ -1,4 +1,4 @@
-package agent
+package serve
 
 import (
 	"context"
@@ -9,18 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
 // serving is what serve knows: the last pass, and whether passes go on.
 type serving struct {
-	program  *program
-	config   *flags.Config
-	bootID   string
-	interval time.Duration
-	log      *slog.Logger
+	options Options
+	log     *slog.Logger
 
 	input atomic.Pointer[metrics.Input] // of the last pass, or of earlier runs
 	first chan struct{}                 // closed when the first pass has ended
@@ -29,11 +25,8 @@ type serving struct {
 	began time.Time
 }
 
-func newServing(p *program, c *flags.Config, bootID string, log *slog.Logger) *serving {
-	s := &serving{
-		program: p, config: c, bootID: bootID, interval: c.Interval, log: log,
-		first: make(chan struct{}), began: time.Now(),
-	}
+func newServing(o Options) *serving {
+	s := &serving{options: o, log: o.Log, first: make(chan struct{}), began: time.Now()}
 	s.input.Store(&metrics.Input{})
 	s.load(reaper.Report{})
 	return s
@@ -43,19 +36,19 @@ func newServing(p *program, c *flags.Config, bootID string, log *slog.Logger) *s
 // once, the second after a part of the interval that differs from host to host,
 // so that a fleet that was restarted in one second does not work in step.
 func (s *serving) loop(ctx context.Context, after func()) {
-	pause := time.Duration(rand.Int64N(int64(s.interval)) + 1)
+	pause := time.Duration(rand.Int64N(int64(s.options.Interval)) + 1)
 	for ctx.Err() == nil {
 		started := time.Now()
 		s.pass(ctx)
 		s.once.Do(func() { close(s.first) })
 		after()
-		next := time.NewTimer(max(pause-time.Since(started), s.interval/10))
+		next := time.NewTimer(max(pause-time.Since(started), s.options.Interval/10))
 		select {
 		case <-ctx.Done():
 			next.Stop()
 		case <-next.C:
 		}
-		pause = s.interval
+		pause = s.options.Interval
 	}
 }
 
@@ -82,8 +75,8 @@ func (s *serving) pass(ctx context.Context) {
 // load lays the counters of the state beside a report. The state has everything
 // that outlives a process: ours, and that of a pass.
 func (s *serving) load(report reaper.Report) {
-	kernel := s.program.kernel
-	state, err := reaper.LoadState(s.config.StateDir, s.bootID, kernel.Now(), kernel.Boottime())
+	o := &s.options
+	state, err := reaper.LoadState(o.StateDir, o.BootID, o.Clock.Now(), o.Clock.Boottime())
 	if err != nil {
 		s.log.Warn("load the state", "error", err)
 		last := *s.input.Load()
@@ -99,9 +92,9 @@ func (s *serving) load(report reaper.Report) {
 
 // countFailure counts a pass that died before it could count itself.
 func (s *serving) countFailure() {
-	kernel := s.program.kernel
-	now := kernel.Now()
-	if _, err := reaper.UpdateState(s.config.StateDir, s.bootID, now, kernel.Boottime(), func(state *reaper.State) { state.AddDied(now) }); err != nil {
+	o := &s.options
+	now := o.Clock.Now()
+	if _, err := reaper.UpdateState(o.StateDir, o.BootID, now, o.Clock.Boottime(), func(state *reaper.State) { state.AddDied(now) }); err != nil {
 		s.log.Warn("update the state", "error", err)
 	}
 }
@@ -115,7 +108,7 @@ const leastPatience = 3 * time.Second
 
 // isHealthy tells whether a pass has ended or got on within three intervals.
 func (s *serving) isHealthy() bool {
-	return time.Since(s.began)-time.Duration(s.alive.Load()) <= max(3*s.interval, leastPatience)
+	return time.Since(s.began)-time.Duration(s.alive.Load()) <= max(3*s.options.Interval, leastPatience)
 }
 
 // isReady tells whether the first pass has ended.

@@ -1,4 +1,4 @@
-package agent
+package serve
 
 import (
 	"bytes"
@@ -27,10 +27,11 @@ func (s *serving) runChild(ctx context.Context) (*reaper.Report, error) {
 		return nil, fmt.Errorf("start a pass: %w", err)
 	}
 	defer steps.Close()
+	pass := s.options.Pass
 	var stdout bytes.Buffer
 	child := &exec.Cmd{
-		Path: s.program.self, Args: append([]string{"haproxy-reaper"}, s.config.PassArgs...), Env: s.childEnv(),
-		Stdout: &stdout, Stderr: s.program.stderr,
+		Path: pass.Program, Args: append([]string{"haproxy-reaper"}, pass.Args...), Env: childEnv(),
+		Stdout: &stdout, Stderr: pass.Stderr,
 		ExtraFiles: []*os.File{theirs},
 		// The kernel sends this when the thread that started the child ends: in
 		// good order, see below, and also when serve itself is killed.
@@ -57,7 +58,7 @@ func (s *serving) runChild(ctx context.Context) (*reaper.Report, error) {
 	go s.follow(steps)
 	err = child.Wait()
 	close(ended)
-	return readReport(stdout.Bytes(), child.ProcessState, err)
+	return readReport(stdout.Bytes(), child.ProcessState, pass.Busy, err)
 }
 
 // onThreadOfItsOwn runs f on a thread that ends with it. The first thread of a
@@ -91,8 +92,8 @@ func (s *serving) follow(steps *os.File) {
 
 // readReport reads what a pass has printed; its exit status says less, but for
 // one that did not start.
-func readReport(stdout []byte, state *os.ProcessState, err error) (*reaper.Report, error) {
-	if state != nil && state.ExitCode() == ExitBusy {
+func readReport(stdout []byte, state *os.ProcessState, busy int, err error) (*reaper.Report, error) {
+	if state != nil && state.ExitCode() == busy {
 		return nil, reaper.ErrLocked
 	}
 	var report reaper.Report
@@ -106,7 +107,7 @@ func readReport(stdout []byte, state *os.ProcessState, err error) (*reaper.Repor
 }
 
 // childEnv is the environment without what systemd said to serve alone.
-func (s *serving) childEnv() []string {
+func childEnv() []string {
 	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		switch name {

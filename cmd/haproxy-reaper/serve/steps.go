@@ -1,4 +1,4 @@
-package agent
+package serve
 
 import (
 	"os"
@@ -17,18 +17,18 @@ const (
 	stepInterval  = 100 * time.Millisecond
 )
 
-// stepper is what a pass calls when it gets on: nothing, unless its parent
-// listens.
-func (p *program) stepper() func() {
-	text, _ := p.lookupEnv(stepsVariable)
-	fd, err := strconv.Atoi(text)
+// Stepper returns what a pass calls when it gets on, nil unless its parent is serve.
+// The clock is CLOCK_BOOTTIME.
+func Stepper(lookupEnv func(string) (string, bool), clock func() time.Duration) func() {
+	number, _ := lookupEnv(stepsVariable)
+	fd, err := strconv.Atoi(number)
 	if err != nil || fd < 3 || unix.SetNonblock(fd, true) != nil {
 		return nil
 	}
 	steps := os.NewFile(uintptr(fd), "steps")
 	var last atomic.Int64
 	return func() {
-		now := p.kernel.Boottime()
+		now := clock()
 		before := last.Load()
 		if before > 0 && now-time.Duration(before) < stepInterval || !last.CompareAndSwap(before, int64(now)) {
 			return

@@ -1,4 +1,4 @@
-package agent
+package serve
 
 import (
 	"context"
@@ -15,16 +15,15 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/net/netutil"
 
-	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
 )
 
 const (
-	// MaxConnections bounds the connections at once, below the 1,024 descriptors that
-	// a process has by default; askTime is how long one may be silent, before its
-	// request and after its answer. So a flood has a connection for a second, and the
-	// kernel's queue goes on by maxConnections a second, in its order: one of
-	// net.core.somaxconn (4,096) is through before Prometheus's 10s are.
+	// MaxConnections is the most connections that serve has at once, below the 1,024
+	// descriptors that a process has by default. askTime is how long a connection may
+	// be silent, before its request and after its answer. So a flood has a connection
+	// for a second, and the kernel's queue goes on by MaxConnections a second, in its
+	// order: a queue of net.core.somaxconn (4,096) is through before Prometheus's 10s are.
 	//
 	// Measured with 3,000 connections at once that come again, silent or with half a
 	// request: 40 of 40 scrapes. With 100 connections and 5s none was through in time;
@@ -48,15 +47,15 @@ type webServer struct {
 	serving chan error     // what came of listening and serving, once
 }
 
-func newWebServer(s *serving, log *slog.Logger) *webServer {
+func newWebServer(s *serving) *webServer {
 	mux := http.NewServeMux()
-	scrape := metrics.Handler(func() metrics.Input { return *s.input.Load() }, log)
+	scrape := metrics.Handler(func() metrics.Input { return *s.input.Load() }, s.log)
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		wait, cancel := context.WithTimeout(r.Context(), firstPass)
+		patience, cancel := context.WithTimeout(r.Context(), firstPass)
 		defer cancel()
 		select {
 		case <-s.first:
-		case <-wait.Done():
+		case <-patience.Done():
 		}
 		scrape.ServeHTTP(w, r)
 	})
@@ -74,7 +73,7 @@ func newWebServer(s *serving, log *slog.Logger) *webServer {
 			IdleTimeout:       askTime,
 			MaxHeaderBytes:    maxHeader,
 			ConnState:         seats.change,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		},
 		seats:   seats,
 		serving: make(chan error, 1),
@@ -106,7 +105,7 @@ func yesOrNo(good func() bool, yes, no string) http.HandlerFunc {
 // listenAndServe listens as the --web flags say, calls listening once it does,
 // and serves until it is stopped. After an error of listening it accepts no
 // connection.
-func (w *webServer) listenAndServe(c *flags.Config, log *slog.Logger, listening func() error) {
+func (w *webServer) listenAndServe(o Options, listening func() error) {
 	once := sync.OnceValue(listening)
 	w.BaseContext = func(l net.Listener) context.Context {
 		if once() != nil {
@@ -114,7 +113,7 @@ func (w *webServer) listenAndServe(c *flags.Config, log *slog.Logger, listening 
 		}
 		return context.Background()
 	}
-	listeners, err := listen(c)
+	listeners, err := listen(o)
 	if err != nil {
 		w.serving <- err
 		return
@@ -122,25 +121,25 @@ func (w *webServer) listenAndServe(c *flags.Config, log *slog.Logger, listening 
 	for i, l := range listeners {
 		listeners[i] = netutil.LimitListener(l, max(1, MaxConnections/len(listeners)))
 	}
-	if c.SystemdSocket {
+	if o.SystemdSocket {
 		w.handed = listeners
 	}
-	w.serving <- web.ServeMultiple(listeners, &w.Server, &web.FlagConfig{WebConfigFile: &c.WebConfigFile}, log)
+	w.serving <- web.ServeMultiple(listeners, &w.Server, &web.FlagConfig{WebConfigFile: &o.WebConfigFile}, o.Log)
 }
 
 // listen opens what the --web flags name, or takes what systemd has opened.
-func listen(c *flags.Config) (listeners []net.Listener, err error) {
-	if c.SystemdSocket {
+func listen(o Options) (listeners []net.Listener, err error) {
+	if o.SystemdSocket {
 		listeners, err = activation.Listeners()
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", c.Source("web.systemd-socket"), err)
+			return nil, fmt.Errorf("%s: %w", o.SystemdSocketFrom, err)
 		case len(listeners) == 0:
-			return nil, fmt.Errorf("%s: systemd has handed over no socket", c.Source("web.systemd-socket"))
+			return nil, fmt.Errorf("%s: systemd has handed over no socket", o.SystemdSocketFrom)
 		}
 		return listeners, nil
 	}
-	for _, address := range c.ListenAddresses {
+	for _, address := range o.ListenAddresses {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			for _, l := range listeners {

@@ -1,4 +1,4 @@
-package agent
+package serve
 
 import (
 	"bytes"
@@ -77,8 +77,8 @@ func (s *serving) newPage(now time.Time) page {
 	r := s.input.Load().Report
 	p := page{
 		Title: "haproxy-reaper", Host: text.Escape(r.Host), DryRun: r.DryRun, Healthy: s.isHealthy(),
-		Summary: text.StatusLine(r), Empty: text.EmptyLine(&r, s.config.Instances), Version: "version " + version.Version,
-		Refresh: max(5, int(s.interval.Seconds())), Columns: text.Headings[:],
+		Summary: text.StatusLine(r), Empty: text.EmptyLine(&r, s.options.Wanted), Version: "version " + version.Version,
+		Refresh: max(5, int(s.options.Interval.Seconds())), Columns: text.Headings[:],
 	}
 	if r.Version == 0 {
 		p.Summary, p.When, p.Empty = "no pass has ended yet", "the first one is under way", ""
