@@ -26,7 +26,7 @@ func preflightOf(changes ...func(*Facts, *instanceFacts)) Facts {
 	facts := instanceFacts{
 		pidNS: 1, netNS: 2,
 		config: inspect.Configuration{Files: []string{"/etc/haproxy/haproxy.cfg"}, Settings: inspect.Settings{
-			HardStopAfter: setting(3, "30m"), MaxReloads: setting(4, "50"), ExposeFD: setting(5, "socket"),
+			HardStopAfter: settingAt(3, "30m"), MaxReloads: settingAt(4, "50"), ExposeFD: settingAt(5, "socket"),
 		}},
 		changed: inspect.TicksToBoottime(50), // before all
 		master:  inspect.MasterAnswer{Version: "2.6.12", Reloads: map[int]int{6050: 0, 6034: 2, 6035: 1}},
@@ -39,7 +39,7 @@ func preflightOf(changes ...func(*Facts, *instanceFacts)) Facts {
 	return p
 }
 
-func setting(line int, value string) *inspect.Setting {
+func settingAt(line int, value string) *inspect.Setting {
 	return &inspect.Setting{File: "/etc/haproxy/haproxy.cfg", Line: line, Value: value}
 }
 
@@ -180,7 +180,7 @@ func TestFindings(t *testing.T) {
 
 		{"no hard-stop-after", []change{facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = nil })}, FindHardStopAfter, Warning, "processes 6034 and 6035 may stay", []int{6034, 6035}, ""},
 		{"no hard-stop-after and no residual process", []change{noResidual, facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = nil })}, FindHardStopAfter, Warning, "not set", nil, ""},
-		{"a hard-stop-after of 0", []change{facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = setting(3, "0") })}, FindHardStopAfter, Warning, "not set", nil, ""},
+		{"a hard-stop-after of 0", []change{facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = settingAt(3, "0") })}, FindHardStopAfter, Warning, "not set", nil, ""},
 		{"a hard-stop-after that nobody found, in files not all read", []change{facts(func(f *instanceFacts) {
 			f.config.Settings.HardStopAfter, f.config.Err = nil, unix.ENOENT
 		})}, FindHardStopAfter, Warning, "not known", nil, ""},
@@ -197,10 +197,10 @@ func TestFindings(t *testing.T) {
 		})}, FindHardStopUnbound, OK, "", nil, ""},
 		{"one past it and within its grace", []change{host(func(p *Facts) {
 			p.Report = fixture.ReportOf(fixture.OldWorker(6034, 31*time.Minute, 1))
-		}), facts(func(f *instanceFacts) { f.config.Settings.Grace = setting(9, "2m") })}, FindHardStopUnbound, OK, "", nil, ""},
+		}), facts(func(f *instanceFacts) { f.config.Settings.Grace = settingAt(9, "2m") })}, FindHardStopUnbound, OK, "", nil, ""},
 		{"one past what nobody can read", []change{host(func(p *Facts) {
 			p.Report = fixture.ReportOf(fixture.OldWorker(6034, 31*time.Minute, 1))
-		}), facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = setting(3, "${T}") })}, FindHardStopUnbound, OK, "", nil, ""},
+		}), facts(func(f *instanceFacts) { f.config.Settings.HardStopAfter = settingAt(3, "${T}") })}, FindHardStopUnbound, OK, "", nil, ""},
 
 		{"a residual process near the end of its reloads", []change{facts(func(f *instanceFacts) { f.master.Reloads[6034] = 40 })}, FindMaxReloads, Warning, "50 reloads (/etc/haproxy/haproxy.cfg:4): 6034 has seen 40, 6035 has seen 1", []int{6034}, ""},
 		{"one not quite so near", []change{facts(func(f *instanceFacts) { f.master.Reloads[6034] = 39 })}, FindMaxReloads, OK, "6034 has seen 39", nil, ""},
@@ -208,7 +208,7 @@ func TestFindings(t *testing.T) {
 		{"no limit on 3.2", []change{facts(func(f *instanceFacts) { f.config.Settings.MaxReloads, f.master.Version = nil, "3.2.26-1" })}, FindMaxReloads, OK, "ends no old worker", nil, ""},
 		{"the limit of 3.3 by itself", []change{facts(func(f *instanceFacts) { f.config.Settings.MaxReloads, f.master.Version = nil, "3.3-dev14" })}, FindMaxReloads, OK, "50 reloads (default of HAProxy 3.3-dev14)", nil, ""},
 		{"no limit on an unknown version", []change{facts(func(f *instanceFacts) { f.config.Settings.MaxReloads, f.master.Version = nil, "" })}, FindMaxReloads, Warning, "version is not known", nil, ""},
-		{"a limit in a variable", []change{facts(func(f *instanceFacts) { f.config.Settings.MaxReloads = setting(4, "$N") })}, FindMaxReloads, Warning, "cannot be told", nil, ""},
+		{"a limit in a variable", []change{facts(func(f *instanceFacts) { f.config.Settings.MaxReloads = settingAt(4, "$N") })}, FindMaxReloads, Warning, "cannot be told", nil, ""},
 
 		{"no exposed listeners, which 2.6 does not need", []change{facts(func(f *instanceFacts) { f.config.Settings.ExposeFD = nil })}, FindExposeFD, OK, "not needed", nil, ""},
 		{"no exposed listeners on 2.4", []change{facts(func(f *instanceFacts) { f.config.Settings.ExposeFD, f.master.Version = nil, "2.4.0" })}, FindExposeFD, Warning, "opens its listeners anew", nil, ""},

@@ -12,8 +12,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 )
 
-// build is the agent as `go build` makes it, with or without cgo.
-func build(t *testing.T, cgo string) []byte {
+// buildAgent is the agent as `go build` makes it, with or without cgo.
+func buildAgent(t *testing.T, cgo string) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "agent")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", file, "..")
@@ -43,7 +43,7 @@ func TestServeHasNoCapabilityInAnyThread(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	b.startService("web", setup{})
-	b.put(build(t, "0"))
+	b.put(buildAgent(t, "0"))
 	serve := b.startServeAs(command{args: b.shipped(bedBuilt, "serve", "--interval", "200ms", "--dry-run", "--state-dir", bedState)})
 	// Its passes have them.
 	serve.has(fmt.Sprintf(`haproxy_reaper_active_confirmed{unit=%q}`, unit), 1)
@@ -64,7 +64,7 @@ func TestServeHasNoCapabilityInAnyThread(t *testing.T) {
 func TestServeThatCannotDropItsCapabilitiesDoesNotServe(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.put(build(t, "1"))
+	b.put(buildAgent(t, "1"))
 	serve := b.newServer(serveAddress, command{args: b.shipped(bedBuilt, "serve", "--log.level", "warn", "--interval", "1h", "--state-dir", bedState)})
 	if code := serve.wait(t); code != agent.ExitPrivilege {
 		t.Errorf("exit status %d, want %d", code, agent.ExitPrivilege)

@@ -41,8 +41,8 @@ func TestTimeNamespacesChangeNoAge(t *testing.T) {
 				}
 				// The reload was less than an hour ago, whatever a clock says.
 				a := run("reap", "--deadline", "1h").exits(agent.ExitOK)
-				p := one(t, a, reaper.RoleResidual)
-				age := since(t, old)
+				p := theOnly(t, a, reaper.RoleResidual)
+				age := secondsSince(t, old)
 				if math.Abs(p.AgeSeconds-age) > a.took.Seconds()+1 {
 					t.Errorf("%v seconds old, want %v", p.AgeSeconds, age)
 				}
@@ -51,7 +51,7 @@ func TestTimeNamespacesChangeNoAge(t *testing.T) {
 				}
 				before := b.processes()
 				a = run("reap", "--deadline", "0s").exits(agent.ExitOK)
-				if p := one(t, a, reaper.RoleResidual); p.PID != old.PID || p.Outcome != reaper.OutcomeTerminated {
+				if p := theOnly(t, a, reaper.RoleResidual); p.PID != old.PID || p.Outcome != reaper.OutcomeTerminated {
 					t.Errorf("%+v", p)
 				}
 				b.stay(without(before, old)...)
@@ -85,7 +85,7 @@ func TestProcessesFromBeforeTheZeroOfATimeNamespaceAreNotTheYounger(t *testing.T
 			if in := a.report.Instances[0]; model == reaper.ModelMasterWorker && (in.Refusal == "" || in.Confirmed) {
 				t.Errorf("refusal %q, confirmed %v", in.Refusal, in.Confirmed)
 			}
-			if model == reaper.ModelDaemon && one(t, a, reaper.RoleStranded).StrandedReason != reaper.StrandedNoInstance {
+			if model == reaper.ModelDaemon && theOnly(t, a, reaper.RoleStranded).StrandedReason != reaper.StrandedNoInstance {
 				t.Error("the older one is not shown stranded, in no instance")
 			}
 			b.stay(before...)
@@ -100,8 +100,8 @@ func inTime(seconds int) []string {
 	return []string{"unshare", "--time", "--fork", fmt.Sprintf("--boottime=%d", seconds)}
 }
 
-// one is the report's only process of a role.
-func one(t *testing.T, a *answer, role reaper.Role) reaper.Process {
+// theOnly is the report's only process of a role.
+func theOnly(t *testing.T, a *answer, role reaper.Role) reaper.Process {
 	t.Helper()
 	var found []reaper.Process
 	for _, i := range a.report.Instances {
@@ -117,8 +117,8 @@ func one(t *testing.T, a *answer, role reaper.Role) reaper.Process {
 	return found[0]
 }
 
-// since is a process's age, in seconds.
-func since(t *testing.T, p process) float64 {
+// secondsSince is a process's age, in seconds.
+func secondsSince(t *testing.T, p process) float64 {
 	t.Helper()
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 func isDrained(reason reaper.Reason) judgement {
-	return residual(reaper.VerdictTerminate, reason, reaper.OutcomeDrained)
+	return residualWith(reaper.VerdictTerminate, reason, reaper.OutcomeDrained)
 }
 
 func (b *bed) writesToLog(want string) error {
@@ -173,8 +173,8 @@ func closedInOrder(j *job) (list []string) {
 	return list
 }
 
-// ended counts the connections that have ended, and wants each to have a FIN.
-func ended(t *testing.T, clients []net.Conn) (n int) {
+// countEnded counts the connections that have ended, and wants each to have a FIN.
+func countEnded(t *testing.T, clients []net.Conn) (n int) {
 	t.Helper()
 	for _, c := range clients {
 		switch err := echo(c); {
@@ -221,7 +221,7 @@ func TestADrainTakesItsTimeAndEnds(t *testing.T) {
 	held := slices.Concat(s.clients[first.ProcID], s.clients[second.ProcID])
 	none := func(why string) {
 		t.Helper()
-		if n := ended(t, held); n > 0 {
+		if n := countEnded(t, held); n > 0 {
 			t.Errorf("%s: %d clients are gone", why, n)
 		}
 	}
@@ -242,7 +242,7 @@ func TestADrainTakesItsTimeAndEnds(t *testing.T) {
 	})
 	j.cmd.Process.Signal(unix.SIGTERM)
 	a := b.answer(j).exits(0).finds(first, sparedFor(reaper.ReasonInterrupted)).finds(second, sparedFor(reaper.ReasonInterrupted))
-	if closed, n := a.process(first).DrainedConnections+a.process(second).DrainedConnections, ended(t, held); n != closed || n == 0 || n > 3 {
+	if closed, n := a.process(first).DrainedConnections+a.process(second).DrainedConnections, countEnded(t, held); n != closed || n == 0 || n > 3 {
 		t.Errorf("%d clients are gone, %d reported", n, closed)
 	}
 	b.stay(all...)
@@ -258,7 +258,7 @@ func TestADrainTakesItsTimeAndEnds(t *testing.T) {
 	s.hold(1)
 	s.reload()
 	b.answer(j).exits(3).refuses(first, reaper.ReasonChanged).sent(first).sent(second)
-	if n := ended(t, held); n > 5 {
+	if n := countEnded(t, held); n > 5 {
 		t.Errorf("%d clients are gone", n)
 	}
 

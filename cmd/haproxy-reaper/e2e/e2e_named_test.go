@@ -70,10 +70,10 @@ func becomeSparse(size int64) func(string) error {
 	return func(path string) error { return os.Truncate(path, size) }
 }
 
-// reaches are the system calls of a trace that go to a file of the bed's services,
+// callsIn are the system calls of a trace that go to a file of the bed's services,
 // or through a process to a file of its own: reading a link goes nowhere, and the
 // files of process 1 are the units.
-func reaches(trace string) (calls []string) {
+func callsIn(trace string) (calls []string) {
 	file := regexp.MustCompile(`^\d+ +(\w+)\(.*"(` + bedDir + `/(evil|web\.cfg)|/proc/\d+/(root|cwd)/)`)
 	for line := range strings.Lines(trace) {
 		if m := file.FindStringSubmatch(line); m != nil && !strings.HasPrefix(m[1], "readlink") && m[1] != "execve" && !strings.Contains(line, `"/proc/1/root/`) {
@@ -115,11 +115,11 @@ func TestOnlyCheckOpensWhatTheArgumentsOfAProcessName(t *testing.T) {
 		if !strings.Contains(trace, `/cmdline"`) {
 			t.Fatalf("%s: no process was looked at:\n%s", agent[0], trace)
 		}
-		if calls := reaches(trace); len(calls) > 0 {
+		if calls := callsIn(trace); len(calls) > 0 {
 			t.Errorf("%s goes to what a process names:\n%s", agent[0], strings.Join(calls, "\n"))
 		}
 	}
-	calls := reaches(traced("check"))
+	calls := callsIn(traced("check"))
 	if others := slices.DeleteFunc(slices.Clone(calls), func(call string) bool { return strings.Contains(call, "web.cfg") }); len(calls) == 0 || len(others) > 0 {
 		t.Errorf("check goes to what is not the service's own, or not to that:\n%s", strings.Join(calls, "\n"))
 	}
@@ -140,8 +140,8 @@ func (k *checked) of(config string, name check.Name, status check.Status, words 
 	}
 }
 
-// peak is the most memory that an ended job had, in KiB.
-func peak(j *job) int64 { return j.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss }
+// peakMemory is the most memory that an ended job had, in KiB.
+func peakMemory(j *job) int64 { return j.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss }
 
 // A service's own finding does not suffer from what strangers name, however large
 // and however many.
@@ -196,7 +196,7 @@ func TestConfigurationsOfStrangersCostCheckNothing(t *testing.T) {
 		// A process begins with the peak of the one that started it (getrusage(2)).
 		nothing := b.start(command{args: []string{"true"}})
 		nothing.wait(t)
-		if kib := peak(k.job); kib > max(128<<10, peak(nothing)) {
+		if kib := peakMemory(k.job); kib > max(128<<10, peakMemory(nothing)) {
 			t.Errorf("as root %v: it took %d KiB", asRoot, kib)
 		}
 		if cpu := k.cmd.ProcessState.UserTime() + k.cmd.ProcessState.SystemTime(); cpu > 2*check.ConfigPatience {

@@ -48,16 +48,16 @@ func (s *service) residualBy(address string, clients int) process {
 	return worker
 }
 
-func residual(verdict reaper.Verdict, reason reaper.Reason, outcome reaper.Outcome) judgement {
+func residualWith(verdict reaper.Verdict, reason reaper.Reason, outcome reaper.Outcome) judgement {
 	return judgement{reaper.RoleResidual, verdict, reason, outcome}
 }
 
 func terminatedFor(reason reaper.Reason) judgement {
-	return residual(reaper.VerdictTerminate, reason, reaper.OutcomeTerminated)
+	return residualWith(reaper.VerdictTerminate, reason, reaper.OutcomeTerminated)
 }
 
 func sparedFor(reason reaper.Reason) judgement {
-	return residual(reaper.VerdictWait, reason, "")
+	return residualWith(reaper.VerdictWait, reason, "")
 }
 
 // Each rule ends the one that it is about, for its own reason, and the others

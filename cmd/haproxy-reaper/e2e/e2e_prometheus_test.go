@@ -79,8 +79,8 @@ func (s *service) ss() seen {
 	return out
 }
 
-// of is the sum of some processes.
-func of(counts map[int]int, processes ...process) float64 {
+// sumOf is the sum of some processes.
+func sumOf(counts map[int]int, processes ...process) float64 {
 	n := 0
 	for _, p := range processes {
 		n += counts[p.PID]
@@ -139,9 +139,9 @@ func TestPrometheusTellsWhatSsTellsAndAlertsUntilItIsReaped(t *testing.T) {
 					`processes{state="active"`:                   float64(len(now.listening)),
 					`processes{state="residual"`:                 float64(len(old)),
 					`overdue_processes{unit!=""`:                 float64(len(old)),
-					`connections{state="residual",side="client"`: of(now.clients, old...),
-					`connections{state="residual",side="server"`: of(now.server, old...),
-					`connections{state="active",side="client"`:   of(now.clients, active),
+					`connections{state="residual",side="client"`: sumOf(now.clients, old...),
+					`connections{state="residual",side="server"`: sumOf(now.server, old...),
+					`connections{state="active",side="client"`:   sumOf(now.clients, active),
 					`active_confirmed{unit!=""`:                  1,
 					`signals_sent_total{signal="SIGTERM"`:        0,
 				} {
@@ -166,8 +166,8 @@ func TestPrometheusTellsWhatSsTellsAndAlertsUntilItIsReaped(t *testing.T) {
 			}
 			b.until(func() error { return told.fires(name, unit, nil) })
 			p.has(fmt.Sprintf(`haproxy_reaper_terminated_processes_total{job="node",unit=%q}`, unit), float64(len(old)))
-			p.has(fmt.Sprintf(`haproxy_reaper_terminated_connections_total{job="node",unit=%q}`, unit), of(now.clients, old...)+of(now.server, old...))
-			if after := s.ss(); !slices.Equal(after.listening, now.listening) || of(after.clients, active) != of(now.clients, active) {
+			p.has(fmt.Sprintf(`haproxy_reaper_terminated_connections_total{job="node",unit=%q}`, unit), sumOf(now.clients, old...)+sumOf(now.server, old...))
+			if after := s.ss(); !slices.Equal(after.listening, now.listening) || sumOf(after.clients, active) != sumOf(now.clients, active) {
 				t.Errorf("the active worker was %v, and is %v", now, after)
 			}
 			// Two reloads and a reap, and nobody was alerted of anything else.
@@ -185,7 +185,7 @@ func TestPrometheusTellsWhatSsTellsAndAlertsUntilItIsReaped(t *testing.T) {
 func TestASurvivorPagesUntilItLeaves(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	_, old := wedged(b)
+	_, old := wedgedService(b)
 	told := b.startAlertmanager()
 	b.startServe("--interval", "200ms", "--deadline", "0s")
 	p := b.startPrometheus(scraping{jobs: map[string][]string{"haproxy-reaper": {serveAddress}}, rules: hastened(t)})

@@ -6,8 +6,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// refused is the judgement on a residual process of a refused instance.
-func refused(reason reaper.Reason) judgement {
+// refusedFor is the judgement on a residual process of a refused instance.
+func refusedFor(reason reaper.Reason) judgement {
 	return judgement{reaper.RoleResidual, reaper.VerdictRefuse, reason, ""}
 }
 
@@ -19,7 +19,7 @@ func TestYoungestThatDoesNotListenRefusesUntilItDoes(t *testing.T) {
 		paused := s.pause()
 
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(3)
-		a.refuses(old, reaper.ReasonNotListening, reaper.ReasonPaused).finds(old, refused(a.instance(old).Refusal))
+		a.refuses(old, reaper.ReasonNotListening, reaper.ReasonPaused).finds(old, refusedFor(a.instance(old).Refusal))
 		a.finds(paused, judgement{reaper.RolePaused, reaper.VerdictKeep, reaper.ReasonPaused, ""})
 		a.summary(reaper.Summary{Residual: 1, Due: 1, Refused: 1})
 		b.stay(before...)
@@ -58,7 +58,7 @@ func TestActiveThatIsStoppedRefuses(t *testing.T) {
 		before := b.processes()
 		b.signal(s.active(), "STOP")
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(3)
-		a.refuses(old, reaper.ReasonActiveStopped).finds(old, refused(reaper.ReasonActiveStopped))
+		a.refuses(old, reaper.ReasonActiveStopped).finds(old, refusedFor(reaper.ReasonActiveStopped))
 		b.stay(before...)
 		b.signal(s.active(), "CONT")
 		b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated)
@@ -110,7 +110,7 @@ frontend slow
 		probe := s.probe()
 
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(3)
-		a.refuses(old, reaper.ReasonReloading, reaper.ReasonStarting).finds(old, refused(a.instance(old).Refusal))
+		a.refuses(old, reaper.ReasonReloading, reaper.ReasonStarting).finds(old, refusedFor(a.instance(old).Refusal))
 		if got := a.process(active); got.Role == reaper.RoleResidual {
 			t.Errorf("the active %v is taken for residual", active.ProcID)
 		}

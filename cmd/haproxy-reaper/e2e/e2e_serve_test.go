@@ -131,8 +131,8 @@ func TestPageEscapesWhatAProcessIsCalled(t *testing.T) {
 	serve.stop()
 }
 
-// wedged makes a residual process that no SIGTERM ends.
-func wedged(b *bed) (s *service, old process) {
+// wedgedService makes a residual process that no SIGTERM ends.
+func wedgedService(b *bed) (s *service, old process) {
 	s = b.startService("web", setup{})
 	old = s.makeResidual(1, 1)[0]
 	b.signal(old, "STOP")
@@ -142,7 +142,7 @@ func wedged(b *bed) (s *service, old process) {
 func TestServeIsHealthyWhileAPassGetsOnAndNotWhenItHangs(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	_, old := wedged(b)
+	_, old := wedgedService(b)
 	serve := b.startServeInAPass("--interval", "1s", "--deadline", "0s", "--kill-after", "1h")
 	b.until(func() error { return b.pending(old, unix.SIGTERM) })
 	pass := serve.pass()
@@ -194,7 +194,7 @@ func TestServeEndedInMidEscalationLosesNothing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBed(t)
-			s, old := wedged(b)
+			s, old := wedgedService(b)
 			before := b.processes()
 			serve := b.startServeInAPass("--interval", "1s", "--deadline", "0s", "--kill-after", "1h")
 			b.until(func() error { return b.pending(old, unix.SIGTERM) })
@@ -312,7 +312,7 @@ func TestHangupIsHarmlessToServe(t *testing.T) {
 func TestAPassThatDiesIsARunThatFailed(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	_, old := wedged(b)
+	_, old := wedgedService(b)
 	serve := b.startServeInAPass("--interval", "1s", "--deadline", "0s", "--kill-after", "1h")
 	b.until(func() error { return b.pending(old, unix.SIGTERM) })
 	b.run(command{args: []string{"kill", "-KILL", strconv.Itoa(serve.pass())}})
@@ -324,7 +324,7 @@ func TestAPassThatDiesIsARunThatFailed(t *testing.T) {
 func TestServeLeavesARunByHandItsTime(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	_, old := wedged(b)
+	_, old := wedgedService(b)
 	hand := b.startAgent(command{args: []string{"reap", "--deadline", "0s", "--kill-after", "1h"}})
 	b.until(func() error { return b.pending(old, unix.SIGTERM) })
 	serve := b.startServe("--interval", "200ms", "--deadline", "0s")

@@ -73,7 +73,7 @@ func TestServeWithTLSAndAPasswordTellsNobodyElse(t *testing.T) {
 // Whoever may run programs on the host may connect, as fast as it goes. The agent is
 // as it ships: the race detector would take ten times its memory.
 func TestEveryScrapeGetsThroughAFloodOfConnections(t *testing.T) {
-	agent := build(t, "0")
+	agent := buildAgent(t, "0")
 	for name, request := range map[string]string{
 		"that say nothing":         "",
 		"that say half of it":      "GET /metrics HTTP/1.1\r\nHost: ",

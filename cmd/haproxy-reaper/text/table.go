@@ -26,7 +26,7 @@ var Headings = [...]string{"ROLE", "PID", "USER", "AGE", "SUPERSEDED", "CLIENTS"
 func Cells(p *reaper.Process) [len(Headings)]string {
 	return [...]string{
 		string(p.Role), fmt.Sprint(p.PID), userName(p), Duration(reaper.Seconds(p.AgeSeconds)), superseded(p),
-		clientCount(p), connectionCount(p, p.Connections.Server), idle(p), memory(p), verdict(p),
+		clientCount(p), connectionCount(p, p.Connections.Server), idleCell(p), memoryCell(p), verdictCell(p),
 	}
 }
 
@@ -36,10 +36,10 @@ func writeTable(b *strings.Builder, r *reaper.Report) {
 	for i := range r.Instances {
 		instance := &r.Instances[i]
 		fmt.Fprintln(b, Wrap("", Indent, instanceLine(instance)))
-		row(b, Headings)
+		writeRow(b, Headings)
 		for j := range instance.Processes {
 			p := &instance.Processes[j]
-			row(b, Cells(p))
+			writeRow(b, Cells(p))
 			for _, text := range Explain(instance, p, r.Time) {
 				fmt.Fprintln(b, Wrap(Indent, Indent+"  ", text))
 			}
@@ -49,7 +49,7 @@ func writeTable(b *strings.Builder, r *reaper.Report) {
 	}
 }
 
-func row(b *strings.Builder, cells [len(Headings)]string) {
+func writeRow(b *strings.Builder, cells [len(Headings)]string) {
 	var values []any
 	for _, cell := range cells {
 		values = append(values, cell)
@@ -142,8 +142,8 @@ func verdictWords(i *reaper.Instance, p *reaper.Process) string {
 	}
 }
 
-// verdict is what became of a process, or is to be done with it.
-func verdict(p *reaper.Process) string {
+// verdictCell is what became of a process, or is to be done with it.
+func verdictCell(p *reaper.Process) string {
 	if p.Outcome != "" && p.Outcome != reaper.OutcomeDryRun {
 		return string(p.Outcome)
 	}
@@ -227,7 +227,7 @@ func connectionCount(p *reaper.Process, n *int) string {
 	return count(*n)
 }
 
-func idle(p *reaper.Process) string {
+func idleCell(p *reaper.Process) string {
 	switch {
 	case p.IdleSeconds != nil:
 		return Duration(reaper.Seconds(*p.IdleSeconds))
@@ -237,7 +237,7 @@ func idle(p *reaper.Process) string {
 	return none
 }
 
-func memory(p *reaper.Process) string {
+func memoryCell(p *reaper.Process) string {
 	if p.PrivateBytes == nil {
 		return absent(p)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// lines are those of a text, which must be clean.
-func lines(t *testing.T, text string) []string {
+// linesOf are those of a text, which must be clean.
+func linesOf(t *testing.T, text string) []string {
 	t.Helper()
 	if !strings.HasSuffix(text, "\n") {
 		t.Error("the last line has no end")
@@ -58,7 +58,7 @@ func TestTheTableKeepsTo100Columns(t *testing.T) {
 			for _, s := range sentences(&report) {
 				sentence[s] = true
 			}
-			for _, line := range lines(t, Report(&report, h)) {
+			for _, line := range linesOf(t, Report(&report, h)) {
 				if n := utf8.RuneCountInString(line); n > Columns && !sentence[line] {
 					t.Errorf("%d columns: %q", n, line)
 				}
@@ -82,7 +82,7 @@ func TestWhatIsUnknownIsNeverZero(t *testing.T) {
 	r := unknownReport()
 	writeTable(&b, &r)
 	rows := map[string]string{"master": "- - - - -", "active": "- ? ? - ?", "residual": "? ? ? ? ?"}
-	for _, line := range lines(t, b.String()) {
+	for _, line := range linesOf(t, b.String()) {
 		cells := strings.Fields(line)
 		if len(cells) < 10 || rows[cells[0]] == "" {
 			continue
