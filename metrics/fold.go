@@ -67,9 +67,9 @@ func (u *unit) add(v *unit) {
 	}
 
 	c, d := &u.counters, v.counters
-	c.Signals = plus(c.Signals, d.Signals)
-	c.SignalFailures = plus(c.SignalFailures, d.SignalFailures)
-	c.Refusals = plus(c.Refusals, d.Refusals)
+	c.Signals = reaper.Plus(c.Signals, d.Signals)
+	c.SignalFailures = reaper.Plus(c.SignalFailures, d.SignalFailures)
+	c.Refusals = reaper.Plus(c.Refusals, d.Refusals)
 	lifetimes := maps.Clone(c.Lifetimes)
 	for how, l := range d.Lifetimes {
 		if lifetimes == nil {
@@ -80,16 +80,4 @@ func (u *unit) add(v *unit) {
 	c.Lifetimes = lifetimes
 	c.TerminatedProcesses += d.TerminatedProcesses
 	c.TerminatedConnections += d.TerminatedConnections
-}
-
-// plus is the sum of two sets of counters, neither of them changed.
-func plus[K comparable](a, b map[K]uint64) map[K]uint64 {
-	sum := maps.Clone(a)
-	if sum == nil {
-		sum = map[K]uint64{}
-	}
-	for key, n := range b {
-		sum[key] += n
-	}
-	return sum
 }
