@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/types"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/go/packages"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 )
 
 const module = "github.com/haproxy-reaper/haproxy-reaper"
@@ -108,30 +111,78 @@ func TestNoCodePathSignalsABarePid(t *testing.T) {
 	}
 }
 
-// Imports run one way: cmd -> metrics -> reaper -> inspect.
-func TestImportsRunOneWay(t *testing.T) {
-	allowed := map[string][]string{
-		"inspect":          nil,
-		"inspect/fakehost": {"inspect"},
-		"reaper":           {"inspect"},
-		"metrics":          {"reaper", "inspect"},
-		"deploy/grafana":   nil, // reads its own file, for tests
-	}
+// mayImport has each package of the product and those of the product that it may
+// import, in the order of CONTRIBUTING's table: no package imports one below it.
+var mayImport = []struct {
+	name string
+	may  []string
+}{
+	{"inspect", nil},
+	{"inspect/fakehost", []string{"inspect"}}, // for tests
+	{"reaper", []string{"inspect"}},
+	{"metrics", []string{"reaper"}},
+	{"cmd/haproxy-reaper/text", []string{"inspect", "reaper"}},
+	{"cmd/haproxy-reaper/flags", []string{"metrics", "reaper"}},
+	{"cmd/haproxy-reaper/check", []string{"inspect", "reaper", "cmd/haproxy-reaper/text"}},
+	{"cmd/haproxy-reaper/serve", []string{"metrics", "reaper", "cmd/haproxy-reaper/text"}},
+	{"cmd/haproxy-reaper/agent", []string{"inspect", "metrics", "reaper",
+		"cmd/haproxy-reaper/check", "cmd/haproxy-reaper/flags", "cmd/haproxy-reaper/serve", "cmd/haproxy-reaper/text"}},
+	{"cmd/haproxy-reaper", []string{"inspect", "cmd/haproxy-reaper/agent"}},
+	{"cmd/haproxy-reaper/fixture", []string{"inspect", "reaper"}}, // for tests
+	{"cmd/haproxy-reaper/e2e", nil},                               // has tests alone
+	{"deploy/grafana", nil},                                       // reads its own file, for tests
+}
+
+// A package imports what it may, and CONTRIBUTING says what it imports.
+func TestImportsRunOneWayAndCONTRIBUTINGTellsThem(t *testing.T) {
+	imports := map[string][]string{}
 	for _, p := range sourceTree(t) {
-		from := strings.TrimPrefix(p.PkgPath, module+"/")
-		if strings.HasPrefix(from, "cmd/") || len(p.GoFiles) == 0 { // a folder of tests
+		if len(p.GoFiles) == 0 { // a folder of tests
 			continue
 		}
-		to, known := allowed[from]
-		if !known {
-			t.Errorf("package %s is not in the rules", from)
-		}
+		name := strings.TrimPrefix(p.PkgPath, module+"/")
+		imports[name] = []string{}
 		for path := range p.Imports {
-			if name, ours := strings.CutPrefix(path, module+"/"); ours && !slices.Contains(to, name) {
-				t.Errorf("%s imports %s", from, name)
+			if other, ours := strings.CutPrefix(path, module+"/"); ours {
+				imports[name] = append(imports[name], other)
 			}
 		}
 	}
+	var table strings.Builder
+	table.WriteString("| package | imports of this module |\n|---|---|\n")
+	var above []string
+	for _, row := range mayImport {
+		list, exists := imports[row.name]
+		if !exists {
+			t.Errorf("there is no package %s", row.name)
+		}
+		delete(imports, row.name)
+		var cells []string
+		slices.SortFunc(list, func(a, b string) int { return slices.Index(above, a) - slices.Index(above, b) })
+		for _, other := range list {
+			cells = append(cells, "`"+other+"`")
+			if !slices.Contains(row.may, other) || !slices.Contains(above, other) {
+				t.Errorf("%s imports %s", row.name, other)
+			}
+		}
+		fmt.Fprintf(&table, "| `%s` | %s |\n", row.name, cmp.Or(strings.Join(cells, ", "), "-"))
+		above = append(above, row.name)
+	}
+	for name := range imports {
+		t.Errorf("package %s is not in the table", name)
+	}
+
+	const path, begin, end = "../../CONTRIBUTING.md", "<!-- imports -->\n", "<!-- /imports -->\n"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has no place for the table of imports", path)
+	}
+	fixture.Golden(t, path, before+begin+table.String()+end+after)
 }
 
 // What is decided depends on what was seen and on the policy: no clock, no

@@ -46,7 +46,7 @@ func exitStatuses() []exitStatus {
 // work, then what the run could not achieve.
 var severity = [...]int{ExitUsage, ExitPrivilege, ExitFailed, ExitSurvivor, exitForbidden, ExitRefused}
 
-// exitForbidden becomes exitPrivilege. It stands for an instance that was refused for
+// exitForbidden becomes ExitPrivilege. It stands for an instance that was refused for
 // want of a privilege. Any account can bring that about with processes of its own, so
 // it hides nothing that went wrong elsewhere.
 const exitForbidden = -1
