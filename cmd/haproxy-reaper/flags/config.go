@@ -16,8 +16,8 @@ const (
 )
 
 // Config is what the defaults, the configuration file, the environment and the
-// flags come to, each laid over the one before. What decides and paces a pass is
-// told by the methods Policy and Timing.
+// flags come to, each laid over the one before. The methods Policy and Timing return
+// the settings of what decides and of what acts.
 type Config struct {
 	Command string // the first word that is no flag, or the default command
 

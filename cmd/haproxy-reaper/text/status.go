@@ -8,8 +8,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
 )
 
-// StatusLine returns a report in one line, as systemctl status and the page show it: "2 residual, 37 client connections, next due in
-// 12m".
+// StatusLine returns a report in one line, as systemctl status and the page show it:
+// "2 residual, 37 client connections, next due in 12m".
 func StatusLine(r reaper.Report) string {
 	if len(r.Instances) == 0 {
 		if len(r.Errors) > 0 {
