@@ -53,9 +53,9 @@ type Config struct {
 	from map[string]string
 }
 
-// set defines every flag with its default, in the order of --help. Each is a
+// flagSet defines every flag with its default, in the order of --help. Each is a
 // variable and a line of the configuration file too, see variable.
-func (c *Config) set() *pflag.FlagSet {
+func (c *Config) flagSet() *pflag.FlagSet {
 	fs := pflag.NewFlagSet("haproxy-reaper", pflag.ContinueOnError)
 	fs.SortFlags = false
 	fs.Usage = func() {}
@@ -140,7 +140,7 @@ func Parse(args, commands []string, lookupEnv func(string) (string, bool), readF
 	// The first reading tells which command, which file, and that all flags are
 	// good; the second lays them over what file and variables say.
 	first := Config{}
-	given := first.set()
+	given := first.flagSet()
 	if err := given.Parse(args); err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func Parse(args, commands []string, lookupEnv func(string) (string, bool), readF
 		return nil, err
 	}
 	c := &Config{Command: command, from: map[string]string{}}
-	fs := c.set()
+	fs := c.flagSet()
 	if command == "version" {
 		return c, nil
 	}

@@ -21,7 +21,7 @@ type Flag struct {
 // Table returns every flag, in the order of --help.
 func Table() []Flag {
 	var list []Flag
-	new(Config).set().VisitAll(func(f *pflag.Flag) {
+	new(Config).flagSet().VisitAll(func(f *pflag.Flag) {
 		row := Flag{
 			Name: f.Name, Short: f.Shorthand, Help: f.Usage, Kind: f.Value.Type(),
 			Variable: variable(f.Name), Default: f.DefValue, OfServe: slices.Contains(serveFlags, f.Name),
