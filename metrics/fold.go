@@ -28,8 +28,8 @@ func foldOthers(units []*unit) []*unit {
 	}
 	units = reaper.ByOwner(units, unitsPerUser, func(u *unit) *reaper.Owner { return u.owner }, func(a, b *unit) int {
 		return cmp.Or(
-			first(a.instance != nil, b.instance != nil),
-			first(a.counters.Any(), b.counters.Any()),
+			trueFirst(a.instance != nil, b.instance != nil),
+			trueFirst(a.counters.Any(), b.counters.Any()),
 			cmp.Compare(a.name, b.name))
 	})
 	rest := &unit{name: others}
@@ -39,8 +39,8 @@ func foldOthers(units []*unit) []*unit {
 	return append(units[:maxUnits-1:maxUnits-1], rest)
 }
 
-// first compares two facts: what is true comes first.
-func first(a, b bool) int {
+// trueFirst compares two facts: what is true comes first.
+func trueFirst(a, b bool) int {
 	switch {
 	case a == b:
 		return 0

@@ -185,6 +185,25 @@ func TestImportsRunOneWayAndCONTRIBUTINGTellsThem(t *testing.T) {
 	fixture.Golden(t, path, before+begin+table.String()+end+after)
 }
 
+// A local variable that bears the name of a function of its package hides that
+// function, and a reader takes one for the other.
+func TestNoLocalVariableBearsTheNameOfAFunctionOfItsPackage(t *testing.T) {
+	for _, p := range sourceTree(t) {
+		if p.PkgPath == module+"/reaper" {
+			continue // has such still
+		}
+		for id, object := range p.TypesInfo.Defs {
+			v, isVariable := object.(*types.Var)
+			if !isVariable || v.IsField() || v.Parent() == p.Types.Scope() {
+				continue
+			}
+			if _, isFunction := p.Types.Scope().Lookup(id.Name).(*types.Func); isFunction {
+				t.Errorf("%s: %s", p.Fset.Position(id.Pos()), id.Name)
+			}
+		}
+	}
+}
+
 // What is decided depends on what was seen and on the policy: no clock, no
 // operating system, no log, nothing random.
 func TestDecisionIsPure(t *testing.T) {
