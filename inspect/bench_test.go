@@ -55,7 +55,7 @@ func myself(b *testing.B, connections int) (*Host, *Process) {
 	return h, p
 }
 
-func BenchmarkLookThoroughly(b *testing.B) {
+func BenchmarkExamineSockets(b *testing.B) {
 	for _, connections := range []int{10, 100, 1000} {
 		h, p := myself(b, connections)
 		for _, peers := range []bool{false, true} {
@@ -64,7 +64,7 @@ func BenchmarkLookThoroughly(b *testing.B) {
 				tables.Peers = peers
 				b.ReportAllocs()
 				for b.Loop() {
-					h.LookThoroughly(context.Background(), tables, p)
+					h.ExamineSockets(context.Background(), tables, p)
 				}
 				if p.Err != nil || len(p.Sockets.Ends) < connections {
 					b.Fatal(p.Err)
@@ -75,11 +75,11 @@ func BenchmarkLookThoroughly(b *testing.B) {
 	}
 }
 
-func BenchmarkLookGently(b *testing.B) {
+func BenchmarkFindListener(b *testing.B) {
 	h, p := myself(b, 1000)
 	b.ReportAllocs()
 	for b.Loop() {
-		h.LookGently(h.Tables(), p)
+		h.FindListener(h.Tables(), p)
 	}
 	if p.Err != nil || len(p.Sockets.Listening) != 1 {
 		b.Fatalf("%+v", p)

@@ -6,7 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // namespace is the prefix of every name.
@@ -17,8 +18,8 @@ type Input struct {
 	// Report is the last pass. One that saw nothing of the host says why in
 	// Report.Errors, and has its DryRun, DeadlineSeconds and CanSignal. The zero
 	// Report is none: there are counters of earlier runs, and no pass yet.
-	Report   reaper.Report
-	Counters reaper.Counters
+	Report   judge.Report
+	Counters state.Counters
 	Run      time.Time     // end of the last pass; zero: there was none
 	Success  time.Time     // end of the last pass that did not fail; zero: there was none
 	Duration time.Duration // of the last pass
@@ -74,16 +75,16 @@ func (s sink) value(v float64, labels ...string) {
 }
 
 // lifetimes takes one histogram, which in the exposition is cumulative.
-func (s sink) lifetimes(l reaper.Lifetimes, labels ...string) {
+func (s sink) lifetimes(l state.Lifetimes, labels ...string) {
 	var count uint64
-	buckets := make(map[float64]uint64, len(reaper.LifetimeBounds))
-	for i, bound := range reaper.LifetimeBounds {
+	buckets := make(map[float64]uint64, len(state.LifetimeBounds))
+	for i, bound := range state.LifetimeBounds {
 		if i < len(l.Buckets) {
 			count += l.Buckets[i]
 		}
 		buckets[bound.Seconds()] = count
 	}
-	for i := len(reaper.LifetimeBounds); i < len(l.Buckets); i++ {
+	for i := len(state.LifetimeBounds); i < len(l.Buckets); i++ {
 		count += l.Buckets[i]
 	}
 	sample, err := prometheus.NewConstHistogram(s.desc, count, l.SumSeconds, buckets, labels...)

@@ -16,7 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -107,12 +108,12 @@ func TestRegistryHoldsTheCollectorAndBuildInfo(t *testing.T) {
 func TestMoreInstancesThanSixtyFourAreSummedUnderOneName(t *testing.T) {
 	in := emptyPass()
 	for i := range 100 {
-		in.Report.Instances = append(in.Report.Instances, reaper.Instance{
-			Name: fmt.Sprintf("haproxy@%03d.service", i), Confirmed: i != 99, Processes: []reaper.Process{residual(2*time.Hour, time.Hour, 3, "")},
+		in.Report.Instances = append(in.Report.Instances, judge.Instance{
+			Name: fmt.Sprintf("haproxy@%03d.service", i), Confirmed: i != 99, Processes: []judge.Process{residual(2*time.Hour, time.Hour, 3, "")},
 		})
 	}
 	in.Counters.Add(in.Report, false)
-	in.Counters.Units["gone.service"] = reaper.UnitCounters{TerminatedProcesses: 5, Signals: map[string]uint64{"SIGTERM": 5}}
+	in.Counters.Units["gone.service"] = state.UnitCounters{TerminatedProcesses: 5, Signals: map[string]uint64{"SIGTERM": 5}}
 	text := expose(t, in)
 	for _, want := range []string{
 		`instances 100`,
@@ -141,25 +142,25 @@ func TestMoreInstancesThanSixtyFourAreSummedUnderOneName(t *testing.T) {
 // series are its own, the service's counters are when it is gone, and what no alert
 // pages for is told.
 func TestStrangersAreSummedFirstAndTakeNoSeriesFromAService(t *testing.T) {
-	stranger := func(n int, name string) reaper.Instance {
-		return reaper.Instance{Name: name, Owner: reaper.Owner{UID: uint32(1000 + n%200), Stranger: true}, Processes: []reaper.Process{
-			{Role: reaper.RoleActive, Started: ago(time.Minute)}, residual(2*time.Hour, time.Hour, 3, ""),
+	stranger := func(n int, name string) judge.Instance {
+		return judge.Instance{Name: name, Owner: judge.Owner{UID: uint32(1000 + n%200), Stranger: true}, Processes: []judge.Process{
+			{Role: judge.RoleActive, Started: ago(time.Minute)}, residual(2*time.Hour, time.Hour, 3, ""),
 		}}
 	}
 	in := emptyPass()
 	for n := range 300 {
 		in.Report.Instances = append(in.Report.Instances, stranger(n, fmt.Sprintf("/!%03d.cfg@user", n)))
 	}
-	for _, own := range []reaper.Instance{
+	for _, own := range []judge.Instance{
 		{Name: "haproxy.service", Confirmed: true},
-		{Name: "/~/own.cfg@haproxy", Confirmed: true, Owner: reaper.Owner{UID: 102}},
+		{Name: "/~/own.cfg@haproxy", Confirmed: true, Owner: judge.Owner{UID: 102}},
 	} {
-		own.Processes = []reaper.Process{{Role: reaper.RoleActive, Started: ago(time.Hour)}, residual(2*time.Hour, time.Hour, 3, "")}
+		own.Processes = []judge.Process{{Role: judge.RoleActive, Started: ago(time.Hour)}, residual(2*time.Hour, time.Hour, 3, "")}
 		in.Report.Instances = append(in.Report.Instances, own)
 	}
-	none := reaper.Instance{Processes: []reaper.Process{{Role: reaper.RoleStranded}}, Owner: reaper.Owner{UID: 1000, Stranger: true}}
+	none := judge.Instance{Processes: []judge.Process{{Role: judge.RoleStranded}}, Owner: judge.Owner{UID: 1000, Stranger: true}}
 	in.Report.Instances = append(in.Report.Instances, none)
-	in.Counters.Units = map[string]reaper.UnitCounters{"zz-gone.service": {TerminatedProcesses: 5, Owner: &reaper.Owner{}}}
+	in.Counters.Units = map[string]state.UnitCounters{"zz-gone.service": {TerminatedProcesses: 5, Owner: &judge.Owner{}}}
 	in.Counters.Add(in.Report, false)
 	text := expose(t, in)
 	has := func(want ...string) {
@@ -199,8 +200,8 @@ func TestStrangersAreSummedFirstAndTakeNoSeriesFromAService(t *testing.T) {
 	// A host that has more than 64 of its own: the sum is of those, and says nothing of
 	// strangers but what was counted.
 	for n := range 80 {
-		in.Report.Instances = append(in.Report.Instances, reaper.Instance{Name: fmt.Sprintf("own-%02d.service", n), Confirmed: true, Processes: []reaper.Process{
-			residual(2*time.Hour, time.Hour, 3, reaper.OutcomeSurvived),
+		in.Report.Instances = append(in.Report.Instances, judge.Instance{Name: fmt.Sprintf("own-%02d.service", n), Confirmed: true, Processes: []judge.Process{
+			residual(2*time.Hour, time.Hour, 3, judge.OutcomeSurvived),
 		}})
 	}
 	text = expose(t, in)
@@ -213,7 +214,7 @@ func TestStrangersAreSummedFirstAndTakeNoSeriesFromAService(t *testing.T) {
 // A process of no instance is no service, which could be confirmed or be gone.
 func TestProcessesOfNoInstanceAreNeitherCountedAsOneNorUnconfirmed(t *testing.T) {
 	in := emptyPass()
-	in.Report.Instances = []reaper.Instance{{Processes: []reaper.Process{{Role: reaper.RoleStranded}}}}
+	in.Report.Instances = []judge.Instance{{Processes: []judge.Process{{Role: judge.RoleStranded}}}}
 	in.Counters.Add(in.Report, false)
 	text := expose(t, in)
 	for _, want := range []string{"instances 0", `processes{state="stranded",unit=""} 1`} {
@@ -229,19 +230,19 @@ func TestProcessesOfNoInstanceAreNeitherCountedAsOneNorUnconfirmed(t *testing.T)
 // TestGauges has one row for each rule that the golden files follow.
 func TestGauges(t *testing.T) {
 	const absent = ""
-	instance := func(processes ...reaper.Process) Input {
+	instance := func(processes ...judge.Process) Input {
 		in := emptyPass()
-		in.Report.Instances = []reaper.Instance{{Name: "haproxy.service", Processes: processes}}
+		in.Report.Instances = []judge.Instance{{Name: "haproxy.service", Processes: processes}}
 		in.Counters.Add(in.Report, false)
 		return in
 	}
-	without := func(change func(*reaper.Process)) reaper.Process {
+	without := func(change func(*judge.Process)) judge.Process {
 		p := residual(2*time.Hour, time.Hour, 3, "")
 		change(&p)
 		return p
 	}
 	goneAndUnseen := emptyPass()
-	goneAndUnseen.Counters.Units = map[string]reaper.UnitCounters{"haproxy.service": {}}
+	goneAndUnseen.Counters.Units = map[string]state.UnitCounters{"haproxy.service": {}}
 	outOfSight := blindPass()
 
 	tests := []struct {
@@ -270,7 +271,7 @@ func TestGauges(t *testing.T) {
 		{"its clients are", busyPass(), `connections{side="client",state="active",unit="haproxy.service"}`, "120"},
 		{"an instance without active has no start of it", busyPass(), `active_start_timestamp_seconds{unit="edge.service"}`, absent},
 		{"a time that is not known does not hide the others", instance(
-			without(func(p *reaper.Process) { p.Superseded = nil }), residual(2*time.Hour, time.Hour, 1, "")),
+			without(func(p *judge.Process) { p.Superseded = nil }), residual(2*time.Hour, time.Hour, 1, "")),
 			`oldest_residual_since_timestamp_seconds{unit="haproxy.service"}`, "1.795338e+09"},
 		{"an instance that is gone has no processes", goneAndUnseen, `processes{state="active",unit="haproxy.service"}`, "0"},
 		{"an instance that is gone is not unconfirmed", goneAndUnseen, `active_confirmed{unit="haproxy.service"}`, absent},

@@ -3,7 +3,8 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // family is one metric with all its samples.
@@ -77,14 +78,14 @@ var families = []family{
 	{"signals_sent_total", counter, []string{"unit", "signal"},
 		"Signals sent to residual processes.",
 		countersOf(func(u *unit, out sink) {
-			for _, name := range reaper.SignalNames {
+			for _, name := range state.SignalNames {
 				out.value(float64(u.counters.Signals[name]), u.name, name)
 			}
 		})},
 	{"signal_failures_total", counter, []string{"unit", "signal"},
 		"Signals that could not be sent, other than because the process had left.",
 		countersOf(func(u *unit, out sink) {
-			for _, name := range reaper.SignalNames {
+			for _, name := range state.SignalNames {
 				out.value(float64(u.counters.SignalFailures[name]), u.name, name)
 			}
 		})},
@@ -101,14 +102,14 @@ var families = []family{
 	{"refusals_total", counter, []string{"unit", "reason"},
 		"Passes in which the instance was refused and a termination that was due was withheld.",
 		countersOf(func(u *unit, out sink) {
-			for _, reason := range reaper.Refusals {
+			for _, reason := range judge.Refusals {
 				out.value(float64(u.counters.Refusals[reason]), u.name, string(reason))
 			}
 		})},
 	{"residual_lifetime_seconds", histogram, []string{"unit", "outcome"},
 		"How long residual processes were there after they were superseded, by how they left: left by themselves, terminated by a SIGTERM or killed by a SIGKILL of the agent. Of those that a pass saw, and as exact as passes are frequent.",
 		countersOf(func(u *unit, out sink) {
-			for _, how := range reaper.Departures {
+			for _, how := range state.Departures {
 				out.lifetimes(u.counters.Lifetimes[how], u.name, string(how))
 			}
 		})},
@@ -121,7 +122,7 @@ var families = []family{
 	{"inspection_errors_total", counter, []string{"stage"},
 		"What could not be read of the host and its processes, by stage.",
 		func(p *pass, out sink) {
-			for _, stage := range reaper.Stages {
+			for _, stage := range state.Stages {
 				out.value(float64(p.Counters.InspectionErrors[stage]), string(stage))
 			}
 		}},

@@ -3,7 +3,8 @@ package metrics
 import (
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // passTime is when the passes of these tests ended.
@@ -14,15 +15,15 @@ func ago(d time.Duration) *time.Time { t := passTime.Add(-d); return &t }
 func some[T any](v T) *T { return &v }
 
 // residual is an old worker, due after a deadline of half an hour.
-func residual(started, superseded time.Duration, clients int, outcome reaper.Outcome) reaper.Process {
-	return reaper.Process{
-		Role: reaper.RoleResidual, Started: ago(started), Superseded: ago(superseded), Due: ago(superseded - 30*time.Minute),
-		Connections:  reaper.Connections{Client: some(clients), Server: some(2 * clients), Other: some(1), Former: some(0), Unknown: some(2)},
+func residual(started, superseded time.Duration, clients int, outcome judge.Outcome) judge.Process {
+	return judge.Process{
+		Role: judge.RoleResidual, Started: ago(started), Superseded: ago(superseded), Due: ago(superseded - 30*time.Minute),
+		Connections:  judge.Connections{Client: some(clients), Server: some(2 * clients), Other: some(1), Former: some(0), Unknown: some(2)},
 		PrivateBytes: some(uint64(8 << 20)), Outcome: outcome,
 	}
 }
 
-func lived(lives ...time.Duration) (l reaper.Lifetimes) {
+func lived(lives ...time.Duration) (l state.Lifetimes) {
 	for _, d := range lives {
 		l = l.Add(d)
 	}
@@ -33,40 +34,40 @@ func lived(lives ...time.Duration) (l reaper.Lifetimes) {
 // was reaped, and one of its workers survived; edge.service was refused;
 // gone.service was there last week.
 func busyPass() Input {
-	main := reaper.Instance{Name: "haproxy.service", Confirmed: true, Processes: []reaper.Process{
-		{Role: reaper.RoleMaster, Started: ago(72 * time.Hour)},
-		{Role: reaper.RoleActive, Started: ago(10 * time.Minute), Connections: reaper.Connections{Client: some(120)}},
-		residual(50*time.Hour, 20*time.Hour, 7, reaper.OutcomeTerminated),
-		residual(20*time.Hour, 3*time.Hour, 3, reaper.OutcomeSurvived),
+	main := judge.Instance{Name: "haproxy.service", Confirmed: true, Processes: []judge.Process{
+		{Role: judge.RoleMaster, Started: ago(72 * time.Hour)},
+		{Role: judge.RoleActive, Started: ago(10 * time.Minute), Connections: judge.Connections{Client: some(120)}},
+		residual(50*time.Hour, 20*time.Hour, 7, judge.OutcomeTerminated),
+		residual(20*time.Hour, 3*time.Hour, 3, judge.OutcomeSurvived),
 		residual(3*time.Hour, 10*time.Minute, 40, ""),
 	}}
 	unread := residual(2*time.Hour, time.Hour, 0, "")
 	unread.Connections.Client, unread.PrivateBytes = nil, nil
-	edge := reaper.Instance{Name: "edge.service", Refusal: reaper.ReasonPaused, Processes: []reaper.Process{
-		{Role: reaper.RoleMaster, Started: ago(72 * time.Hour)},
-		{Role: reaper.RolePaused, Started: ago(time.Minute)},
+	edge := judge.Instance{Name: "edge.service", Refusal: judge.ReasonPaused, Processes: []judge.Process{
+		{Role: judge.RoleMaster, Started: ago(72 * time.Hour)},
+		{Role: judge.RolePaused, Started: ago(time.Minute)},
 		unread,
 		residual(time.Hour, 10*time.Minute, 5, ""),
 	}}
 	return Input{
-		Report: reaper.Report{
+		Report: judge.Report{
 			Version: 1, Time: passTime, DeadlineSeconds: 1800, CanSignal: true,
-			Instances: []reaper.Instance{main, edge},
+			Instances: []judge.Instance{main, edge},
 		},
-		Counters: reaper.Counters{
+		Counters: state.Counters{
 			Runs: 1440, RunFailures: 2,
-			InspectionErrors: map[reaper.Stage]uint64{reaper.StageConnections: 1},
-			Units: map[string]reaper.UnitCounters{
+			InspectionErrors: map[state.Stage]uint64{state.StageConnections: 1},
+			Units: map[string]state.UnitCounters{
 				"haproxy.service": {
 					Signals:             map[string]uint64{"SIGTERM": 17, "SIGKILL": 1},
 					SignalFailures:      map[string]uint64{"SIGKILL": 1},
 					TerminatedProcesses: 16, TerminatedConnections: 341,
-					Lifetimes: map[reaper.Departure]reaper.Lifetimes{
-						reaper.DepartureLeft:       lived(20*time.Second, time.Minute, 61*time.Second, 3*time.Hour, 30*24*time.Hour),
-						reaper.DepartureTerminated: lived(1801 * time.Second),
+					Lifetimes: map[state.Departure]state.Lifetimes{
+						state.DepartureLeft:       lived(20*time.Second, time.Minute, 61*time.Second, 3*time.Hour, 30*24*time.Hour),
+						state.DepartureTerminated: lived(1801 * time.Second),
 					},
 				},
-				"edge.service": {Refusals: map[reaper.Reason]uint64{reaper.ReasonPaused: 3}},
+				"edge.service": {Refusals: map[judge.Reason]uint64{judge.ReasonPaused: 3}},
 				"gone.service": {TerminatedProcesses: 1},
 			},
 		},
@@ -77,8 +78,8 @@ func busyPass() Input {
 // emptyPass is the first pass on a host without HAProxy.
 func emptyPass() Input {
 	return Input{
-		Report:   reaper.Report{Version: 1, Time: passTime, DryRun: true, DeadlineSeconds: 1800, CanSignal: true, Instances: []reaper.Instance{}},
-		Counters: reaper.Counters{Runs: 1},
+		Report:   judge.Report{Version: 1, Time: passTime, DryRun: true, DeadlineSeconds: 1800, CanSignal: true, Instances: []judge.Instance{}},
+		Counters: state.Counters{Runs: 1},
 		Run:      passTime, Success: passTime, Duration: 4 * time.Millisecond,
 	}
 }
@@ -86,10 +87,10 @@ func emptyPass() Input {
 // blindPass is a pass that could not look, on a host that had an instance.
 func blindPass() Input {
 	return Input{
-		Report: reaper.Report{Version: 1, Time: passTime, DeadlineSeconds: 1800, Errors: []string{"list /proc: input/output error"}},
-		Counters: reaper.Counters{
-			Runs: 2, RunFailures: 1, InspectionErrors: map[reaper.Stage]uint64{reaper.StageProcesses: 1},
-			Units: map[string]reaper.UnitCounters{"haproxy.service": {}},
+		Report: judge.Report{Version: 1, Time: passTime, DeadlineSeconds: 1800, Errors: []string{"list /proc: input/output error"}},
+		Counters: state.Counters{
+			Runs: 2, RunFailures: 1, InspectionErrors: map[state.Stage]uint64{state.StageProcesses: 1},
+			Units: map[string]state.UnitCounters{"haproxy.service": {}},
 		},
 		Run: passTime, Success: passTime.Add(-time.Minute), Duration: 4 * time.Millisecond,
 	}
@@ -100,7 +101,7 @@ func blindPass() Input {
 func hostileNames() Input {
 	in := emptyPass()
 	for _, name := range []string{"/tmp/a\"b.cfg", "/tmp/a\\b.cfg", "/tmp/a\nb.cfg", "/tmp/a\xffb.cfg", "/tmp/a\xfeb.cfg", "", "/tmp/ünïcode {unit=\"x\"} 1\n# HELP"} {
-		in.Report.Instances = append(in.Report.Instances, reaper.Instance{Name: name})
+		in.Report.Instances = append(in.Report.Instances, judge.Instance{Name: name})
 	}
 	in.Counters.Add(in.Report, false)
 	return in

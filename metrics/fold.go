@@ -5,7 +5,8 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 const (
@@ -26,7 +27,7 @@ func foldOthers(units []*unit) []*unit {
 	if len(units) <= maxUnits {
 		return units
 	}
-	units = reaper.ByOwner(units, unitsPerUser, func(u *unit) *reaper.Owner { return u.owner }, func(a, b *unit) int {
+	units = judge.ByOwner(units, unitsPerUser, func(u *unit) *judge.Owner { return u.owner }, func(a, b *unit) int {
 		return cmp.Or(
 			trueFirst(a.instance != nil, b.instance != nil),
 			trueFirst(a.counters.Any(), b.counters.Any()),
@@ -59,7 +60,7 @@ func (u *unit) add(v *unit) {
 	switch {
 	case v.instance == nil:
 	case u.instance == nil:
-		u.instance = &reaper.Instance{Name: others, Confirmed: confirmed, Owner: v.instance.Owner}
+		u.instance = &judge.Instance{Name: others, Confirmed: confirmed, Owner: v.instance.Owner}
 		u.here = slices.Clone(v.here)
 	case u.instance.Stranger == v.instance.Stranger:
 		u.instance.Confirmed = u.instance.Confirmed && confirmed
@@ -67,13 +68,13 @@ func (u *unit) add(v *unit) {
 	}
 
 	c, d := &u.counters, v.counters
-	c.Signals = reaper.Plus(c.Signals, d.Signals)
-	c.SignalFailures = reaper.Plus(c.SignalFailures, d.SignalFailures)
-	c.Refusals = reaper.Plus(c.Refusals, d.Refusals)
+	c.Signals = state.Plus(c.Signals, d.Signals)
+	c.SignalFailures = state.Plus(c.SignalFailures, d.SignalFailures)
+	c.Refusals = state.Plus(c.Refusals, d.Refusals)
 	lifetimes := maps.Clone(c.Lifetimes)
 	for how, l := range d.Lifetimes {
 		if lifetimes == nil {
-			lifetimes = map[reaper.Departure]reaper.Lifetimes{}
+			lifetimes = map[state.Departure]state.Lifetimes{}
 		}
 		lifetimes[how] = lifetimes[how].Plus(l)
 	}

@@ -3,14 +3,14 @@ package metrics
 import (
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // This file holds the gauges of one instance. Those that are sums are 0 for an
 // instance that is gone; the others are absent.
 
 func processes(_ *pass, u *unit, out sink) {
-	for _, role := range reaper.Roles {
+	for _, role := range judge.Roles {
 		out.value(float64(len(u.in(role))), u.name, string(role))
 	}
 }
@@ -18,15 +18,15 @@ func processes(_ *pass, u *unit, out sink) {
 func connections(_ *pass, u *unit, out sink) {
 	sides := []struct {
 		name string
-		of   func(*reaper.Process) *int
+		of   func(*judge.Process) *int
 	}{
-		{"client", func(p *reaper.Process) *int { return p.Connections.Client }},
-		{"server", func(p *reaper.Process) *int { return p.Connections.Server }},
-		{"other", func(p *reaper.Process) *int { return p.Connections.Other }},
-		{"former", func(p *reaper.Process) *int { return p.Connections.Former }},
-		{"unknown", func(p *reaper.Process) *int { return p.Connections.Unknown }},
+		{"client", func(p *judge.Process) *int { return p.Connections.Client }},
+		{"server", func(p *judge.Process) *int { return p.Connections.Server }},
+		{"other", func(p *judge.Process) *int { return p.Connections.Other }},
+		{"former", func(p *judge.Process) *int { return p.Connections.Former }},
+		{"unknown", func(p *judge.Process) *int { return p.Connections.Unknown }},
 	}
-	for _, role := range reaper.Roles {
+	for _, role := range judge.Roles {
 		for _, side := range sides {
 			if n, ok := sum(u.in(role), side.of); ok {
 				out.value(n, u.name, string(role), side.name)
@@ -48,7 +48,7 @@ func overdue(p *pass, u *unit, out sink) {
 func surviving(_ *pass, u *unit, out sink) {
 	n := 0
 	for _, process := range u.here {
-		if process.Outcome == reaper.OutcomeSurvived {
+		if process.Outcome == judge.OutcomeSurvived {
 			n++
 		}
 	}
@@ -58,7 +58,7 @@ func surviving(_ *pass, u *unit, out sink) {
 func wedged(_ *pass, u *unit, out sink) {
 	n := 0
 	for _, process := range u.here {
-		if process.Wedge != reaper.WedgeNone {
+		if process.Wedge != judge.WedgeNone {
 			n++
 		}
 	}
@@ -66,11 +66,11 @@ func wedged(_ *pass, u *unit, out sink) {
 }
 
 func oldestSince(_ *pass, u *unit, out sink) {
-	earliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Superseded }, out)
+	earliest(u, judge.RoleResidual, func(p *judge.Process) *time.Time { return p.Superseded }, out)
 }
 
 func oldestStart(_ *pass, u *unit, out sink) {
-	earliest(u, reaper.RoleResidual, func(p *reaper.Process) *time.Time { return p.Started }, out)
+	earliest(u, judge.RoleResidual, func(p *judge.Process) *time.Time { return p.Started }, out)
 }
 
 // activeStart is absent for the sum of several instances: a change is a reload.
@@ -78,7 +78,7 @@ func activeStart(_ *pass, u *unit, out sink) {
 	if u.name == others {
 		return
 	}
-	earliest(u, reaper.RoleActive, func(p *reaper.Process) *time.Time { return p.Started }, out)
+	earliest(u, judge.RoleActive, func(p *judge.Process) *time.Time { return p.Started }, out)
 }
 
 // writeConfirmed is absent for the processes of no instance: nothing is to confirm.
@@ -95,15 +95,15 @@ func stranger(_ *pass, u *unit, out sink) {
 }
 
 func residualMemory(_ *pass, u *unit, out sink) {
-	bytes := func(p *reaper.Process) *uint64 { return p.PrivateBytes }
-	if n, ok := sum(u.in(reaper.RoleResidual), bytes); ok {
+	bytes := func(p *judge.Process) *uint64 { return p.PrivateBytes }
+	if n, ok := sum(u.in(judge.RoleResidual), bytes); ok {
 		out.value(n, u.name)
 	}
 }
 
 // in lists the processes of one role.
-func (u *unit) in(role reaper.Role) []*reaper.Process {
-	var list []*reaper.Process
+func (u *unit) in(role judge.Role) []*judge.Process {
+	var list []*judge.Process
 	for _, p := range u.here {
 		if p.Role == role {
 			list = append(list, p)
@@ -113,7 +113,7 @@ func (u *unit) in(role reaper.Role) []*reaper.Process {
 }
 
 // sum is not ok when one of the values is not known: part of a sum is no sum.
-func sum[T int | uint64](list []*reaper.Process, value func(*reaper.Process) *T) (total float64, ok bool) {
+func sum[T int | uint64](list []*judge.Process, value func(*judge.Process) *T) (total float64, ok bool) {
 	for _, p := range list {
 		v := value(p)
 		if v == nil {
@@ -124,7 +124,7 @@ func sum[T int | uint64](list []*reaper.Process, value func(*reaper.Process) *T)
 	return total, true
 }
 
-func earliest(u *unit, role reaper.Role, at func(*reaper.Process) *time.Time, out sink) {
+func earliest(u *unit, role judge.Role, at func(*judge.Process) *time.Time, out sink) {
 	var first *time.Time
 	for _, p := range u.in(role) {
 		if t := at(p); t != nil && (first == nil || t.Before(*first)) {

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // pass is an Input sorted by instance.
@@ -21,10 +22,10 @@ type unit struct {
 	// known tells that the pass saw the instance, or saw that it is gone. An
 	// instance that may only have been out of sight has no gauges.
 	known    bool
-	instance *reaper.Instance  // nil: the pass did not see it
-	here     []*reaper.Process // its processes at the end of the pass
-	counters reaper.UnitCounters
-	owner    *reaper.Owner // nil: not known
+	instance *judge.Instance  // nil: the pass did not see it
+	here     []*judge.Process // its processes at the end of the pass
+	counters state.UnitCounters
+	owner    *judge.Owner // nil: not known
 }
 
 func newPass(in Input) *pass {
@@ -66,16 +67,16 @@ func label(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 // instances is absent when nothing was seen for an error and not for want of
 // HAProxy.
 func (p *pass) instances() (float64, bool) {
-	return p.count(func(*reaper.Instance) bool { return true })
+	return p.count(func(*judge.Instance) bool { return true })
 }
 
 // strangers is the same of those that strangers own.
 func (p *pass) strangers() (float64, bool) {
-	return p.count(func(i *reaper.Instance) bool { return i.Stranger })
+	return p.count(func(i *judge.Instance) bool { return i.Stranger })
 }
 
 // count counts instances. The processes of no instance have no name, and are none.
-func (p *pass) count(counts func(*reaper.Instance) bool) (n float64, ok bool) {
+func (p *pass) count(counts func(*judge.Instance) bool) (n float64, ok bool) {
 	for i := range p.Report.Instances {
 		if instance := &p.Report.Instances[i]; instance.Name != "" {
 			ok = true

@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // CheckTextfile tells whether node_exporter reads a file of that name, as an error
@@ -30,7 +30,7 @@ func WriteTextfile(path string, in Input) error {
 	if err != nil {
 		return fmt.Errorf("--textfile %s: %w", path, err)
 	}
-	if err := reaper.ReplaceFile(path, content, 0o644); err != nil {
+	if err := state.ReplaceFile(path, content, 0o644); err != nil {
 		return fmt.Errorf("--textfile %s: %w", path, err)
 	}
 	return nil

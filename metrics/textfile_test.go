@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestWriteTextfileReplacesWhatIsThere(t *testing.T) {
@@ -157,7 +157,7 @@ func FuzzUnitName(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		in := emptyPass()
-		in.Report.Instances = []reaper.Instance{{Name: name, Confirmed: true}}
+		in.Report.Instances = []judge.Instance{{Name: name, Confirmed: true}}
 		in.Counters.Add(in.Report, false)
 		content, err := encode(in)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 const attackConfig = "/etc/haproxy/haproxy.cfg"
@@ -83,7 +83,7 @@ func TestAConnectionOnAnAbstractSocketTellsNoStop(t *testing.T) {
 	fakehost.Daemon(w, attackConfig, 201, ticks(50*time.Minute), nil, abns("@peer", false))
 	fakehost.Daemon(w, attackConfig, 202, ticks(10*time.Minute), nil, abns("", true))
 	r := look(t, w)
-	if got := process(t, r, 201); got.Role == reaper.RoleResidual {
+	if got := process(t, r, 201); got.Role == judge.RoleResidual {
 		t.Errorf("201 is %s by %v", got.Role, got.Evidence)
 	}
 }
@@ -108,11 +108,11 @@ func TestWhatIsRememberedJoinsNoInstanceOfAnotherSide(t *testing.T) {
 			v.Worker(301, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).UID = 7
 			v.Worker(302, ticks(10*time.Minute), []int{301}, fakehost.Listen(443)).UID = 7
 			p := pass(t, w)
-			heir := reaper.Heir{NSPID: 302}
+			heir := judge.Heir{NSPID: 302}
 			heir.PID, heir.StartTicks = 302, ticks(10*time.Minute)
-			id := reaper.Process{}.ProcID
+			id := judge.Process{}.ProcID
 			id.PID, id.StartTicks = 201, ticks(50*time.Minute)
-			p.Memory, p.MemoryOwner = reaper.Memory{id: {Told: true, Heir: heir}}, &own
+			p.Memory, p.MemoryOwner = judge.Memory{id: {Told: true, Heir: heir}}, &own
 			r, err := p.Status(t.Context())
 			if err != nil {
 				t.Fatal(err)

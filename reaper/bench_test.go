@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Benchmarks, to be run by hand: go test -run=NONE -bench=. ./reaper
@@ -35,7 +35,7 @@ func BenchmarkDecide(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		r = reaper.Decide(r, reaper.Policy{Deadline: time.Hour})
+		r = judge.Decide(r, judge.Policy{Deadline: time.Hour})
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // The deadline of an old daemon that nothing names counts from when a pass first saw
@@ -35,13 +37,13 @@ func TestDeadlinesComeOnAHostFullOfStrangersWithLongNames(t *testing.T) {
 	for n, wait := range []time.Duration{0, 16 * time.Second, 16 * time.Second} {
 		w.Pass(wait)
 		host := inspect.NewHost(w, []string{"haproxy"})
-		state, err := reaper.LoadState(dir, fuzzBoot, w.Now(), w.Boottime())
+		kept, err := state.Load(dir, fuzzBoot, w.Now(), w.Boottime())
 		if err != nil {
 			t.Errorf("pass %d: %v", n, err)
 		}
 		p := &reaper.Pass{
-			Host: host, Terminator: reaper.Signaller{Host: host}, Policy: reaper.Policy{Deadline: 30 * time.Second},
-			Memory: state.Memory, MemoryOwner: &owner, Qualified: state.Qualified,
+			Host: host, Terminator: reaper.Signaller{Host: host}, Policy: judge.Policy{Deadline: 30 * time.Second},
+			Memory: kept.Memory, MemoryOwner: &owner, Qualified: kept.Qualified,
 			MaySignal: func(uid uint32) bool { return uid == fakehost.UIDHAProxy },
 		}
 		// The agent as shipped is the service's user: that owns the state.
@@ -55,11 +57,11 @@ func TestDeadlinesComeOnAHostFullOfStrangersWithLongNames(t *testing.T) {
 			t.Fatalf("pass %d: %d instances, want %d", n, len(r.Instances), strangers+1)
 		}
 		old := process(t, r, 100)
-		if due := old.IsDue(r.Time); old.Role != reaper.RoleResidual || due != (n == 2) {
+		if due := old.IsDue(r.Time); old.Role != judge.RoleResidual || due != (n == 2) {
 			t.Errorf("pass %d: process 100 is %s, residual for %v s, due: %v", n, old.Role, *old.ResidualSeconds, due)
 		}
-		ended := reaper.Ended{Report: r, Before: state.Memory, After: p.Memory, Time: w.Now()}
-		if _, err := reaper.UpdateState(dir, fuzzBoot, w.Now(), w.Boottime(), func(s *reaper.State) { s.Add(ended) }); err != nil {
+		ended := state.Ended{Report: r, Before: kept.Memory, After: p.Memory, Time: w.Now()}
+		if _, err := state.Update(dir, fuzzBoot, w.Now(), w.Boottime(), func(s *state.State) { s.Add(ended) }); err != nil {
 			t.Errorf("pass %d: %v", n, err)
 		}
 		info, err := os.Stat(filepath.Join(dir, "state.json"))
@@ -67,11 +69,11 @@ func TestDeadlinesComeOnAHostFullOfStrangersWithLongNames(t *testing.T) {
 			t.Errorf("pass %d: the state has %v bytes, %v", n, info.Size(), err)
 		}
 	}
-	state, err := reaper.LoadState(dir, fuzzBoot, w.Now(), w.Boottime())
-	if err != nil || state.Counters.Runs != 3 {
-		t.Errorf("%d runs, %v; want 3", state.Counters.Runs, err)
+	kept, err := state.Load(dir, fuzzBoot, w.Now(), w.Boottime())
+	if err != nil || kept.Counters.Runs != 3 {
+		t.Errorf("%d runs, %v; want 3", kept.Counters.Runs, err)
 	}
-	if _, known := state.Counters.Units[config+"@102"]; !known {
+	if _, known := kept.Counters.Units[config+"@102"]; !known {
 		t.Error("the service has no counters")
 	}
 }

@@ -10,18 +10,18 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestRolesOfAnOrdinaryService(t *testing.T) {
 	w, _ := reloaded()
 	r := look(t, w)
-	want := map[int]reaper.Role{100: reaper.RoleMaster, 101: reaper.RoleResidual, 102: reaper.RoleResidual, 103: reaper.RoleActive}
+	want := map[int]judge.Role{100: judge.RoleMaster, 101: judge.RoleResidual, 102: judge.RoleResidual, 103: judge.RoleActive}
 	if diff := cmp.Diff(want, roles(r)); diff != "" {
 		t.Errorf("roles (-want +got):\n%s", diff)
 	}
 	in := r.Instances[0]
-	if in.Name != "haproxy.service" || in.Model != reaper.ModelMasterWorker || !in.Confirmed || in.Refusal != "" {
+	if in.Name != "haproxy.service" || in.Model != judge.ModelMasterWorker || !in.Confirmed || in.Refusal != "" {
 		t.Errorf("instance %q of model %q, confirmed %v, refusal %q", in.Name, in.Model, in.Confirmed, in.Refusal)
 	}
 }
@@ -29,13 +29,13 @@ func TestRolesOfAnOrdinaryService(t *testing.T) {
 // TestRoles tells what each kind of process is taken for, and what it keeps the
 // instance from.
 func TestRoles(t *testing.T) {
-	const active, residual, stranded, paused = reaper.RoleActive, reaper.RoleResidual, reaper.RoleStranded, reaper.RolePaused
+	const active, residual, stranded, paused = judge.RoleActive, judge.RoleResidual, judge.RoleStranded, judge.RolePaused
 	for _, tt := range []struct {
 		name    string
 		change  func(w *fakehost.World, s *fakehost.Service)
 		pid     int
-		want    reaper.Role
-		refusal reaper.Reason
+		want    judge.Role
+		refusal judge.Reason
 	}{
 		{"an old worker that still listens is stranded, and its siblings are not", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(40*time.Minute), nil, fakehost.Listen(8080))
@@ -45,50 +45,50 @@ func TestRoles(t *testing.T) {
 		}, 104, stranded, ""},
 		{"an old worker with a paused listener may come back", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(40*time.Minute), nil, fakehost.Paused(443))
-		}, 104, paused, reaper.ReasonPaused},
+		}, 104, paused, judge.ReasonPaused},
 		{"a connection that its client reset is no paused listener", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Reset(443))
 		}, 101, residual, ""},
 		{"the youngest without any listener is paused", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Paused(443))
-		}, 103, paused, reaper.ReasonNotListening},
+		}, 103, paused, judge.ReasonNotListening},
 		{"the youngest that is told to stop drains, and does not come back", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
 			s.Answer(map[int]bool{103: true})
-		}, 103, reaper.RoleDraining, reaper.ReasonDraining},
+		}, 103, judge.RoleDraining, judge.ReasonDraining},
 		{"while it drains the old ones stay residual, refused", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
 			s.Answer(map[int]bool{103: true})
-		}, 101, residual, reaper.ReasonDraining},
+		}, 101, residual, judge.ReasonDraining},
 		{"one that is told to stop, and accepts for its grace, is active", func(w *fakehost.World, s *fakehost.Service) {
 			s.Answer(map[int]bool{103: true})
-		}, 103, active, reaper.ReasonDraining},
+		}, 103, active, judge.ReasonDraining},
 		{"while the youngest is not confirmed the old ones stay residual, refused", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101})
-		}, 101, residual, reaper.ReasonNotListening},
+		}, 101, residual, judge.ReasonNotListening},
 		{"a worker that parses its configuration is starting", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(time.Second), []int{103}).Masks = fakehost.ReloadingMasks
-		}, 104, reaper.RoleStarting, reaper.ReasonStarting},
+		}, 104, judge.RoleStarting, judge.ReasonStarting},
 		{"an external check is a worker's child, however much it looks like the youngest worker", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(0), []int{103}, fakehost.Listen(443)).PPID = 103
-		}, 104, reaper.RoleCheck, ""},
+		}, 104, judge.RoleCheck, ""},
 		{"a check's own child is a check", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(time.Second), []int{103}, fakehost.Listen(443)).PPID = 103
 			s.Worker(105, ticks(0), []int{103}, fakehost.Listen(443)).PPID = 104
-		}, 105, reaper.RoleCheck, ""},
+		}, 105, judge.RoleCheck, ""},
 		{"a master's child of another program is a program", func(w *fakehost.World, s *fakehost.Service) {
 			w.Start(fakehost.Proc{PID: 104, PPID: 100, Ticks: ticks(time.Second), Exe: "/usr/bin/dataplaneapi", Comm: "dataplaneapi", Args: []string{"dataplaneapi"}})
-		}, 104, reaper.RoleProgram, ""},
+		}, 104, judge.RoleProgram, ""},
 		{"a master's child of HAProxy with other arguments is a program too", func(w *fakehost.World, s *fakehost.Service) {
 			p := s.Worker(104, ticks(time.Second), nil, fakehost.Listen(9999))
 			p.Args = []string{"haproxy", "-f", "/etc/other.cfg"}
-		}, 104, reaper.RoleProgram, ""},
+		}, 104, judge.RoleProgram, ""},
 		{"a program that is a HAProxy service itself has a master of its own", func(w *fakehost.World, s *fakehost.Service) {
 			w.Start(fakehost.Proc{PID: 104, PPID: 100, Ticks: ticks(time.Second), Masks: fakehost.MasterMasks, Args: []string{"haproxy", "-W", "-f", "/etc/inner.cfg"}, Cgroup: s.Cgroup})
-		}, 104, reaper.RoleMaster, ""},
+		}, 104, judge.RoleMaster, ""},
 		{"haproxy -c in the unit is a stray", func(w *fakehost.World, s *fakehost.Service) {
 			w.Start(fakehost.Proc{PID: 104, PPID: 1, Ticks: ticks(0), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-c", "-f", s.Config}, Cgroup: s.Cgroup})
-		}, 104, reaper.RoleStray, reaper.ReasonStray},
+		}, 104, judge.RoleStray, judge.ReasonStray},
 		{"a worker that has lost its master, and still listens, is stranded beside another's", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(time.Minute), []int{103}, fakehost.Listen(443)).PPID = 1
 		}, 104, stranded, ""},
@@ -100,7 +100,7 @@ func TestRoles(t *testing.T) {
 		}, 103, residual, ""},
 		{"a master that another one replaced is a master still", func(w *fakehost.World, s *fakehost.Service) {
 			replaced(w, s, 0)
-		}, 100, reaper.RoleMaster, ""},
+		}, 100, judge.RoleMaster, ""},
 		{"a worker of another user than its own replaces no master by its list", func(w *fakehost.World, s *fakehost.Service) {
 			replaced(w, s, 0)
 			p := s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443))
@@ -117,7 +117,7 @@ func TestRoles(t *testing.T) {
 		{"a program that a master has just executed is none, whatever it calls itself", func(w *fakehost.World, s *fakehost.Service) {
 			p := s.Worker(101, ticks(49*time.Minute), nil)
 			p.Exe, p.Forked = "/usr/sbin/haproxy.old", false
-		}, 101, reaper.RoleProgram, ""},
+		}, 101, judge.RoleProgram, ""},
 		{"an old worker that runs as another user than the present ones was told all the same", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil).UID = 33
 		}, 101, residual, ""},
@@ -214,7 +214,7 @@ func TestRoles(t *testing.T) {
 			if got := r.Instances[0].Refusal; got != tt.refusal {
 				t.Errorf("refusal is %q (%s), want %q", got, r.Instances[0].RefusalDetail, tt.refusal)
 			}
-			if got := process(t, r, 100).Verdict; got != reaper.VerdictKeep {
+			if got := process(t, r, 100).Verdict; got != judge.VerdictKeep {
 				t.Errorf("verdict on the master is %q", got)
 			}
 		})
@@ -247,55 +247,55 @@ func TestDaemonMode(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(w *fakehost.World)
-		want   map[int]reaper.Role
+		want   map[int]judge.Role
 	}{
 		{"one whose namer has left is residual by its connections", func(w *fakehost.World) {},
-			map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive}},
+			map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleActive}},
 		{"another user's lookalike, with a configuration of its own, is an instance of its own", func(w *fakehost.World) {
 			fakehost.Daemon(w, "/home/x/haproxy.cfg", 203, ticks(time.Minute), []int{200, 202}, fakehost.Listen(4443)).UID = 5001
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleActive, 203: judge.RoleActive}},
 		{"one that holds a log's socket besides is residual", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.UDP(41000), fakehost.Client(443, 1, 0))
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleActive}},
 		{"one of equal arguments, with clients on another port, was superseded by nothing", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(8081, 1, 0))
-		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleStranded, 202: judge.RoleActive}},
 		{"one of equal arguments that listens on another port is an instance of its own", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Listen(8081))
-		}, map[int]reaper.Role{200: reaper.RoleActive, 202: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleActive, 202: judge.RoleActive}},
 		{"one that listens on the same port is stranded", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Listen(443))
-		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleStranded, 202: judge.RoleActive}},
 		{"one of another user that the active names is stranded", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 200, ticks(50*time.Minute), nil, fakehost.Client(443, 1, 0)).UID = 33
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{200}, fakehost.Listen(443))
-		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleStranded, 202: judge.RoleActive}},
 		{"one that has not begun its session serves all the same", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Session = 7
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleResidual, 203: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleResidual, 203: judge.RoleActive}},
 		{"one that is still binding is starting, though it catches SIGUSR1 and listens", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 203, ticks(0), []int{202}, fakehost.Listen(443)).Masks = inspect.SignalMasks{Caught: 0x402205}
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
+		}, map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleActive, 203: judge.RoleStarting}},
 		{"a reload with another configuration joins the lineage it names", func(w *fakehost.World) {
 			fakehost.Daemon(w, "/etc/haproxy/new.cfg", 203, ticks(time.Minute), []int{202}, fakehost.Listen(443))
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
-		}, map[int]reaper.Role{200: reaper.RoleStranded, 202: reaper.RoleResidual, 203: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleStranded, 202: judge.RoleResidual, 203: judge.RoleActive}},
 		{"a starting process of root's is of the lineage it names", func(w *fakehost.World) {
 			p := fakehost.Daemon(w, config, 203, ticks(0), []int{202})
 			p.UID, p.Masks = 0, fakehost.StartingMasks
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
+		}, map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleActive, 203: judge.RoleStarting}},
 		{"a reload from another login is of the lineage, though nobody is left whom it named", func(w *fakehost.World) {
 			fakehost.Daemon(w, config, 202, ticks(10*time.Minute), []int{201}, fakehost.Client(443, 5, 0))
 			fakehost.Daemon(w, config, 203, ticks(time.Minute), []int{201}, fakehost.Listen(443)).Cgroup = "/user.slice/user-0.slice/session-2.scope"
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleResidual, 203: reaper.RoleActive}},
+		}, map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleResidual, 203: judge.RoleActive}},
 		{"one that starts and is like nobody is of no instance either", func(w *fakehost.World) {
 			fakehost.Daemon(w, "/etc/fresh.cfg", 203, ticks(0), nil).Masks = fakehost.StartingMasks
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStarting}},
+		}, map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleActive, 203: judge.RoleStarting}},
 		{"haproxy -c by hand is of no instance", func(w *fakehost.World) {
 			p := fakehost.Daemon(w, config, 203, ticks(0), nil)
 			p.UID, p.Masks, p.Args = 0, fakehost.StartingMasks, []string{"haproxy", "-c", "-f", config}
-		}, map[int]reaper.Role{200: reaper.RoleResidual, 202: reaper.RoleActive, 203: reaper.RoleStray}},
+		}, map[int]judge.Role{200: judge.RoleResidual, 202: judge.RoleActive, 203: judge.RoleStray}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := daemons()
@@ -304,7 +304,7 @@ func TestDaemonMode(t *testing.T) {
 			if diff := cmp.Diff(tt.want, roles(r)); diff != "" {
 				t.Errorf("roles (-want +got):\n%s", diff)
 			}
-			if name, _, _ := strings.Cut(r.Instances[0].Name, "@"); r.Instances[0].Model != reaper.ModelDaemon || name != config {
+			if name, _, _ := strings.Cut(r.Instances[0].Name, "@"); r.Instances[0].Model != judge.ModelDaemon || name != config {
 				t.Errorf("instance %q of model %q", r.Instances[0].Name, r.Instances[0].Model)
 			}
 		})
@@ -359,7 +359,7 @@ func TestConnectionsAreCountedBySide(t *testing.T) {
 		t.Errorf("connections are %+v, want 2 clients, 1 server", p.Connections)
 	}
 	least, most := 5.0, 60.0
-	want := []reaper.PortUse{{Port: 443, Clients: 2, MinIdleSeconds: &least, MaxIdleSeconds: &most}}
+	want := []judge.PortUse{{Port: 443, Clients: 2, MinIdleSeconds: &least, MaxIdleSeconds: &most}}
 	if diff := cmp.Diff(want, p.Ports); diff != "" {
 		t.Errorf("ports (-want +got):\n%s", diff)
 	}
@@ -384,7 +384,7 @@ func TestThePortOfAClientWithoutAnIdleTimeHasNone(t *testing.T) {
 	s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443), fakehost.Listen(80), fakehost.DatagramListener(443))
 	p := process(t, look(t, w), 101)
 	hour, minute := 3600.0, 60.0
-	want := []reaper.PortUse{{Port: 80, Clients: 1, MinIdleSeconds: &hour, MaxIdleSeconds: &hour}, {Port: 443, Clients: 2}}
+	want := []judge.PortUse{{Port: 80, Clients: 1, MinIdleSeconds: &hour, MaxIdleSeconds: &hour}, {Port: 443, Clients: 2}}
 	if diff := cmp.Diff(want, p.Ports); diff != "" {
 		t.Errorf("ports (-want +got):\n%s", diff)
 	}
@@ -405,7 +405,7 @@ func TestASiblingThatCannotBeLookedAtHidesNoListenerOfAnother(t *testing.T) {
 		return nil
 	}
 	r := look(t, w)
-	if got := r.Instances[0].Refusal; got != reaper.ReasonUnreadable {
+	if got := r.Instances[0].Refusal; got != judge.ReasonUnreadable {
 		t.Errorf("refusal is %q", got)
 	}
 	if got := process(t, r, 101).Connections.Client; got == nil || *got != 2 {
@@ -424,7 +424,7 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 
 	t.Run("an earlier sight of it counts when the next younger has left meanwhile", func(t *testing.T) {
 		p := pass(t, w)
-		p.Memory, p.MemoryOwner = reaper.Memory{process(t, r, 101).ProcID: {Residual: 20 * time.Minute}}, new(uint32)
+		p.Memory, p.MemoryOwner = judge.Memory{process(t, r, 101).ProcID: {Residual: 20 * time.Minute}}, new(uint32)
 		again, err := p.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -437,7 +437,7 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 		other := uint32(5001)
 		for _, owner := range []*uint32{&other, nil} {
 			p := pass(t, w)
-			p.Memory = reaper.Memory{process(t, r, 101).ProcID: {Residual: 20 * time.Minute, Superseded: 20 * time.Minute, Signals: []string{"SIGTERM"}}}
+			p.Memory = judge.Memory{process(t, r, 101).ProcID: {Residual: 20 * time.Minute, Superseded: 20 * time.Minute, Signals: []string{"SIGTERM"}}}
 			p.MemoryOwner = owner
 			again, err := p.Status(t.Context())
 			if err != nil {
@@ -451,7 +451,7 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 	t.Run("but that it was stranded delays, whoever says so", func(t *testing.T) {
 		other := uint32(5001)
 		p := pass(t, w)
-		p.Memory, p.MemoryOwner = reaper.Memory{process(t, r, 101).ProcID: {Stranded: true}}, &other
+		p.Memory, p.MemoryOwner = judge.Memory{process(t, r, 101).ProcID: {Stranded: true}}, &other
 		again, err := p.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -463,7 +463,7 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 	t.Run("one that was stranded counts from when it was first seen residual", func(t *testing.T) {
 		p := pass(t, w)
 		id := process(t, r, 101).ProcID
-		p.Memory, p.MemoryOwner = reaper.Memory{id: {Stranded: true}}, new(uint32)
+		p.Memory, p.MemoryOwner = judge.Memory{id: {Stranded: true}}, new(uint32)
 		first, err := p.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -482,7 +482,7 @@ func TestDeadlinesCountFromBeingSuperseded(t *testing.T) {
 	})
 	t.Run("a memory from the future makes nobody due", func(t *testing.T) {
 		p := pass(t, w)
-		p.Memory, p.MemoryOwner = reaper.Memory{process(t, r, 101).ProcID: {Stranded: true, Residual: 100 * time.Hour}}, new(uint32)
+		p.Memory, p.MemoryOwner = judge.Memory{process(t, r, 101).ProcID: {Stranded: true, Residual: 100 * time.Hour}}, new(uint32)
 		again, err := p.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)

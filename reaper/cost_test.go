@@ -11,6 +11,7 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // dumps notices how often the TCP sockets of a world are asked for that do not
@@ -51,9 +52,9 @@ func TestAPassDoesNotWalkTheSocketsOfTheHost(t *testing.T) {
 			k.Write("/proc/sys/net/mptcp/enabled", "1\n")
 			host := inspect.NewHost(k, []string{"haproxy"})
 			defer host.Close()
-			p := &reaper.Pass{Host: host, Terminator: reaper.DryRun{}, Timing: reaper.Timing{Settle: 5 * time.Second, PassTimeout: time.Minute}}
+			p := &reaper.Pass{Host: host, Terminator: reaper.DryRun{}, Timing: judge.Timing{Settle: 5 * time.Second, PassTimeout: time.Minute}}
 			r := run(t, p)
-			if got := process(t, r, 101).Outcome; got != reaper.OutcomeDryRun {
+			if got := process(t, r, 101).Outcome; got != judge.OutcomeDryRun {
 				t.Fatalf("nothing is due: outcome %q", got)
 			}
 			if n := process(t, r, 103).Connections.Client; k.walks != 0 || n != nil {

@@ -1,26 +1,28 @@
-// Package reaper decides which HAProxy processes are residual and ends those
-// that are due. A pass goes through five stages, each in files of its own:
+// Package reaper is one pass over a host: it looks, has package judge decide, and ends
+// the processes that are due.
 //
-//	observe    observe.go                          what package inspect shows, at one moment
-//	classify   tree.go cluster.go lineage.go       what each process is, and which are one instance
-//	           generation.go group.go near.go
-//	           told.go                             what says that a process was told to stop
-//	           side.go                             whose each connection is
-//	           classify.go refusal.go name.go      roles, names, and what stands against acting
-//	           describe.go stranded.go             on an instance
-//	decide     decide.go policy.go judge.go        one verdict, with one reason, for every process;
-//	           rule_*.go                           each rule of a policy by itself
-//	act        execute.go agree.go confirm.go      two looks that agree, the active confirmed, signals
-//	           drain.go terminate.go wait.go
-//	report     report.go reason.go                 the one document that all stages fill in;
-//	           saved.go                            one that was saved, decided again
+//	pass.go        the stages of a pass, side by side for each instance
+//	look.go        one look: what package inspect shows, at one moment
+//	act.go         each target from the first look to its outcome
+//	targets.go     the stages of a target, and its outcome
+//	prove.go       two looks that agree, the active confirmed
+//	drain.go       client connections closed one by one
+//	terminator.go  signals, or none in a dry run
+//	abandon.go     calls that the kernel does not return from
 //
-// Between passes memory.go remembers since when a process is known to be
-// residual, and that it was told to stop; state.go keeps that, and the counters of
-// counters.go, on disk.
+// What is unclear is refused: an instance is left alone, with a reason of a closed set.
 //
-// Classify and Decide are functions of their arguments: no clock, no operating
-// system, no log. Dry run is another Terminator, chosen once. What is unclear is
-// refused: an instance is left alone, with a reason of the closed set in
-// reason.go.
+// A target is a process that the first look found due. A pass takes it through these
+// stages, and through no others:
+//
+//	    +------------ draining <---+
+//	    v                          |
+//	proposed ----------------> proven ----> signalled ----> left
+//	    ^   two looks agree        SIGTERM, SIGKILL |
+//	    |                                           v
+//	    +------------- for SIGKILL ------------- survived
+//
+// From proposed, proven and draining a target may also be left, when it is gone, and
+// withheld, when anything is not as it was. A survivor that gets no SIGKILL is a
+// survivor still.
 package reaper

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 const (
@@ -23,7 +24,8 @@ const (
 // closed one by one, so many a second, the one that was idle for the longest
 // first, whichever process has it; those of stuck processes after all others.
 type drain struct {
-	*execution
+	act   *act
+	pass  *Pass
 	queue []hangup // to be closed, in this order
 	// known are those that were there at the start. An old worker gets no new
 	// clients; and a connection towards a server that was told by its client's can
@@ -31,7 +33,7 @@ type drain struct {
 	known  map[connectionID]bool
 	asked  map[connectionID]time.Duration // closed gently at this CLOCK_BOOTTIME
 	over   map[connectionID]bool          // closed for good, or not to be closed at all
-	barred map[inspect.ProcID]bool        // whose connections we may not reach
+	barred map[*target]bool               // whose connections we may not reach
 	credit float64                        // connections that may be closed now
 	last   time.Duration                  // CLOCK_BOOTTIME that the credit is of
 	empty  time.Duration                  // CLOCK_BOOTTIME since when there are none left; 0 while there are
@@ -41,7 +43,7 @@ type drain struct {
 // process come last (turn 1): it acts on none, and would use up the time of the
 // others.
 type hangup struct {
-	id     inspect.ProcID
+	target *target
 	socket inspect.ClientSocket
 	how    inspect.Hangup
 	turn   int
@@ -53,76 +55,65 @@ type connectionID struct {
 	inode uint64
 }
 
-func (h hangup) connection() connectionID { return connectionID{h.id, h.socket.Inode} }
+func (h hangup) connection() connectionID { return connectionID{h.target.ProcID, h.socket.Inode} }
 
-// drain closes the client connections of an instance's targets, for at most
-// --drain-timeout. Those that leave by that have their outcome; those that are
-// targets still are to be signalled. What it may no longer touch has no verdict
-// to terminate any more.
-func (x *execution) drain(ctx context.Context, in Instance) Instance {
-	clock := x.Host.Kernel()
+// drain closes the client connections of the proven targets, for at most
+// --drain-timeout. The targets that are there still are proposed anew.
+func (a *act) drain(ctx context.Context) {
+	for _, t := range a.targets.at(proven) {
+		t.step(draining)
+	}
+	clock := a.pass.Host.Kernel()
 	d := &drain{
-		execution: x, asked: map[connectionID]time.Duration{}, over: map[connectionID]bool{}, barred: map[inspect.ProcID]bool{},
+		act: a, pass: a.pass, asked: map[connectionID]time.Duration{}, over: map[connectionID]bool{}, barred: map[*target]bool{},
 		credit: 1, last: clock.Boottime(),
 	}
-	ends := d.last + x.Timing.DrainTimeout
-	d.find(ctx, in)
+	d.run(ctx, d.last+a.pass.Timing.DrainTimeout)
+	for _, t := range a.targets.at(draining) {
+		t.step(proposed)
+	}
+}
+
+func (d *drain) run(ctx context.Context, ends time.Duration) {
+	clock := d.pass.Host.Kernel()
+	d.find(ctx)
 	for {
-		x.Step()
-		in = d.noteDepartures(ctx, in)
+		d.pass.step()
+		d.noteDepartures(ctx)
 		now := clock.Boottime()
 		switch {
-		case !slices.ContainsFunc(in.Processes, isTarget), d.empty > 0 && (len(d.asked) == 0 || now-d.empty >= drainPatience):
-			return in
+		case len(d.act.targets.at(draining)) == 0, d.empty > 0 && (len(d.asked) == 0 || now-d.empty >= drainPatience):
+			return
 		case now >= ends:
-			x.Log.Warn("draining took too long", "instance", in.Name, "limit", x.Timing.DrainTimeout, "left", len(d.queue))
-			return in
+			d.pass.Log.Warn("draining took too long", "instance", d.act.in.Name, "limit", d.pass.Timing.DrainTimeout, "left", len(d.queue))
+			return
 		}
-		if batch := d.batch(now); len(batch) > 0 {
-			var ok bool
-			if in, ok = x.stillTargets(ctx, in); !ok || !d.hangUp(ctx, in, batch) {
-				return in
-			}
+		if batch := d.batch(now); len(batch) > 0 && (!d.proveAgain(ctx) || !d.hangUp(ctx, batch)) {
+			return
 		}
 		if clock.Sleep(ctx, min(drainTurn, ends-now)) != nil {
-			return in
+			return
 		}
 		if len(d.queue) == 0 {
-			d.find(ctx, in)
+			d.find(ctx)
 		}
 	}
 }
 
 // find looks for the connections that are still to be closed: those that were
 // not closed yet, and those that have not ended by being closed gently.
-func (d *drain) find(ctx context.Context, in Instance) {
-	now := d.Host.Kernel().Boottime()
-	j := judge{&d.Policy, &d.host, &in, nil}
+func (d *drain) find(ctx context.Context) {
+	now := d.pass.Host.Kernel().Boottime()
 	waiting, first := false, d.known == nil
 	if first {
 		d.known = map[connectionID]bool{}
 	}
-	for i := range in.Processes {
-		p := &in.Processes[i]
-		// Closing the connections that alone say that it was told would take that away.
-		if !isTarget(*p) || d.barred[p.ProcID] || slices.Equal(p.Evidence, []string{evidenceConnections}) {
-			continue
-		}
-		sockets, err := d.clients(ctx, p.ProcID)
-		if err != nil && !errors.Is(err, inspect.ErrGone) && ctx.Err() == nil {
-			d.barred[p.ProcID] = true
-			d.Log.Warn("cannot drain residual process", "instance", in.Name, "pid", p.PID, "error", err)
-		}
-		sockets = slices.DeleteFunc(sockets, func(s inspect.ClientSocket) bool {
-			t := in.sides[p.ProcID]
-			return t == nil || t.side(s.End) != sideClient || j.sparesPort(p, s.Local.Port())
-		})
-		turn := 0
-		if p.stuck() {
-			turn = 1
-		}
-		for _, s := range sockets {
-			h := hangup{p.ProcID, s, inspect.HangupGently, turn}
+	for _, t := range d.act.targets.at(draining) {
+		for _, s := range d.clients(ctx, t) {
+			h := hangup{t, s, inspect.HangupGently, 0}
+			if t.Stuck() {
+				h.turn = 1
+			}
 			if first {
 				d.known[h.connection()] = true
 			}
@@ -150,17 +141,29 @@ func (d *drain) find(ctx context.Context, in Instance) {
 	}
 }
 
-// clients lists a process's clients, within the time that a pass has for a look.
-func (d *drain) clients(ctx context.Context, id inspect.ProcID) ([]inspect.ClientSocket, error) {
-	ctx, cancel := bounded(ctx, d.Timing.PassTimeout)
+// clients lists the connections of a target's clients that may be closed, within the
+// time that a pass has for a look.
+func (d *drain) clients(ctx context.Context, t *target) []inspect.ClientSocket {
+	// Closing the connections that alone say that it was told would take that away.
+	if d.barred[t] || slices.Equal(t.Evidence, []string{judge.EvidenceConnections}) {
+		return nil
+	}
+	look, cancel := bounded(ctx, d.pass.Timing.PassTimeout)
 	defer cancel()
-	return within(ctx, func() ([]inspect.ClientSocket, error) { return d.Host.ClientSockets(ctx, id) })
+	sockets, err := orAbandon(look, func() ([]inspect.ClientSocket, error) { return d.pass.Host.ClientSockets(look, t.ProcID) })
+	if err != nil && !errors.Is(err, inspect.ErrGone) && ctx.Err() == nil {
+		d.barred[t] = true
+		t.log.Warn("cannot drain residual process", "error", err)
+	}
+	return slices.DeleteFunc(sockets, func(s inspect.ClientSocket) bool {
+		return !d.act.in.Client(t.ProcID, s.End) || judge.SparesPort(&d.pass.Policy, &d.act.host, t.Process, s.Local.Port())
+	})
 }
 
 // batch takes from the queue what is due by now: never more than a second's, so
 // that a look that took its time is not made up for at once.
 func (d *drain) batch(now time.Duration) []hangup {
-	rate := d.Timing.DrainRate
+	rate := d.pass.Timing.DrainRate
 	d.credit = min(d.credit+rate*(now-d.last).Seconds(), max(1, rate))
 	d.last = now
 	n := min(int(d.credit), len(d.queue))
@@ -170,16 +173,41 @@ func (d *drain) batch(now time.Duration) []hangup {
 	return batch
 }
 
+// proveAgain looks once more, with the eyes of the second look, and confirms the active
+// as before a signal. False when nothing may be touched any more.
+func (d *drain) proveAgain(ctx context.Context) bool {
+	var again judge.Instance
+	err := d.pass.settle(ctx, lookAgain, func() (err error) {
+		again, err = d.act.look(ctx)
+		switch {
+		case err != nil:
+			return err
+		case again.Refusal != "":
+			return obstacle{judge.VerdictRefuse, again.Refusal, again.RefusalDetail}
+		case !judge.SameActive(d.act.agreed, again):
+			return changed("the active worker changed while clients were drained")
+		}
+		return d.act.confirm(ctx)
+	})
+	if err != nil {
+		d.act.stop(d.pass.whyNot(ctx, err))
+		return false
+	}
+	for _, t := range d.act.targets.at(draining) {
+		d.act.bearOut(t, &again)
+	}
+	return true
+}
+
 // hangUp closes the connections of a batch that are those of a target. It is
 // false when nothing is closed by this terminator.
-func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
+func (d *drain) hangUp(ctx context.Context, batch []hangup) bool {
 	for _, h := range batch {
-		i := slices.IndexFunc(in.Processes, func(p Process) bool { return p.ProcID == h.id })
-		if ctx.Err() != nil || i < 0 || !isTarget(in.Processes[i]) {
+		if ctx.Err() != nil || h.target.stage != draining {
 			continue
 		}
-		log := d.Log.With("instance", in.Name, "pid", h.id.PID, "client", h.socket.Peer, "port", h.socket.Local.Port())
-		done, err := d.Terminator.HangUp(h.id, h.socket, h.how)
+		log := h.target.log.With("client", h.socket.Peer, "port", h.socket.Local.Port())
+		done, err := d.pass.Terminator.HangUp(h.target.ProcID, h.socket, h.how)
 		d.over[h.connection()] = err != nil || h.how == inspect.HangupNow
 		switch {
 		case errors.Is(err, inspect.ErrOther), errors.Is(err, inspect.ErrGone): // it has ended by itself
@@ -189,35 +217,22 @@ func (d *drain) hangUp(ctx context.Context, in Instance, batch []hangup) bool {
 			return false
 		case h.how == inspect.HangupGently:
 			if len(d.asked) == 0 {
-				d.Log.Info("draining", "instance", in.Name, "clients", len(d.known), "rate", d.Timing.DrainRate)
+				d.pass.Log.Info("draining", "instance", d.act.in.Name, "clients", len(d.known), "rate", d.pass.Timing.DrainRate)
 			}
-			d.asked[h.connection()] = d.Host.Kernel().Boottime()
-			in.Processes[i].DrainedConnections++
+			d.asked[h.connection()] = d.pass.Host.Kernel().Boottime()
+			h.target.DrainedConnections++
 			log.Debug("closed the connection of a client", slog.Duration("idle", h.socket.Idle))
 		}
 	}
-	d.Drained(in.Name, len(d.asked), len(d.known))
+	d.pass.drained(d.act.in.Name, len(d.asked), len(d.known))
 	return true
 }
 
 // noteDepartures gives those that have left meanwhile their outcome.
-func (d *drain) noteDepartures(ctx context.Context, in Instance) Instance {
-	in.Processes = slices.Clone(in.Processes)
-	for i := range in.Processes {
-		if p := &in.Processes[i]; isTarget(*p) {
-			if left, err := d.waitFor(ctx, p.ProcID, 0); err == nil && left {
-				d.depart(in.Name, p)
-			}
+func (d *drain) noteDepartures(ctx context.Context) {
+	for _, t := range d.act.targets.at(draining) {
+		if gone, err := d.pass.waitFor(ctx, t.ProcID, 0); err == nil && gone {
+			t.leave()
 		}
 	}
-	return in
-}
-
-// depart is what became of a target that has left and was sent no signal.
-func (x *execution) depart(instance string, p *Process) {
-	p.Outcome = OutcomeVanished
-	if p.DrainedConnections > 0 {
-		p.Outcome = OutcomeDrained
-	}
-	x.Log.Info("residual process has left", append(attributes(p), "instance", instance, "pid", p.PID, "outcome", p.Outcome)...)
 }

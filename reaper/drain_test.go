@@ -14,6 +14,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // client is a socket of the port's n-th client.
@@ -62,7 +64,7 @@ func TestADrainClosesTheLongestIdleFirstAcrossTheTargets(t *testing.T) {
 		t.Errorf("closed (-want +got):\n%s", diff)
 	}
 	for pid, n := range map[int]int{101: 2, 102: 2} {
-		if q := process(t, r, pid); q.Outcome != reaper.OutcomeDrained || q.DrainedConnections != n {
+		if q := process(t, r, pid); q.Outcome != judge.OutcomeDrained || q.DrainedConnections != n {
 			t.Errorf("%d: outcome %q after %d connections", pid, q.Outcome, q.DrainedConnections)
 		}
 	}
@@ -73,10 +75,10 @@ func TestADrainClosesTheLongestIdleFirstAcrossTheTargets(t *testing.T) {
 	if took := w.Boottime() - began; took < 4*time.Second || took > 6*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if want := (reaper.Summary{Active: 1, Terminated: 2}); r.Summary != want {
+	if want := (judge.Summary{Active: 1, Terminated: 2}); r.Summary != want {
 		t.Errorf("summary %+v, want %+v", r.Summary, want)
 	}
-	var c reaper.Counters
+	var c state.Counters
 	c.Add(r, false)
 	for _, u := range c.Units {
 		if u.TerminatedProcesses != 2 || u.TerminatedConnections != 4 {
@@ -110,7 +112,7 @@ func TestADrainTouchesNothingButClients(t *testing.T) {
 	if got := signalled(w); !equal(got, []string{"101 terminated"}) {
 		t.Errorf("signalled %v", got)
 	}
-	if q := process(t, r, 101); q.Outcome != reaper.OutcomeTerminated || q.DrainedConnections != 3 {
+	if q := process(t, r, 101); q.Outcome != judge.OutcomeTerminated || q.DrainedConnections != 3 {
 		t.Errorf("outcome %q after %d connections", q.Outcome, q.DrainedConnections)
 	}
 }
@@ -188,19 +190,19 @@ func TestADrainEndsWhenThePictureIsNoLongerClear(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(w *fakehost.World, s *fakehost.Service)
-		reason reaper.Reason
+		reason judge.Reason
 	}{
-		{"the active no longer listens", func(w *fakehost.World, s *fakehost.Service) { s.Worker(103, ticks(10*time.Minute), []int{102, 101}) }, reaper.ReasonNotListening},
+		{"the active no longer listens", func(w *fakehost.World, s *fakehost.Service) { s.Worker(103, ticks(10*time.Minute), []int{102, 101}) }, judge.ReasonNotListening},
 		{"the master has begun a reload", func(w *fakehost.World, s *fakehost.Service) {
 			w.Change(func() { s.Master.Masks = fakehost.ReloadingMasks })
-		}, reaper.ReasonReloading},
+		}, judge.ReasonReloading},
 		{"there is another active", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(0), []int{103, 102, 101}, fakehost.Listen(443))
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101})
-		}, reaper.ReasonChanged},
+		}, judge.ReasonChanged},
 		{"it listens again", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, append([]fakehost.Socket{fakehost.Listen(443)}, three...)...)
-		}, reaper.ReasonStranded},
+		}, judge.ReasonStranded},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, s, p := draining(t, 1, three, nil)
@@ -219,7 +221,7 @@ func TestADrainEndsWhenThePictureIsNoLongerClear(t *testing.T) {
 			if got := signalled(w); len(got) > 0 {
 				t.Errorf("signalled %v", got)
 			}
-			if q := process(t, r, 101); q.Verdict == reaper.VerdictTerminate || q.Reason != tt.reason {
+			if q := process(t, r, 101); q.Verdict == judge.VerdictTerminate || q.Reason != tt.reason {
 				t.Errorf("%s, %s, want %s", q.Verdict, q.Reason, tt.reason)
 			}
 		})
@@ -236,7 +238,7 @@ func TestADryRunClosesNothing(t *testing.T) {
 		return nil
 	}
 	r := run(t, p)
-	if q := process(t, r, 101); q.Outcome != reaper.OutcomeDryRun || q.DrainedConnections != 0 {
+	if q := process(t, r, 101); q.Outcome != judge.OutcomeDryRun || q.DrainedConnections != 0 {
 		t.Errorf("outcome %q", q.Outcome)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // The fault sweep: on each of some twenty hosts a whole pass is run once for
@@ -76,7 +77,7 @@ func passUnder(w faultWorld, f fault, at int, change host) faultRun {
 			run.ending = refused
 		}
 		for _, q := range in.Processes {
-			if q.Reason == reaper.ReasonPassTimeout {
+			if q.Reason == judge.ReasonPassTimeout {
 				run.ending = refused
 			}
 			sent += len(q.Signals)

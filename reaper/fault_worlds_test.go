@@ -9,7 +9,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // faultWorld is a host that a pass may find: one of the model's, and what the
@@ -20,7 +20,7 @@ type faultWorld struct {
 	furnish func(k *kernel)
 	socket  string // --master-socket
 	noGetfd bool
-	memory  reaper.Memory // in a state of root's
+	memory  judge.Memory // in a state of root's
 }
 
 // build is a new kernel of that world.
@@ -40,7 +40,7 @@ func faultWorlds() []faultWorld {
 	for _, s := range scenarios() {
 		list = append(list, faultWorld{scenario: s, socket: "none"})
 	}
-	timing := reaper.Timing{Settle: 150 * time.Millisecond, PassTimeout: time.Minute}
+	timing := judge.Timing{Settle: 150 * time.Millisecond, PassTimeout: time.Minute}
 	add := func(w faultWorld, name string, h host) {
 		w.scenario = scenario{name, h, timing}
 		list = append(list, w)
@@ -166,8 +166,8 @@ func forgotten(k *kernel) {
 }
 
 // remembered is what an earlier pass saw of forgotten's daemon.
-var remembered = reaper.Memory{
+var remembered = judge.Memory{
 	inspect.ProcID{PID: 501, StartTicks: ticks(50 * time.Minute)}: {
-		Told: true, Superseded: 20 * time.Minute, Heir: reaper.Heir{ProcID: inspect.ProcID{PID: 502, StartTicks: ticks(40 * time.Minute)}, NSPID: 502},
+		Told: true, Superseded: 20 * time.Minute, Heir: judge.Heir{ProcID: inspect.ProcID{PID: 502, StartTicks: ticks(40 * time.Minute)}, NSPID: 502},
 	},
 }

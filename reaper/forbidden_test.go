@@ -7,6 +7,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // withForbidden is a host with a service, and two processes of another account. The
@@ -28,10 +29,10 @@ func TestAProcessThatMayNotBeSignalledRefusesItsOwnInstanceAlone(t *testing.T) {
 	p := pass(t, w)
 	p.Policy.Deadline = time.Minute
 	var asked []int
-	p.Approve = func(r reaper.Report) (bool, error) {
+	p.Approve = func(r judge.Report) (bool, error) {
 		for _, in := range r.Instances {
 			for _, q := range in.Processes {
-				if q.Verdict == reaper.VerdictTerminate {
+				if q.Verdict == judge.VerdictTerminate {
 					asked = append(asked, q.PID)
 				}
 			}
@@ -46,7 +47,7 @@ func TestAProcessThatMayNotBeSignalledRefusesItsOwnInstanceAlone(t *testing.T) {
 		t.Errorf("asked about %v", asked)
 	}
 	got := process(t, r, 300)
-	if got.Role != reaper.RoleResidual || got.Verdict != reaper.VerdictRefuse || got.Reason != reaper.ReasonPrivilege || got.Outcome != "" {
+	if got.Role != judge.RoleResidual || got.Verdict != judge.VerdictRefuse || got.Reason != judge.ReasonPrivilege || got.Outcome != "" {
 		t.Errorf("process 300: %s, %s for %q, %q", got.Role, got.Verdict, got.Reason, got.Outcome)
 	}
 	if r.Summary.Terminated != 2 || r.Summary.Refused != 1 {
@@ -74,8 +75,8 @@ func TestALookAndADryRunNeedNoRightToSignal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []reaper.Report{r, run(t, p)} {
-		if got := process(t, r, 300); got.Verdict != reaper.VerdictTerminate {
+	for _, r := range []judge.Report{r, run(t, p)} {
+		if got := process(t, r, 300); got.Verdict != judge.VerdictTerminate {
 			t.Errorf("process 300: %s for %q", got.Verdict, got.Reason)
 		}
 	}

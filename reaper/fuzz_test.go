@@ -11,6 +11,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // Bytes from outside, and a whole pass over one of the hosts of the fault sweep:
@@ -22,12 +24,12 @@ const fuzzBoot = "6f6a7e5c-1d3b-4c22-9a52-0e1f00000001" // of ordinary
 func hostOf(worlds []faultWorld, n byte) faultWorld { return worlds[int(n)%len(worlds)] }
 
 // passOver makes a pass, and fails on a wrong signal or a descriptor left open.
-func passOver(t *testing.T, w faultWorld, k *kernel, deadline time.Duration, memory reaper.Memory) {
+func passOver(t *testing.T, w faultWorld, k *kernel, deadline time.Duration, memory judge.Memory) {
 	t.Helper()
 	h := inspect.NewHost(k, []string{"haproxy"})
 	p := &reaper.Pass{
 		Host: h, Terminator: reaper.Signaller{Host: h}, Timing: w.timing, MasterSocket: w.socket,
-		Policy: reaper.Policy{Deadline: deadline}, Memory: memory,
+		Policy: judge.Policy{Deadline: deadline}, Memory: memory,
 	}
 	_, _ = p.Run(context.Background())
 	h.Close()
@@ -53,7 +55,7 @@ func FuzzNoStateSignalsAnybodyWhoIsNotResidual(f *testing.F) {
 			t.Fatal(err)
 		}
 		// Damaged, of another boot or true: the pass goes on with what is returned.
-		state, _ := reaper.LoadState(dir, fuzzBoot, k.World.Now(), k.World.Boottime())
+		state, _ := state.Load(dir, fuzzBoot, k.World.Now(), k.World.Boottime())
 		passOver(t, w, k, 20*time.Minute, state.Memory)
 	})
 }

@@ -5,13 +5,13 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // A master's list is its workers' list too, and may name many processes that have left.
 // It is parsed once, and a look at 300 workers costs no 300 times its length.
 func TestALongListIsReadOnceForAllOfItsWorkers(t *testing.T) {
-	look := func(pids int) (time.Duration, reaper.Report) {
+	look := func(pids int) (time.Duration, judge.Report) {
 		w := fakehost.New()
 		ordinary(w)
 		s := fakehost.NewService(w, "haproxy", 100, ticks(59*time.Minute))
@@ -33,7 +33,7 @@ func TestALongListIsReadOnceForAllOfItsWorkers(t *testing.T) {
 	}
 	short, _ := look(10)
 	long, r := look(50_000)
-	if got := process(t, r, 1000); got.Role != reaper.RoleResidual {
+	if got := process(t, r, 1000); got.Role != judge.RoleResidual {
 		t.Errorf("process 1000 is %s", got.Role)
 	}
 	t.Logf("with 10 pids %v, with 50,000 pids %v", short, long)

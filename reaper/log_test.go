@@ -14,6 +14,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // logged is what a pass over a world logs, without the time of each line.
@@ -24,13 +25,13 @@ func logged(t *testing.T, w *fakehost.World) []string {
 }
 
 // loggedUntil is the same of a pass that may be interrupted, with its report.
-func loggedUntil(ctx context.Context, t *testing.T, w *fakehost.World) ([]string, reaper.Report) {
+func loggedUntil(ctx context.Context, t *testing.T, w *fakehost.World) ([]string, judge.Report) {
 	t.Helper()
 	return loggedBy(ctx, t, w, func(*reaper.Pass) {})
 }
 
 // loggedBy is the same of a pass that is set up as a test likes.
-func loggedBy(ctx context.Context, t *testing.T, w *fakehost.World, set func(*reaper.Pass)) ([]string, reaper.Report) {
+func loggedBy(ctx context.Context, t *testing.T, w *fakehost.World, set func(*reaper.Pass)) ([]string, judge.Report) {
 	t.Helper()
 	var b bytes.Buffer
 	p := pass(t, w)
@@ -77,7 +78,7 @@ func TestAnInstanceThatIsNotThereIsLoggedWithThoseThatAre(t *testing.T) {
 			fakehost.Daemon(w, fmt.Sprintf("/tmp/%d.cfg", n), 501+n, ticks(40*time.Minute), nil, fakehost.Listen(6001+n)).UID = 5001
 		}
 		lines, _ := loggedBy(t.Context(), t, w, func(p *reaper.Pass) {
-			p.Policy = reaper.Policy{Deadline: time.Hour, Instances: []string{wanted}}
+			p.Policy = judge.Policy{Deadline: time.Hour, Instances: []string{wanted}}
 			p.MaySignal = func(uid uint32) bool { return uid != 5001 }
 		})
 		if got := strings.Join(lines, "\n"); got != want {
@@ -114,7 +115,7 @@ func TestWhoIsStillThereIsLoggedAndWhetherItHadItsTime(t *testing.T) {
 			if got := lines[len(lines)-1]; got != tt.line {
 				t.Errorf("got  %s\nwant %s", got, tt.line)
 			}
-			if p := process(t, r, 101); p.Outcome != reaper.OutcomeSurvived || p.Error != tt.error {
+			if p := process(t, r, 101); p.Outcome != judge.OutcomeSurvived || p.Error != tt.error {
 				t.Errorf("outcome %q, error %q", p.Outcome, p.Error)
 			}
 		})

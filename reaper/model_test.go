@@ -18,6 +18,7 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // The model check: every interleaving, up to a number of steps, of a whole pass
@@ -41,7 +42,7 @@ var (
 type scenario struct {
 	name   string
 	host   host
-	timing reaper.Timing
+	timing judge.Timing
 }
 
 // ordinaryHost: 101 was told to leave when 102 came.
@@ -68,7 +69,7 @@ func (h host) after(names ...string) host {
 }
 
 func scenarios() []scenario {
-	timing := reaper.Timing{Settle: 150 * time.Millisecond, PassTimeout: time.Minute}
+	timing := judge.Timing{Settle: 150 * time.Millisecond, PassTimeout: time.Minute}
 	var list []scenario
 	for _, model := range []string{"master-worker", "master-worker 3.1", "daemon"} {
 		h := ordinaryHost(model == "daemon")
@@ -92,7 +93,7 @@ func scenarios() []scenario {
 	wedged := ordinaryHost(false)
 	wedged.bodies[1].wedged = true
 	timing.KillAfter = 300 * time.Millisecond
-	drained := reaper.Timing{Settle: 150 * time.Millisecond, PassTimeout: time.Minute, DrainRate: 1, DrainTimeout: 3 * time.Second}
+	drained := judge.Timing{Settle: 150 * time.Millisecond, PassTimeout: time.Minute, DrainRate: 1, DrainTimeout: 3 * time.Second}
 	return append(list,
 		scenario{"master-worker, wedged", wedged, timing},
 		scenario{"master-worker, drained", ordinaryHost(false), drained},

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 )
 
 // namesOf are the names of a report's instances, by the pids of their processes.
-func namesOf(r reaper.Report) map[int]string {
+func namesOf(r judge.Report) map[int]string {
 	names := map[int]string{}
 	for _, in := range r.Instances {
 		for _, p := range in.Processes {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // grouped is a host of which one process is in all groups that the kernel lets it be in.
@@ -62,7 +62,7 @@ func TestAnUnknownOwnerIsNoRoot(t *testing.T) {
 	}
 	w.Change(func() { young.UID, old.UID = 0, 5001 })
 	r := look(t, w)
-	if got := process(t, r, 300); got.Role == reaper.RoleResidual {
+	if got := process(t, r, 300); got.Role == judge.RoleResidual {
 		t.Errorf("the list of a process whose owner is unknown makes 300 %s", got.Role)
 	}
 	got := process(t, r, 301)
@@ -70,7 +70,7 @@ func TestAnUnknownOwnerIsNoRoot(t *testing.T) {
 		t.Errorf("process 301: uid %d, user %q, error %q", got.UID, got.User, got.Error)
 	}
 	for _, in := range r.Instances {
-		if in.Model != "" && in.Refusal != reaper.ReasonUnreadable {
+		if in.Model != "" && in.Refusal != judge.ReasonUnreadable {
 			t.Errorf("%s: refusal %q", in.Name, in.Refusal)
 		}
 	}
@@ -78,7 +78,7 @@ func TestAnUnknownOwnerIsNoRoot(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), `"uid":null`) {
 		t.Errorf("in JSON: %s, %v", text, err)
 	}
-	var back reaper.Process
+	var back judge.Process
 	if err := json.Unmarshal(text, &back); err != nil || back.UID != inspect.NoUID {
 		t.Errorf("read again: %d, %v", back.UID, err)
 	}

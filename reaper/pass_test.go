@@ -2,6 +2,7 @@ package reaper_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"syscall"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func equal(got, want []string) bool { return slices.Equal(got, want) }
@@ -25,13 +27,13 @@ func TestAPassTerminatesWhatIsDueAndNothingElse(t *testing.T) {
 	if got, want := signalled(w), []string{"101 terminated"}; !equal(got, want) {
 		t.Errorf("signalled %v, want %v", got, want)
 	}
-	if got := process(t, r, 101); got.Outcome != reaper.OutcomeTerminated || !equal(got.Signals, []string{"SIGTERM"}) {
+	if got := process(t, r, 101); got.Outcome != judge.OutcomeTerminated || !equal(got.Signals, []string{"SIGTERM"}) {
 		t.Errorf("outcome %q after %v", got.Outcome, got.Signals)
 	}
-	if got := process(t, r, 102); got.Verdict != reaper.VerdictWait || got.Outcome != "" {
+	if got := process(t, r, 102); got.Verdict != judge.VerdictWait || got.Outcome != "" {
 		t.Errorf("the one within its deadline: %q, %q", got.Verdict, got.Outcome)
 	}
-	want := reaper.Summary{Active: 1, Residual: 1, Terminated: 1}
+	want := judge.Summary{Active: 1, Residual: 1, Terminated: 1}
 	if diff := cmp.Diff(want, r.Summary); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
@@ -50,7 +52,7 @@ func TestADryRunPlansTheSameAndSignalsNobody(t *testing.T) {
 			t.Errorf("%d: live %s/%s, dry %s/%s", pid, a.Verdict, a.Reason, b.Verdict, b.Reason)
 		}
 	}
-	if got := process(t, dryReport, 101).Outcome; got != reaper.OutcomeDryRun {
+	if got := process(t, dryReport, 101).Outcome; got != judge.OutcomeDryRun {
 		t.Errorf("outcome %q", got)
 	}
 	if got := signalled(dry); len(got) != 0 {
@@ -129,7 +131,7 @@ func TestAnInstanceOutOfSightForOneLookIsLookedAtAgain(t *testing.T) {
 	if got, want := signalled(w), []string{"101 terminated"}; !equal(got, want) {
 		t.Errorf("signalled %v, want %v", got, want)
 	}
-	if got := process(t, r, 101).Outcome; got != reaper.OutcomeTerminated {
+	if got := process(t, r, 101).Outcome; got != judge.OutcomeTerminated {
 		t.Errorf("outcome %q", got)
 	}
 }
@@ -157,10 +159,10 @@ func TestTheActiveIsConfirmedAgainBeforeEachSignal(t *testing.T) {
 			if got := signalled(w); !equal(got, []string{"101 terminated"}) {
 				t.Errorf("signalled %v, want only the first", got)
 			}
-			if got := process(t, r, 102); got.Verdict != reaper.VerdictRefuse {
+			if got := process(t, r, 102); got.Verdict != judge.VerdictRefuse {
 				t.Errorf("verdict on the second is %q", got.Verdict)
 			}
-			if got := process(t, r, 101); got.Outcome != reaper.OutcomeTerminated {
+			if got := process(t, r, 101); got.Outcome != judge.OutcomeTerminated {
 				t.Errorf("outcome of the first is %q", got.Outcome)
 			}
 		})
@@ -191,10 +193,10 @@ func TestAWedgedProcess(t *testing.T) {
 	t.Run("survives when it may not be killed", func(t *testing.T) {
 		w, _ := wedged()
 		r := run(t, pass(t, w))
-		if got := process(t, r, 101).Outcome; got != reaper.OutcomeSurvived {
+		if got := process(t, r, 101).Outcome; got != judge.OutcomeSurvived {
 			t.Errorf("outcome %q", got)
 		}
-		if got := process(t, r, 102).Outcome; got != reaper.OutcomeTerminated {
+		if got := process(t, r, 102).Outcome; got != judge.OutcomeTerminated {
 			t.Errorf("outcome of its sibling %q", got)
 		}
 	})
@@ -204,7 +206,7 @@ func TestAWedgedProcess(t *testing.T) {
 		p.Timing.KillAfter = 3 * time.Second
 		r := run(t, p)
 		got := process(t, r, 101)
-		if got.Outcome != reaper.OutcomeKilled || !equal(got.Signals, []string{"SIGTERM", "SIGKILL"}) {
+		if got.Outcome != judge.OutcomeKilled || !equal(got.Signals, []string{"SIGTERM", "SIGKILL"}) {
 			t.Errorf("outcome %q after %v", got.Outcome, got.Signals)
 		}
 		if want := []string{"101 terminated", "102 terminated", "101 killed"}; !equal(signalled(w), want) {
@@ -218,7 +220,7 @@ func TestAWedgedProcess(t *testing.T) {
 		fakehost.Daemon(w, "/etc/d.cfg", 202, ticks(10*time.Minute), []int{201}, fakehost.Listen(443))
 		p := pass(t, w)
 		p.Timing.KillAfter = 3 * time.Second
-		if got := process(t, run(t, p), 201); got.Outcome != reaper.OutcomeKilled || !equal(got.Signals, []string{"SIGTERM", "SIGKILL"}) {
+		if got := process(t, run(t, p), 201); got.Outcome != judge.OutcomeKilled || !equal(got.Signals, []string{"SIGTERM", "SIGKILL"}) {
 			t.Errorf("outcome %q after %v", got.Outcome, got.Signals)
 		}
 	})
@@ -243,7 +245,7 @@ func TestAWedgedProcess(t *testing.T) {
 		p := pass(t, w)
 		p.Timing.KillAfter = 3 * time.Second
 		r := run(t, p)
-		if got := process(t, r, 101); got.Outcome != reaper.OutcomeSurvived {
+		if got := process(t, r, 101); got.Outcome != judge.OutcomeSurvived {
 			t.Errorf("outcome %q", got.Outcome)
 		}
 		for _, s := range w.Signals() {
@@ -264,7 +266,7 @@ func TestAStuckProcessIsSignalledAfterTheOthersAndOutsideTheCap(t *testing.T) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).State = 'T'
 		}},
 		{"signalled by an earlier pass", func(s *fakehost.Service, p *reaper.Pass) {
-			p.Memory, p.MemoryOwner = reaper.Memory{inspect.ProcID{PID: 101, StartTicks: ticks(49 * time.Minute)}: {Signals: []string{"SIGTERM"}}}, new(uint32)
+			p.Memory, p.MemoryOwner = judge.Memory{inspect.ProcID{PID: 101, StartTicks: ticks(49 * time.Minute)}: {Signals: []string{"SIGTERM"}}}, new(uint32)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -292,7 +294,7 @@ func TestInstancesDoNotDelayOrInfluenceEachOther(t *testing.T) {
 	if want := []string{"101 terminated", "102 terminated"}; !equal(signalled(w), want) {
 		t.Errorf("signalled %v, want %v", signalled(w), want)
 	}
-	if got := process(t, r, 501).Reason; got != reaper.ReasonNotListening {
+	if got := process(t, r, 501).Reason; got != judge.ReasonNotListening {
 		t.Errorf("reason for the other's residual is %q", got)
 	}
 }
@@ -316,7 +318,7 @@ func TestOnlyTheNamedInstancesAreActedOn(t *testing.T) {
 func TestALookAtOneInstanceForgetsNoOther(t *testing.T) {
 	w, _ := reloaded()
 	p := pass(t, w)
-	p.Policy = reaper.Policy{Instances: []string{"edge.service"}, Deadline: time.Hour}
+	p.Policy = judge.Policy{Instances: []string{"edge.service"}, Deadline: time.Hour}
 	run(t, p)
 	if len(p.Memory) != 2 {
 		t.Errorf("after a look at one instance it remembers of the other %v, want its two residual processes", p.Memory)
@@ -324,25 +326,30 @@ func TestALookAtOneInstanceForgetsNoOther(t *testing.T) {
 }
 
 func TestWhatWasNotShownIsNotSignalled(t *testing.T) {
-	w, s := reloaded()
-	p := pass(t, w)
-	p.Approve = func(r reaper.Report) (bool, error) {
-		// While the operator reads, a reload makes 103 residual too.
-		s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 7, 0))
-		s.Worker(104, ticks(0), []int{103, 102, 101}, fakehost.Listen(443))
-		return true, nil
-	}
-	run(t, p)
-	if want := []string{"101 terminated", "102 terminated"}; !equal(signalled(w), want) {
-		t.Errorf("signalled %v, want %v", signalled(w), want)
+	for _, reads := range []time.Duration{0, 10 * time.Minute} {
+		t.Run(fmt.Sprintf("the operator reads for %v", reads), func(t *testing.T) {
+			w, s := reloaded()
+			p := pass(t, w)
+			p.Approve = func(r judge.Report) (bool, error) {
+				// While the operator reads, a reload makes 103 residual too.
+				s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 7, 0))
+				s.Worker(104, ticks(0), []int{103, 102, 101}, fakehost.Listen(443))
+				w.Pass(reads)
+				return true, nil
+			}
+			run(t, p)
+			if want := []string{"101 terminated", "102 terminated"}; !equal(signalled(w), want) {
+				t.Errorf("signalled %v, want %v", signalled(w), want)
+			}
+		})
 	}
 
 	t.Run("and nothing is when the answer is no", func(t *testing.T) {
 		w, _ := reloaded()
 		p := pass(t, w)
-		p.Approve = func(reaper.Report) (bool, error) { return false, nil }
+		p.Approve = func(judge.Report) (bool, error) { return false, nil }
 		r := run(t, p)
-		if got := process(t, r, 101); got.Verdict != reaper.VerdictWait || got.Reason != reaper.ReasonDeclined || len(w.Signals()) != 0 {
+		if got := process(t, r, 101); got.Verdict != judge.VerdictWait || got.Reason != judge.ReasonDeclined || len(w.Signals()) != 0 {
 			t.Errorf("%s/%s, %d signals", got.Verdict, got.Reason, len(w.Signals()))
 		}
 	})
@@ -350,9 +357,42 @@ func TestWhatWasNotShownIsNotSignalled(t *testing.T) {
 		w, _ := reloaded()
 		p := pass(t, w)
 		p.Policy.Deadline = time.Hour
-		p.Approve = func(reaper.Report) (bool, error) { t.Error("asked"); return true, nil }
+		p.Approve = func(judge.Report) (bool, error) { t.Error("asked"); return true, nil }
 		run(t, p)
 	})
+}
+
+// A client was idle when the operator was asked, and is not any more when the answer
+// comes. What the policy spares is spared at the signal.
+func TestAClientThatMovesWhileTheOperatorReadsIsNotIdle(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		policy judge.Policy
+	}{
+		{"--idle-after", judge.Policy{Deadline: 24 * time.Hour, IdleAfter: 15 * time.Minute}},
+		{"--hard-deadline", judge.Policy{Deadline: time.Minute, HardDeadline: 24 * time.Hour, ActiveWithin: 15 * time.Minute}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := fakehost.New()
+			ordinary(w)
+			s := fakehost.NewService(w, "haproxy", 100, ticks(50*time.Minute))
+			old := s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 20*time.Minute))
+			s.Worker(103, ticks(10*time.Minute), []int{101}, fakehost.Listen(443))
+			p := pass(t, w)
+			p.Policy = tt.policy
+			asked := false
+			p.Approve = func(judge.Report) (bool, error) {
+				asked = true
+				w.Pass(10 * time.Minute)
+				w.Change(func() { old.Sockets[0].IdleMillisecond = 10 })
+				return true, nil
+			}
+			r := run(t, p)
+			if got := process(t, r, 101); !asked || got.Verdict != judge.VerdictWait || len(signalled(w)) != 0 {
+				t.Errorf("asked %v, %s/%s, signalled %v", asked, got.Verdict, got.Reason, signalled(w))
+			}
+		})
+	}
 }
 
 func TestAnInterruptedPassSignalsNobodyMore(t *testing.T) {
@@ -371,13 +411,13 @@ func TestAnInterruptedPassSignalsNobodyMore(t *testing.T) {
 	if want := []string{"101 terminated"}; !equal(signalled(w), want) {
 		t.Errorf("signalled %v, want %v", signalled(w), want)
 	}
-	if got := process(t, r, 102); got.Reason != reaper.ReasonInterrupted {
+	if got := process(t, r, 102); got.Reason != judge.ReasonInterrupted {
 		t.Errorf("the other one: %s/%s", got.Verdict, got.Reason)
 	}
 }
 
 func TestFailuresToSignal(t *testing.T) {
-	failing := func(err error) reaper.Report {
+	failing := func(err error) judge.Report {
 		w, _ := reloaded()
 		w.Before = func(_ int, call, about string) error {
 			if call == "PidfdSendSignal" && about != noSignal {
@@ -387,10 +427,10 @@ func TestFailuresToSignal(t *testing.T) {
 		}
 		return run(t, pass(t, w))
 	}
-	if got := process(t, failing(unix.EPERM), 101); got.Outcome != reaper.OutcomeFailed || got.Error == "" {
+	if got := process(t, failing(unix.EPERM), 101); got.Outcome != judge.OutcomeFailed || got.Error == "" {
 		t.Errorf("EPERM: outcome %q, error %q", got.Outcome, got.Error)
 	}
-	if got := process(t, failing(unix.ESRCH), 101); got.Outcome != reaper.OutcomeVanished {
+	if got := process(t, failing(unix.ESRCH), 101); got.Outcome != judge.OutcomeVanished {
 		t.Errorf("ESRCH: outcome %q", got.Outcome)
 	}
 }
@@ -407,7 +447,7 @@ func TestWithoutPidfdsItObserves(t *testing.T) {
 	if r.CanSignal || len(w.Signals()) != 0 {
 		t.Errorf("can signal: %v, signals %v", r.CanSignal, w.Signals())
 	}
-	if got := process(t, r, 101); got.Verdict != reaper.VerdictRefuse {
+	if got := process(t, r, 101); got.Verdict != judge.VerdictRefuse {
 		t.Errorf("verdict %q", got.Verdict)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // TestRefusals has a row for each reason to leave an instance alone: in each,
@@ -23,42 +23,42 @@ func TestRefusals(t *testing.T) {
 			return nil
 		}
 	}
-	seen := map[reaper.Reason]bool{}
+	seen := map[judge.Reason]bool{}
 	for _, tt := range []struct {
 		name   string
 		change func(w *fakehost.World, s *fakehost.Service)
-		want   reaper.Reason
+		want   judge.Reason
 		detail string
 	}{
 		{"no worker is ready", func(w *fakehost.World, s *fakehost.Service) {
 			for _, pid := range []int{101, 102, 103} {
 				s.Worker(pid, ticks(time.Duration(150-pid)*time.Minute), nil).Masks = fakehost.StartingMasks
 			}
-		}, reaper.ReasonNoActive, "ready"},
+		}, judge.ReasonNoActive, "ready"},
 		{"the youngest does not listen", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
-		}, reaper.ReasonNotListening, "103"},
+		}, judge.ReasonNotListening, "103"},
 		{"the youngest listens on UDP only", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.DatagramListener(443))
-		}, reaper.ReasonNoStreamListener, "UDP"},
+		}, judge.ReasonNoStreamListener, "UDP"},
 		{"the youngest is stopped", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Listen(443)).State = 'T'
-		}, reaper.ReasonActiveStopped, "103"},
+		}, judge.ReasonActiveStopped, "103"},
 		{"a new worker is starting", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(time.Second), []int{103}).Masks = fakehost.ReloadingMasks
-		}, reaper.ReasonStarting, "104"},
+		}, judge.ReasonStarting, "104"},
 		{"the master is in the middle of a reload", func(w *fakehost.World, s *fakehost.Service) {
 			s.Master.Masks = fakehost.ReloadingMasks
-		}, reaper.ReasonReloading, "100"},
+		}, judge.ReasonReloading, "100"},
 		{"an older worker is paused", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Paused(443))
-		}, reaper.ReasonPaused, "443"},
+		}, judge.ReasonPaused, "443"},
 		{"a stray is in the unit", func(w *fakehost.World, s *fakehost.Service) {
 			w.Start(fakehost.Proc{PID: 104, PPID: 1, Ticks: ticks(time.Minute), Masks: fakehost.StartingMasks, Args: []string{"haproxy", "-c"}, Cgroup: s.Cgroup})
-		}, reaper.ReasonStray, "104"},
+		}, judge.ReasonStray, "104"},
 		{"two generations started in one tick", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(102, ticks(10*time.Minute), []int{101}, fakehost.Client(443, 3, 0))
-		}, reaper.ReasonTie, "102"},
+		}, judge.ReasonTie, "102"},
 		{"the descriptors of an old worker may not be read", func(w *fakehost.World, s *fakehost.Service) {
 			w.Before = func(_ int, call, about string) error {
 				if call == "PidfdGetfd" || about == "/proc/101/fd/0" {
@@ -66,14 +66,14 @@ func TestRefusals(t *testing.T) {
 				}
 				return nil
 			}
-		}, reaper.ReasonUnreadable, "operation not permitted"},
+		}, judge.ReasonUnreadable, "operation not permitted"},
 		{"pidfd_getfd is refused, and a socket of an old worker stands in no table", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Reset(443))
 			fail(w, "PidfdGetfd", "3", unix.EPERM)
-		}, reaper.ReasonUnclassified, "none of the kernel's tables"},
+		}, judge.ReasonUnclassified, "none of the kernel's tables"},
 		{"a member's signal masks cannot be read", func(w *fakehost.World, s *fakehost.Service) {
 			fail(w, "ReadFile", "/proc/102/status", unix.EIO)
-		}, reaper.ReasonUnreadable, "102"},
+		}, judge.ReasonUnreadable, "102"},
 		{"an executable cannot be told from HAProxy's for want of memory", func(w *fakehost.World, s *fakehost.Service) {
 			w.Start(fakehost.Proc{PID: 900, PPID: 1, Ticks: ticks(time.Minute)})
 			w.Before = func(_ int, _, about string) error {
@@ -82,14 +82,14 @@ func TestRefusals(t *testing.T) {
 				}
 				return nil
 			}
-		}, reaper.ReasonUnreadable, "cannot allocate memory"},
+		}, judge.ReasonUnreadable, "cannot allocate memory"},
 		{"an old worker has a socket of no known kind", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Socket{Family: unix.AF_VSOCK, Type: unix.SOCK_STREAM, Inode: 5})
-		}, reaper.ReasonUnclassified, "address family 40"},
+		}, judge.ReasonUnclassified, "address family 40"},
 		{"a thread of an old worker has descriptors of its own", func(w *fakehost.World, s *fakehost.Service) {
 			p := s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0))
 			p.Threads, p.Apart = 2, []fakehost.Socket{fakehost.Listen(443)}
-		}, reaper.ReasonApart, "thread 1000101 of process 101"},
+		}, judge.ReasonApart, "thread 1000101 of process 101"},
 		{"without kcmp, too", func(w *fakehost.World, s *fakehost.Service) {
 			p := s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0))
 			p.Threads, p.Apart = 2, []fakehost.Socket{fakehost.Listen(443)}
@@ -99,7 +99,7 @@ func TestRefusals(t *testing.T) {
 				}
 				return nil
 			}
-		}, reaper.ReasonApart, "thread 1000101 of process 101"},
+		}, judge.ReasonApart, "thread 1000101 of process 101"},
 		{"a duplicate would change an old worker's sockets, in another network namespace", func(w *fakehost.World, s *fakehost.Service) {
 			for _, p := range []*fakehost.Proc{
 				s.Master, s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)), s.Worker(102, ticks(30*time.Minute), []int{101}),
@@ -107,35 +107,35 @@ func TestRefusals(t *testing.T) {
 			} {
 				p.NetNS, p.SocketClass = 77, "/docker/7"
 			}
-		}, reaper.ReasonUnreadable, "change the class"},
+		}, judge.ReasonUnreadable, "change the class"},
 		{"an old worker lives in another network namespace", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil).NetNS = 77
-		}, reaper.ReasonNamespace, "101"},
+		}, judge.ReasonNamespace, "101"},
 		{"the master lives in another PID namespace than its workers", func(w *fakehost.World, s *fakehost.Service) {
 			s.Master.PIDNS = 77
-		}, reaper.ReasonNamespace, "100"},
+		}, judge.ReasonNamespace, "100"},
 		{"the master CLI says that an old worker is not stopping", func(w *fakehost.World, s *fakehost.Service) {
 			s.Answer(map[int]bool{101: true, 102: false, 103: false})
-		}, reaper.ReasonWitness, "102 is not stopping"},
+		}, judge.ReasonWitness, "102 is not stopping"},
 		{"the master CLI says that one of two active siblings is stopping", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(104, ticks(10*time.Minute)+100, []int{102, 101}, fakehost.Listen(81))
 			s.Answer(map[int]bool{101: true, 102: true, 103: true, 104: false})
-		}, reaper.ReasonWitness, "103 is stopping"},
+		}, judge.ReasonWitness, "103 is stopping"},
 		{"the whole service drains", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101}, fakehost.Client(443, 4, 0))
 			s.Answer(map[int]bool{101: true, 102: true, 103: true})
-		}, reaper.ReasonDraining, "103"},
+		}, judge.ReasonDraining, "103"},
 		{"the whole service drains, and accepts for its grace", func(w *fakehost.World, s *fakehost.Service) {
 			s.Answer(map[int]bool{101: true, 102: true, 103: true})
-		}, reaper.ReasonDraining, "103"},
+		}, judge.ReasonDraining, "103"},
 		{"there are more processes than a pass looks at", func(w *fakehost.World, s *fakehost.Service) {
 			for pid := 1000; pid < 2000; pid++ {
 				s.Worker(pid, ticks(40*time.Minute)+uint64(pid), nil)
 			}
-		}, reaper.ReasonTooMany, "1004"},
+		}, judge.ReasonTooMany, "1004"},
 		{"an old worker may not be signalled", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, 0)).Forbidden = true
-		}, reaper.ReasonPrivilege, "process 101"},
+		}, judge.ReasonPrivilege, "process 101"},
 		{"the active is another one at every look", func(w *fakehost.World, s *fakehost.Service) {
 			next := 104
 			w.Before = func(_ int, call, _ string) error {
@@ -146,7 +146,7 @@ func TestRefusals(t *testing.T) {
 				}
 				return nil
 			}
-		}, reaper.ReasonChanged, "changed"},
+		}, judge.ReasonChanged, "changed"},
 	} {
 		seen[tt.want] = true
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,13 +165,13 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("signalled %v", got)
 			}
 			for _, q := range in.Processes {
-				if q.Verdict == reaper.VerdictTerminate {
+				if q.Verdict == judge.VerdictTerminate {
 					t.Errorf("verdict on %d (%s) is terminate", q.PID, q.Role)
 				}
 			}
 		})
 	}
-	for _, reason := range reaper.Refusals {
+	for _, reason := range judge.Refusals {
 		if !seen[reason] {
 			t.Errorf("no row for the refusal %q", reason)
 		}

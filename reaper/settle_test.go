@@ -9,7 +9,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // These tests are about --settle, which is 5s here: how long a picture that is
@@ -131,7 +131,7 @@ func TestAPictureMayClearAmidADrain(t *testing.T) {
 			if n := len(w.HangUps()); n != tt.closed {
 				t.Errorf("%d connections closed, want %d: %v", n, tt.closed, r.Instances[0].Refusal)
 			}
-			if want := map[bool]reaper.Reason{true: "", false: reaper.ReasonReloading}[tt.closed == 3]; r.Instances[0].Refusal != want {
+			if want := map[bool]judge.Reason{true: "", false: judge.ReasonReloading}[tt.closed == 3]; r.Instances[0].Refusal != want {
 				t.Errorf("refused for %q, want %q", r.Instances[0].Refusal, want)
 			}
 		})
@@ -152,7 +152,7 @@ func TestWhoLeavesAfterAWhileHasLeftByItsSignal(t *testing.T) {
 		}
 		return nil
 	}
-	if p := process(t, run(t, pass(t, w)), 101); p.Outcome != reaper.OutcomeTerminated {
+	if p := process(t, run(t, pass(t, w)), 101); p.Outcome != judge.OutcomeTerminated {
 		t.Errorf("outcome %q, after %d polls", p.Outcome, polls)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // asShipped is a live pass as the unit runs it: by the workers' user, without the right
@@ -22,7 +23,7 @@ func asShipped(t *testing.T, k inspect.Kernel) *reaper.Pass {
 	host.Rights = &inspect.Rights{UIDs: []uint32{fakehost.UIDHAProxy}}
 	return &reaper.Pass{
 		Host: host, Terminator: reaper.Signaller{Host: host},
-		Timing: reaper.Timing{Settle: 5 * time.Second, PassTimeout: time.Minute},
+		Timing: judge.Timing{Settle: 5 * time.Second, PassTimeout: time.Minute},
 	}
 }
 
@@ -157,7 +158,7 @@ func TestAStrangerWhoseArgumentsAreNeverReadHoldsUpNoPass(t *testing.T) {
 		t.Errorf("process 5039: %q", got.Error)
 	}
 	// The user with the fewest processes comes first.
-	if got := process(t, r, 6000); got.Error != "" || got.Role != reaper.RoleActive {
+	if got := process(t, r, 6000); got.Error != "" || got.Role != judge.RoleActive {
 		t.Errorf("process 6000: %s, %q", got.Role, got.Error)
 	}
 }

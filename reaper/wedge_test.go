@@ -6,12 +6,13 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestOnlyWhoIsToLeaveCanBeWedged(t *testing.T) {
-	for state, want := range map[byte]reaper.Wedge{
-		'S': reaper.WedgeNone, 'R': reaper.WedgeNone, 'I': reaper.WedgeNone,
-		'T': reaper.WedgeStopped, 't': reaper.WedgeTraced, 'D': reaper.WedgeBlocked,
+	for state, want := range map[byte]judge.Wedge{
+		'S': judge.WedgeNone, 'R': judge.WedgeNone, 'I': judge.WedgeNone,
+		'T': judge.WedgeStopped, 't': judge.WedgeTraced, 'D': judge.WedgeBlocked,
 	} {
 		w := fakehost.New()
 		ordinary(w)
@@ -25,7 +26,7 @@ func TestOnlyWhoIsToLeaveCanBeWedged(t *testing.T) {
 			t.Errorf("a residual process in state %c is %q, want %q", state, got, want)
 		}
 		for _, pid := range []int{100, 102} {
-			if got := process(t, r, pid).Wedge; got != reaper.WedgeNone {
+			if got := process(t, r, pid).Wedge; got != judge.WedgeNone {
 				t.Errorf("process %d, which is not to leave, is %q in state %c", pid, got, state)
 			}
 		}

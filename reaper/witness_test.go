@@ -11,6 +11,8 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // The master CLI is a witness where it answers. Where there is none that is no
@@ -67,7 +69,7 @@ func TestAWorkerThatDoesNotAnswerIsRemembered(t *testing.T) {
 		}
 		return nil
 	}
-	one := func(memory reaper.Memory, deadline time.Duration) (reaper.Report, reaper.Memory) {
+	one := func(memory judge.Memory, deadline time.Duration) (judge.Report, judge.Memory) {
 		t.Helper()
 		p := pass(t, w)
 		p.Terminator, p.Policy.Deadline, p.Memory = reaper.DryRun{}, deadline, memory
@@ -75,7 +77,7 @@ func TestAWorkerThatDoesNotAnswerIsRemembered(t *testing.T) {
 		r := run(t, p)
 		return r, p.Memory
 	}
-	silent := func(m reaper.Memory) (pids []int) {
+	silent := func(m judge.Memory) (pids []int) {
 		for id, seen := range m {
 			if seen.Silent {
 				pids = append(pids, id.PID)
@@ -112,7 +114,7 @@ func TestAWorkerThatDoesNotAnswerIsRemembered(t *testing.T) {
 	if got := silent(memory); !slices.Equal(got, []int{101, 102}) {
 		t.Errorf("silent are %v", got)
 	}
-	for pid, outcome := range map[int]reaper.Outcome{101: reaper.OutcomeDryRun, 102: reaper.OutcomeDryRun} {
+	for pid, outcome := range map[int]judge.Outcome{101: judge.OutcomeDryRun, 102: judge.OutcomeDryRun} {
 		if got := process(t, r, pid).Outcome; got != outcome {
 			t.Errorf("%d, which does not answer, is %q", pid, got)
 		}
@@ -120,10 +122,10 @@ func TestAWorkerThatDoesNotAnswerIsRemembered(t *testing.T) {
 
 	// It is kept by the state, and forgotten with the process.
 	dir := t.TempDir()
-	if _, err := reaper.UpdateState(dir, "boot", w.Now(), w.Boottime(), func(s *reaper.State) { s.Memory = memory }); err != nil {
+	if _, err := state.Update(dir, "boot", w.Now(), w.Boottime(), func(s *state.State) { s.Memory = memory }); err != nil {
 		t.Fatal(err)
 	}
-	state, err := reaper.LoadState(dir, "boot", w.Now(), w.Boottime())
+	state, err := state.Load(dir, "boot", w.Now(), w.Boottime())
 	if err != nil || !slices.Equal(silent(state.Memory), []int{101, 102}) {
 		t.Errorf("the state has %v, %v", silent(state.Memory), err)
 	}
@@ -141,7 +143,7 @@ func TestWhoStartedInTheSameTickSupersedesNobody(t *testing.T) {
 	r := look(t, w)
 	for _, pid := range []int{101, 102} {
 		p := process(t, r, pid)
-		if p.Role != reaper.RoleResidual && p.Role != reaper.RoleStranded {
+		if p.Role != judge.RoleResidual && p.Role != judge.RoleStranded {
 			t.Errorf("%d is %s", pid, p.Role)
 		}
 	}

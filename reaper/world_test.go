@@ -9,6 +9,7 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect/fakehost"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // noSignal is how a world names the signal that a pass tries on itself.
@@ -54,12 +55,12 @@ func openPass(w *fakehost.World) (p *reaper.Pass, end func()) {
 	host := inspect.NewHost(w, []string{"haproxy"})
 	return &reaper.Pass{
 		Host: host, Terminator: reaper.Signaller{Host: host},
-		Timing: reaper.Timing{Settle: 5 * time.Second, PassTimeout: time.Minute},
+		Timing: judge.Timing{Settle: 5 * time.Second, PassTimeout: time.Minute},
 	}, host.Close
 }
 
 // run runs a pass, which must not fail.
-func run(t *testing.T, p *reaper.Pass) reaper.Report {
+func run(t *testing.T, p *reaper.Pass) judge.Report {
 	t.Helper()
 	r, err := p.Run(context.Background())
 	if err != nil {
@@ -69,7 +70,7 @@ func run(t *testing.T, p *reaper.Pass) reaper.Report {
 }
 
 // look is the decided report of one look at a world.
-func look(t *testing.T, w *fakehost.World) reaper.Report {
+func look(t *testing.T, w *fakehost.World) judge.Report {
 	t.Helper()
 	r, err := pass(t, w).Status(context.Background())
 	if err != nil {
@@ -79,7 +80,7 @@ func look(t *testing.T, w *fakehost.World) reaper.Report {
 }
 
 // process finds a process in a report.
-func process(t *testing.T, r reaper.Report, pid int) reaper.Process {
+func process(t *testing.T, r judge.Report, pid int) judge.Process {
 	t.Helper()
 	for _, in := range r.Instances {
 		for _, p := range in.Processes {
@@ -89,12 +90,12 @@ func process(t *testing.T, r reaper.Report, pid int) reaper.Process {
 		}
 	}
 	t.Fatalf("no process %d in the report", pid)
-	return reaper.Process{}
+	return judge.Process{}
 }
 
 // roles are all processes of a report: pid to role.
-func roles(r reaper.Report) map[int]reaper.Role {
-	all := map[int]reaper.Role{}
+func roles(r judge.Report) map[int]judge.Role {
+	all := map[int]judge.Role{}
 	for _, in := range r.Instances {
 		for _, p := range in.Processes {
 			all[p.PID] = p.Role

@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v2"
 
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 const rulesFile = "haproxy-reaper.rules.yml"
@@ -207,7 +207,7 @@ func TestRulesAreAboutMetricsThatThereAre(t *testing.T) {
 			}
 		}
 		for _, state := range regexp.MustCompile(`[{,]state="(\w+)"`).FindAllStringSubmatch(string(text), -1) {
-			if !slices.Contains(reaper.Roles, reaper.Role(state[1])) {
+			if !slices.Contains(judge.Roles, judge.Role(state[1])) {
 				t.Errorf("%s: no process is ever %s", file, state[1])
 			}
 		}

@@ -29,7 +29,7 @@ func install(m *machine.Machine) {
 	m.Write(machine.ConfigFile, shipped(m.T, "haproxy-reaper.conf"), 0o644)
 	m.Write("/usr/lib/tmpfiles.d/haproxy-reaper.conf", shipped(m.T, "tmpfiles.conf"), 0o644)
 	m.Must("systemd-tmpfiles", "--create", "haproxy-reaper.conf")
-	// As the README says it: node_exporter's folder is root's.
+	// As deploy/README.md says it: node_exporter's folder is root's.
 	m.Must("mkdir", "--parents", filepath.Dir(machine.Textfile))
 	m.Must("ln", "--symbolic", "../../../../run/haproxy-reaper/haproxy-reaper.prom", machine.Textfile)
 	m.Must("systemctl", "daemon-reload")

@@ -78,7 +78,7 @@ func TestTheServiceSaysThatItMayNotAskTheMaster(t *testing.T) {
 		!strings.Contains(out, "permission denied") {
 		t.Errorf("as Debian ships HAProxy:\n%s", out)
 	}
-	// As the README says how to let it ask.
+	// As deploy/README.md says how to let it ask.
 	m.Write("/etc/default/haproxy", `EXTRAOPTS="-S /run/haproxy-master.sock,mode,660,group,haproxy"`+"\n", 0o644)
 	m.Must("systemctl", "restart", "haproxy.service")
 	m.ReloadHolding(1)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/deploy/systemd/machine"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Situations that need cgroups, and so a systemd.
@@ -22,7 +22,7 @@ import (
 // pass is one run of the agent by hand, with everything due.
 type pass struct {
 	m      *machine.Machine
-	report reaper.Report
+	report judge.Report
 	code   int
 }
 
@@ -50,7 +50,7 @@ func reap(m *machine.Machine, args ...string) pass {
 }
 
 // instance is the instance of that name.
-func (p pass) instance(name string) reaper.Instance {
+func (p pass) instance(name string) judge.Instance {
 	p.m.T.Helper()
 	var names []string
 	for _, i := range p.report.Instances {
@@ -60,13 +60,13 @@ func (p pass) instance(name string) reaper.Instance {
 		names = append(names, i.Name)
 	}
 	p.m.T.Fatalf("no instance %q, only %q", name, names)
-	return reaper.Instance{}
+	return judge.Instance{}
 }
 
 // outcomes are those of the processes of an instance that have one, by pid.
-func (p pass) outcomes(name string) map[string]reaper.Outcome {
+func (p pass) outcomes(name string) map[string]judge.Outcome {
 	p.m.T.Helper()
-	all := map[string]reaper.Outcome{}
+	all := map[string]judge.Outcome{}
 	for _, q := range p.instance(name).Processes {
 		if q.Outcome != "" {
 			all[strconv.Itoa(q.PID)] = q.Outcome
@@ -102,8 +102,8 @@ func TestConfigurationCheckOfExecReloadIsWaitedForAndRefused(t *testing.T) {
 		return nil
 	})
 	p := reap(m, "--settle=300ms")
-	if got := p.instance("haproxy.service"); p.code != 3 || got.Refusal != reaper.ReasonStray {
-		t.Errorf("exit status %d, refusal %q (%s), want 3 and %q", p.code, got.Refusal, got.RefusalDetail, reaper.ReasonStray)
+	if got := p.instance("haproxy.service"); p.code != 3 || got.Refusal != judge.ReasonStray {
+		t.Errorf("exit status %d, refusal %q (%s), want 3 and %q", p.code, got.Refusal, got.RefusalDetail, judge.ReasonStray)
 	}
 	if got := m.Workers(); !slices.Equal(got, []string{old[0], active}) {
 		t.Errorf("the workers are %q, want %q", got, []string{old[0], active})
@@ -126,7 +126,7 @@ func TestConfigurationCheckOfExecReloadIsWaitedForAndRefused(t *testing.T) {
 		return nil
 	})
 	m.Until(func() error {
-		if got := reap(m).outcomes("haproxy.service")[old[0]]; got != reaper.OutcomeTerminated {
+		if got := reap(m).outcomes("haproxy.service")[old[0]]; got != judge.OutcomeTerminated {
 			return fmt.Errorf("outcome of %s: %q", old[0], got)
 		}
 		return nil
@@ -149,7 +149,7 @@ func TestServicesOfTwoUnitsAreTwoInstances(t *testing.T) {
 	before := m.Read("/proc/" + other + "/task/" + other + "/children")
 
 	p := reap(m)
-	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != reaper.OutcomeTerminated || got[old[1]] != reaper.OutcomeTerminated {
+	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != judge.OutcomeTerminated || got[old[1]] != judge.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %q terminated", got, old)
 	}
 	two := p.instance("haproxy-two.service")
@@ -190,7 +190,7 @@ func TestGenerationsInDifferentSessionsAreOneInstance(t *testing.T) {
 	}
 	active := m.Answering()
 	p := reap(m)
-	if got := p.outcomes("/etc/haproxy/haproxy.cfg@haproxy"); len(got) != 1 || got[first] != reaper.OutcomeTerminated {
+	if got := p.outcomes("/etc/haproxy/haproxy.cfg@haproxy"); len(got) != 1 || got[first] != judge.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %s terminated", got, first)
 	}
 	if now := m.Answering(); now != active {
@@ -234,7 +234,7 @@ func TestDelegatedCgroupUnderTheServicesNameIsNotTheService(t *testing.T) {
 		return fmt.Errorf("no attacker under the service's name among %q", pids)
 	})
 	p := reap(m)
-	if got := p.outcomes("haproxy.service"); len(got) != 1 || got[old[0]] != reaper.OutcomeTerminated {
+	if got := p.outcomes("haproxy.service"); len(got) != 1 || got[old[0]] != judge.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %s alone terminated", got, old[0])
 	}
 	for _, q := range p.instance("haproxy.service").Processes {
@@ -257,14 +257,14 @@ func TestSandboxWithANetworkOfItsOwnIsNotBlind(t *testing.T) {
 	old, _ := m.ReloadHolding(1)
 	m.Hold()
 	p := reap(m, "systemd-run", "--quiet", "--wait", "--pipe", "--property=PrivateNetwork=yes", "--")
-	if got := p.outcomes("haproxy.service"); len(got) != 1 || got[old[0]] != reaper.OutcomeTerminated {
+	if got := p.outcomes("haproxy.service"); len(got) != 1 || got[old[0]] != judge.OutcomeTerminated {
 		t.Errorf("outcomes %v, want %s alone terminated", got, old[0])
 	}
 	for _, q := range p.instance("haproxy.service").Processes {
 		switch {
-		case q.Role == reaper.RoleResidual && (q.Connections.Client == nil || *q.Connections.Client != 1):
+		case q.Role == judge.RoleResidual && (q.Connections.Client == nil || *q.Connections.Client != 1):
 			t.Errorf("clients of the residual process: %v, want 1", q.Connections.Client)
-		case q.Role == reaper.RoleActive && (q.Connections.Client != nil && *q.Connections.Client < 1 || len(q.Listeners) == 0):
+		case q.Role == judge.RoleActive && (q.Connections.Client != nil && *q.Connections.Client < 1 || len(q.Listeners) == 0):
 			t.Errorf("the active has %v clients and listens on %q", q.Connections.Client, q.Listeners)
 		}
 	}
@@ -280,11 +280,11 @@ func TestFilterAgainstLookingAtDescriptorsIsNoHindrance(t *testing.T) {
 	old, _ := m.ReloadHolding(2)
 	active := m.Answering()
 	p := reap(m, "systemd-run", "--quiet", "--wait", "--pipe", "--property=SystemCallFilter=~pidfd_getfd", "--property=SystemCallErrorNumber=EPERM", "--")
-	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != reaper.OutcomeTerminated || got[old[1]] != reaper.OutcomeTerminated {
+	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != judge.OutcomeTerminated || got[old[1]] != judge.OutcomeTerminated {
 		t.Errorf("refusal %q, outcomes %v, want %q terminated", p.instance("haproxy.service").RefusalDetail, got, old)
 	}
 	for _, q := range p.instance("haproxy.service").Processes {
-		if q.Role == reaper.RoleResidual && (q.Connections.Client == nil || *q.Connections.Client != 1) {
+		if q.Role == judge.RoleResidual && (q.Connections.Client == nil || *q.Connections.Client != 1) {
 			t.Errorf("clients of %d: %v, want 1", q.PID, q.Connections.Client)
 		}
 	}
@@ -318,7 +318,7 @@ func TestSocketOfAUnitThatNothingUsesHoldsNoOldWorkerBack(t *testing.T) {
 		}
 	}
 	p := reap(m)
-	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != reaper.OutcomeTerminated || got[old[1]] != reaper.OutcomeTerminated {
+	if got := p.outcomes("haproxy.service"); len(got) != 2 || got[old[0]] != judge.OutcomeTerminated || got[old[1]] != judge.OutcomeTerminated {
 		t.Errorf("refusal %q, outcomes %v, want %q terminated", p.instance("haproxy.service").RefusalDetail, got, old)
 	}
 	if now := m.Answering(); now != active {

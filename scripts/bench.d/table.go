@@ -27,7 +27,7 @@ func sayer() func(string) {
 	}
 }
 
-// write prints the tables as Markdown, ready for the README.
+// write prints the tables as Markdown, ready for scripts/README.md.
 func write(w io.Writer, s settings, rows []row, l listed) {
 	fmt.Fprintf(w, "%s, HAProxy %s; medians of up to %d runs in turns.\n\n", measured.Here(), measured.HAProxy(), s.rounds)
 	writeWays(w, rows)

@@ -68,7 +68,7 @@ func compare(ctx context.Context, s settings) error {
 	return judge(s, runs)
 }
 
-// judge fails where the agent does not do what the README says of it: draining
+// judge fails where the agent does not do what reaper/README.md says of it: draining
 // keeps its pace, with room for a machine that stands still for a moment. What
 // fails is told and not judged, since a busy machine lets connections fail alone.
 func judge(s settings, runs []outcome) error {

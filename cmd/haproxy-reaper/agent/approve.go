@@ -13,7 +13,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // errUnanswered says that a run by hand could not be confirmed. sudo drops
@@ -46,7 +46,7 @@ func (p *program) terminal() *os.File {
 }
 
 // approve is asked once by the pass, with what it decided and may yet signal.
-func (a *approval) approve(ctx context.Context, r reaper.Report) (bool, error) {
+func (a *approval) approve(ctx context.Context, r judge.Report) (bool, error) {
 	plan, refused := planned(r)
 	if !a.ask || len(plan)+len(refused) == 0 {
 		return true, nil
@@ -68,13 +68,13 @@ func (a *approval) approve(ctx context.Context, r reaper.Report) (bool, error) {
 // planned are the processes to be terminated, and those that are due and
 // refused: a refusal may clear before the pass ends, and then they go too. One for
 // want of a privilege does not.
-func planned(r reaper.Report) (plan, refused []reaper.Process) {
+func planned(r judge.Report) (plan, refused []judge.Process) {
 	for _, instance := range r.Instances {
 		for _, p := range instance.Processes {
 			switch {
-			case p.Verdict == reaper.VerdictTerminate:
+			case p.Verdict == judge.VerdictTerminate:
 				plan = append(plan, p)
-			case p.Verdict == reaper.VerdictRefuse && p.IsDue(r.Time) && instance.Refusal != reaper.ReasonPrivilege:
+			case p.Verdict == judge.VerdictRefuse && p.IsDue(r.Time) && instance.Refusal != judge.ReasonPrivilege:
 				refused = append(refused, p)
 			}
 		}

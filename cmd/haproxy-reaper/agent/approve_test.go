@@ -10,20 +10,20 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestALiveReapByHandAsks(t *testing.T) {
-	both := func() reaper.Report {
-		r, other := fixture.ReportOf(fixture.Overdue(6034, 3)), fixture.RefusedReport(reaper.ReasonReloading, "x", fixture.Overdue(7034, 3))
+	both := func() judge.Report {
+		r, other := fixture.ReportOf(fixture.Overdue(6034, 3)), fixture.RefusedReport(judge.ReasonReloading, "x", fixture.Overdue(7034, 3))
 		other.Instances[0].Name = "other.service"
 		r.Instances = append(r.Instances, other.Instances...)
-		r.Summary = reaper.Summarize(r)
+		r.Summary = judge.Summarize(r)
 		return r
 	}
 	const asks = "terminate 1 process? [y/N] "
 	for name, row := range map[string]struct {
-		report  reaper.Report
+		report  judge.Report
 		args    string
 		types   string
 		asks    string // "" for no question
@@ -38,7 +38,7 @@ func TestALiveReapByHandAsks(t *testing.T) {
 		"and the end of input is no":           {report: fixture.ReportOf(fixture.Overdue(6034, 3)), types: "\x04", asks: asks},
 		"how many it would be":                 {report: fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 0)), types: "y\n", asks: "terminate 2 processes? [y/N] ", signals: true},
 		"about what is refused only for now":   {report: both(), types: "n\n", asks: "terminate 1 process, and 1 more, should what stands against it clear up? [y/N] ", code: ExitRefused},
-		"when all is refused, only for now":    {report: fixture.RefusedReport(reaper.ReasonReloading, "x", fixture.Overdue(6034, 3)), types: "n\n", asks: "terminate 1 process, should what stands against it clear up? [y/N] ", code: ExitRefused},
+		"when all is refused, only for now":    {report: fixture.RefusedReport(judge.ReasonReloading, "x", fixture.Overdue(6034, 3)), types: "n\n", asks: "terminate 1 process, should what stands against it clear up? [y/N] ", code: ExitRefused},
 		"not with --yes":                       {report: fixture.ReportOf(fixture.Overdue(6034, 3)), args: "--yes", signals: true},
 		"not in a dry run":                     {report: fixture.ReportOf(fixture.Overdue(6034, 3)), args: "--dry-run"},
 		"not when nothing would be terminated": {report: fixture.ReportOf(fixture.Young(6034, 3)), signals: true},

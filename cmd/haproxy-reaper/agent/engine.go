@@ -8,18 +8,20 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // engine looks at the host and acts on it, once.
 type engine interface {
 	// Status looks and decides.
-	Status(context.Context) (reaper.Report, error)
+	Status(context.Context) (judge.Report, error)
 	// Run is a whole pass.
-	Run(context.Context) (reaper.Report, error)
+	Run(context.Context) (judge.Report, error)
 	// Surroundings reads what check wants to know besides a look.
-	Surroundings(context.Context, reaper.Report, inspect.Privileges) check.Surroundings
+	Surroundings(context.Context, judge.Report, inspect.Privileges) check.Surroundings
 	// Remembered is what the next pass should know, after either.
-	Remembered() reaper.Memory
+	Remembered() judge.Memory
 	Close()
 }
 
@@ -29,13 +31,13 @@ type passSettings struct {
 	config  *flags.Config
 	live    bool // false: nothing is ever signalled
 	have    inspect.Privileges
-	earlier reaper.State // what earlier runs left
-	approve func(reaper.Report) (bool, error)
+	earlier state.State // what earlier runs left
+	approve func(judge.Report) (bool, error)
 	log     *slog.Logger
 
-	step      func()                                              // as reaper.Pass.Step
-	drained   func(instance string, closed, of int)               // as reaper.Pass.Drained
-	signalled func(reaper.Memory, string, inspect.ProcID, string) // as reaper.Pass.Signalled
+	step      func()                                             // as reaper.Pass.Step
+	drained   func(instance string, closed, of int)              // as reaper.Pass.Drained
+	signalled func(judge.Memory, string, inspect.ProcID, string) // as reaper.Pass.Signalled
 }
 
 // hostEngine is the engine for the host we run on.
@@ -70,10 +72,10 @@ func newHostEngine(s passSettings) engine {
 	}}
 }
 
-func (e hostEngine) Surroundings(ctx context.Context, r reaper.Report, have inspect.Privileges) check.Surroundings {
+func (e hostEngine) Surroundings(ctx context.Context, r judge.Report, have inspect.Privileges) check.Surroundings {
 	return check.Look(ctx, e.Host, e.MasterSocket, r, have)
 }
 
-func (e hostEngine) Remembered() reaper.Memory { return e.Memory }
+func (e hostEngine) Remembered() judge.Memory { return e.Memory }
 
 func (e hostEngine) Close() { e.Host.Close() }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Exit statuses. They are part of the contract with units and scripts.
@@ -90,7 +90,7 @@ func (f *faults) failed() bool {
 
 // addLook adds what a look could not see. What is unreadable is a privilege
 // that is missing, and never "no HAProxy".
-func (f *faults) addLook(r reaper.Report, err error, have inspect.Privileges, kernel inspect.Kernel) {
+func (f *faults) addLook(r judge.Report, err error, have inspect.Privileges, kernel inspect.Kernel) {
 	status := ExitFailed
 	var args []any
 	if missing := have.Missing(inspect.CapSysPtrace, inspect.CapDACReadSearch); len(missing) > 0 {
@@ -128,9 +128,9 @@ func (f *faults) addApproval(err error) {
 }
 
 // addOutcomes adds what came of a pass.
-func (f *faults) addOutcomes(r reaper.Report, have inspect.Privileges) {
+func (f *faults) addOutcomes(r judge.Report, have inspect.Privileges) {
 	for _, instance := range r.Instances {
-		if instance.Refusal == reaper.ReasonPrivilege {
+		if instance.Refusal == judge.ReasonPrivilege {
 			args := []any{"instance", instance.Name, "detail", instance.RefusalDetail}
 			if missing := have.Missing(inspect.CapKill); len(missing) > 0 {
 				args = append(args, "missing", missing.String())
@@ -139,9 +139,9 @@ func (f *faults) addOutcomes(r reaper.Report, have inspect.Privileges) {
 		}
 		for _, process := range instance.Processes {
 			switch process.Outcome {
-			case reaper.OutcomeFailed:
+			case judge.OutcomeFailed:
 				f.statuses = append(f.statuses, ExitFailed)
-			case reaper.OutcomeSurvived:
+			case judge.OutcomeSurvived:
 				f.statuses = append(f.statuses, ExitSurvivor)
 			}
 		}
@@ -153,7 +153,7 @@ func (f *faults) addOutcomes(r reaper.Report, have inspect.Privileges) {
 
 // isUnreadable tells an instance, or the processes of none, of which some fact
 // could not be read.
-func isUnreadable(i reaper.Instance) bool {
-	return i.Refusal == reaper.ReasonUnreadable || i.Model == "" &&
-		slices.ContainsFunc(i.Processes, func(p reaper.Process) bool { return p.Error != "" })
+func isUnreadable(i judge.Instance) bool {
+	return i.Refusal == judge.ReasonUnreadable || i.Model == "" &&
+		slices.ContainsFunc(i.Processes, func(p judge.Process) bool { return p.Error != "" })
 }

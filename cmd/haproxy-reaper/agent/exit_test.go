@@ -10,28 +10,28 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // An instance that may not be signalled brings exit status 4, and is no failure of the
 // run: any account can bring that about. So it hides neither a failure nor a survivor.
 func TestAnInstanceThatMayNotBeSignalledIsToldAndHidesNothing(t *testing.T) {
 	for name, row := range map[string]struct {
-		outcome reaper.Outcome
+		outcome judge.Outcome
 		code    int
 		failed  bool
 	}{
-		"beside an instance that was served": {reaper.OutcomeTerminated, ExitPrivilege, false},
-		"beside a survivor":                  {reaper.OutcomeSurvived, ExitSurvivor, false},
-		"beside a signal that failed":        {reaper.OutcomeFailed, ExitFailed, true},
+		"beside an instance that was served": {judge.OutcomeTerminated, ExitPrivilege, false},
+		"beside a survivor":                  {judge.OutcomeSurvived, ExitSurvivor, false},
+		"beside a signal that failed":        {judge.OutcomeFailed, ExitFailed, true},
 	} {
 		var log strings.Builder
 		f := &faults{log: slog.New(slog.NewTextHandler(&log, nil))}
-		r := fixture.RefusedReport(reaper.ReasonPrivilege, "process 6034 of user x may not be signalled", fixture.Overdue(6034, 3))
+		r := fixture.RefusedReport(judge.ReasonPrivilege, "process 6034 of user x may not be signalled", fixture.Overdue(6034, 3))
 		served := fixture.ReportOf(fixture.Overdue(7034, 3))
 		served.Instances[0].Processes[1].Outcome = row.outcome
 		r.Instances = append(r.Instances, served.Instances...)
-		r.Summary = reaper.Summarize(r)
+		r.Summary = judge.Summarize(r)
 		f.addOutcomes(r, inspect.Privileges{EUID: 106})
 		if f.status() != row.code || f.failed() != row.failed {
 			t.Errorf("%s: exit status %d, failed %v", name, f.status(), f.failed())

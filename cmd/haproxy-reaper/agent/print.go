@@ -3,18 +3,18 @@ package agent
 import (
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // headOf returns what the head of a report says of the settings.
-func headOf(r *reaper.Report, c *flags.Config) text.Head {
+func headOf(r *judge.Report, c *flags.Config) text.Head {
 	return text.Head{
 		Policy: c.PolicyWords(r.HostShare), DryRunFrom: c.Source("dry-run"), SavedReport: c.SavedReport, Instances: c.Instances,
 	}
 }
 
 // print prints a report.
-func (p *program) print(r *reaper.Report, c *flags.Config, f *faults) {
+func (p *program) print(r *judge.Report, c *flags.Config, f *faults) {
 	p.printAs(c.Output, r, func() string { return text.Report(r, headOf(r, c)) }, f)
 }
 

@@ -10,7 +10,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/serve"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // reap is one pass. A live one that lacks a privilege looks and reports all the
@@ -32,7 +33,7 @@ func (p *program) reap(ctx context.Context, c *flags.Config, log *slog.Logger) i
 	if live && able {
 		release, err := lock(p.lockDir)
 		switch {
-		case errors.Is(err, reaper.ErrLocked):
+		case errors.Is(err, state.ErrLocked):
 			log.Error("reap did not start", "error", err)
 			return ExitBusy
 		case inspect.IsPermission(err): // as shipped the lock is root's, and takes CAP_DAC_READ_SEARCH
@@ -54,7 +55,7 @@ func (p *program) reap(ctx context.Context, c *flags.Config, log *slog.Logger) i
 	if settings.live {
 		settings.signalled = records.signalled(log)
 		settings.drained = p.progress.drained
-		settings.approve = func(r reaper.Report) (bool, error) { return approval.approve(ctx, r) }
+		settings.approve = func(r judge.Report) (bool, error) { return approval.approve(ctx, r) }
 	}
 	e := p.newEngine(settings)
 	defer e.Close()

@@ -14,12 +14,13 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
-func failedSignal() reaper.Report {
+func failedSignal() judge.Report {
 	r := fixture.ReportOf(fixture.Overdue(6034, 3))
 	p := &r.Instances[0].Processes[1]
-	p.Outcome, p.Error = reaper.OutcomeFailed, "send SIGTERM: operation not permitted"
+	p.Outcome, p.Error = judge.OutcomeFailed, "send SIGTERM: operation not permitted"
 	return r
 }
 
@@ -28,9 +29,9 @@ func failedSignal() reaper.Report {
 func TestRunsEndAsDocumented(t *testing.T) {
 	unprivileged := statusOf(1000)
 	for name, row := range map[string]struct {
-		report reaper.Report
+		report judge.Report
 		err    error
-		after  func(*reaper.Report)
+		after  func(*judge.Report)
 		args   string
 		env    map[string]string
 		status string // our privileges, "" for root's
@@ -53,7 +54,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			report: fixture.EmptyReport(), args: "status --instance web.service", stdout: []string{"no HAProxy instance of that name found: web.service"},
 		},
 		"status of a refused service": {
-			report: fixture.RefusedReport(reaper.ReasonNotListening, "the youngest, 6050, holds no socket in LISTEN", fixture.Overdue(6034, 3)), args: "status",
+			report: fixture.RefusedReport(judge.ReasonNotListening, "the youngest, 6050, holds no socket in LISTEN", fixture.Overdue(6034, 3)), args: "status",
 			stdout: []string{"refused: the youngest worker holds no listening socket", "overdue by 30m"},
 		},
 		"status of an unreadable executable": {
@@ -62,11 +63,11 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stderr: []string{"CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"},
 		},
 		"status of an unreadable service": {
-			report: fixture.RefusedReport(reaper.ReasonUnreadable, "process 6001: executable: permission denied"), args: "status", status: unprivileged, code: ExitPrivilege,
+			report: fixture.RefusedReport(judge.ReasonUnreadable, "process 6001: executable: permission denied"), args: "status", status: unprivileged, code: ExitPrivilege,
 			stdout: []string{"refused: a fact could not be read (process 6001"}, stderr: []string{"CAP_SYS_PTRACE"},
 		},
 		"status of a service that root cannot read for a moment": {
-			report: fixture.RefusedReport(reaper.ReasonUnreadable, "too many open files"), args: "status", stdout: []string{"too many open files"},
+			report: fixture.RefusedReport(judge.ReasonUnreadable, "too many open files"), args: "status", stdout: []string{"too many open files"},
 		},
 		"status that could not list processes": {
 			report: fixture.EmptyReport("processes: /proc: input/output error"), err: unix.EIO, args: "status", code: ExitFailed,
@@ -80,23 +81,23 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			report: fixture.ReportOf(fixture.Young(6034, 3)), args: "reap --dry-run", stdout: []string{"dry run (--dry-run)"},
 		},
 		"a dry run that would terminate": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeDryRun), args: "reap -n",
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(judge.OutcomeDryRun), args: "reap -n",
 			stdout: []string{"would terminate residual process 6034 of haproxy.service (3 client connections), superseded 1h0m ago"},
 		},
 		"a dry run by DRYRUN": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 1)), after: fixture.Outcomes(reaper.OutcomeDryRun), args: "reap", env: map[string]string{"DRYRUN": "yes"},
+			report: fixture.ReportOf(fixture.Overdue(6034, 1)), after: fixture.Outcomes(judge.OutcomeDryRun), args: "reap", env: map[string]string{"DRYRUN": "yes"},
 			stdout: []string{"dry run (DRYRUN)", "would terminate residual process 6034 of haproxy.service (1 client connection), superseded 1h0m ago"},
 		},
 		"a dry run through sudo asks nobody": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeDryRun), args: "reap -n", env: map[string]string{"SUDO_UID": "1000"},
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(judge.OutcomeDryRun), args: "reap -n", env: map[string]string{"SUDO_UID": "1000"},
 			stdout: []string{"would terminate"},
 		},
 		"a dry run that is refused what is due": {
-			report: fixture.RefusedReport(reaper.ReasonStray, "process 9", fixture.Overdue(6034, 3), fixture.Overdue(6035, 1)), args: "reap -n", code: ExitRefused,
+			report: fixture.RefusedReport(judge.ReasonStray, "process 9", fixture.Overdue(6034, 3), fixture.Overdue(6035, 1)), args: "reap -n", code: ExitRefused,
 			stdout: []string{"refused haproxy.service: a process that HAProxy would not have here (process 9); 2 due processes left alone"},
 		},
 		"a dry run without privileges": {
-			report: fixture.RefusedReport(reaper.ReasonUnreadable, "x"), args: "reap -n", status: unprivileged, code: ExitPrivilege,
+			report: fixture.RefusedReport(judge.ReasonUnreadable, "x"), args: "reap -n", status: unprivileged, code: ExitPrivilege,
 			stdout: []string{"refused: a fact"}, stderr: []string{"CAP_SYS_PTRACE"},
 		},
 		"a dry run on a kernel without pidfds": {
@@ -106,19 +107,19 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			report: fixture.EmptyReport(), args: "reap", stdout: []string{"no HAProxy process found"},
 		},
 		"a reap that terminated": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeTerminated), args: "reap",
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(judge.OutcomeTerminated), args: "reap",
 			stdout: []string{"terminated residual process 6034 of haproxy.service (3 client connections)\n", "1 terminated"},
 		},
 		"a reap that had to kill": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeKilled), args: "reap --kill-after 5s",
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(judge.OutcomeKilled), args: "reap --kill-after 5s",
 			stdout: []string{"killed residual process 6034 of haproxy.service (3 client connections), which outlived SIGTERM"},
 		},
 		"a reap that came too late": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeVanished), args: "reap",
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(judge.OutcomeVanished), args: "reap",
 			stdout: []string{"residual process 6034 of haproxy.service vanished before it was signalled"},
 		},
 		"a reap with a survivor": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeSurvived), args: "reap", code: ExitSurvivor,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(judge.OutcomeSurvived), args: "reap", code: ExitSurvivor,
 			stdout: []string{"residual process 6034 of haproxy.service (3 client connections) survived its signals and is still there"},
 		},
 		"a reap whose signal failed": {
@@ -126,18 +127,18 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stdout: []string{"failed to signal residual process 6034 of haproxy.service (3 client connections): send SIGTERM: operation not permitted"},
 		},
 		"a reap that is refused what is due": {
-			report: fixture.RefusedReport(reaper.ReasonReloading, "master 6001 is reloading", fixture.Overdue(6034, 3)), args: "reap", code: ExitRefused,
+			report: fixture.RefusedReport(judge.ReasonReloading, "master 6001 is reloading", fixture.Overdue(6034, 3)), args: "reap", code: ExitRefused,
 			stdout: []string{"refused haproxy.service: the master is in the middle of a reload (master 6001 is reloading); 1 due process left alone"},
 		},
 		"a reap that is refused nothing due": {
-			report: fixture.RefusedReport(reaper.ReasonReloading, "master 6001 is reloading", fixture.Young(6034, 3)), args: "reap", stdout: []string{"refused: the master"},
+			report: fixture.RefusedReport(judge.ReasonReloading, "master 6001 is reloading", fixture.Young(6034, 3)), args: "reap", stdout: []string{"refused: the master"},
 		},
 		"a reap with the cap reached": {
-			report: capped(), after: fixture.Outcomes(reaper.OutcomeTerminated), args: "reap --max-terminations 1",
+			report: capped(), after: fixture.Outcomes(judge.OutcomeTerminated), args: "reap --max-terminations 1",
 			stdout: []string{"terminated residual process 6034", "left 2 due processes of haproxy.service to a later pass: over the cap of one pass"},
 		},
 		"a reap with a survivor and a failed signal": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 3)), after: fixture.Outcomes(reaper.OutcomeSurvived, reaper.OutcomeFailed), args: "reap", code: ExitFailed,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 3)), after: fixture.Outcomes(judge.OutcomeSurvived, judge.OutcomeFailed), args: "reap", code: ExitFailed,
 			stdout: []string{"survived its signals", "failed to signal"},
 		},
 		"a reap without CAP_SYS_PTRACE": {
@@ -160,7 +161,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stdout: []string{"haproxy.service"}, stderr: []string{"a run by hand needs an answer or --yes"},
 		},
 		"a reap through sudo with --yes": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeTerminated), args: "reap -y", env: map[string]string{"SUDO_UID": "1000"},
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(judge.OutcomeTerminated), args: "reap -y", env: map[string]string{"SUDO_UID": "1000"},
 			stdout: []string{"terminated"},
 		},
 		"a reap through sudo with nothing to ask": {
@@ -171,7 +172,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			stdout: []string{"could not read"}, stderr: []string{"the host could not be inspected"},
 		},
 		"output none": {
-			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(reaper.OutcomeSurvived), args: "reap -o none", code: ExitSurvivor,
+			report: fixture.ReportOf(fixture.Overdue(6034, 3)), after: fixture.Outcomes(judge.OutcomeSurvived), args: "reap -o none", code: ExitSurvivor,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,11 +214,11 @@ func TestRunsEndAsDocumented(t *testing.T) {
 }
 
 // capped is a report in which the cap of one leaves two due processes alone.
-func capped() reaper.Report {
+func capped() judge.Report {
 	r := fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 3), fixture.Overdue(6036, 0))
 	for _, i := range []int{2, 3} {
 		p := &r.Instances[0].Processes[i]
-		p.Verdict, p.Reason = reaper.VerdictWait, reaper.ReasonMaxTerminations
+		p.Verdict, p.Reason = judge.VerdictWait, judge.ReasonMaxTerminations
 	}
 	return r
 }
@@ -243,7 +244,7 @@ func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 		ExitOK:        newWorld(t, fixture.ReportOf(fixture.Young(6034, 3))),
 		ExitFailed:    newWorld(t, failedSignal()),
 		ExitUsage:     newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3))),
-		ExitRefused:   newWorld(t, fixture.RefusedReport(reaper.ReasonTie, "x", fixture.Overdue(6034, 3))),
+		ExitRefused:   newWorld(t, fixture.RefusedReport(judge.ReasonTie, "x", fixture.Overdue(6034, 3))),
 		ExitPrivilege: newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3))),
 		ExitSurvivor:  newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3))),
 	} {
@@ -252,7 +253,7 @@ func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 			case ExitPrivilege:
 				w.status = statusOf(0)
 			case ExitSurvivor:
-				w.after = fixture.Outcomes(reaper.OutcomeSurvived)
+				w.after = fixture.Outcomes(judge.OutcomeSurvived)
 			case ExitUsage:
 				w.env["SUDO_UID"] = "1000"
 			}
@@ -260,7 +261,7 @@ func TestJSONIsPrintedWhateverHappened(t *testing.T) {
 			if got.code != code {
 				t.Errorf("exit status %d, want %d: %s", got.code, code, got.stderr)
 			}
-			var r reaper.Report
+			var r judge.Report
 			if err := json.Unmarshal([]byte(got.stdout), &r); err != nil {
 				t.Fatalf("%v in %q", err, got.stdout)
 			}
@@ -307,9 +308,9 @@ func TestAnInterruptedPassStillReports(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
-	w.after = func(r *reaper.Report) {
+	w.after = func(r *judge.Report) {
 		p := &r.Instances[0].Processes[1]
-		p.Verdict, p.Reason = reaper.VerdictWait, reaper.ReasonInterrupted
+		p.Verdict, p.Reason = judge.VerdictWait, judge.ReasonInterrupted
 	}
 	got := w.runContext(ctx, "reap", "--textfile", w.path("x.prom"))
 	if got.code != ExitOK || !strings.Contains(got.stdout, "left 1 due process of haproxy.service to a later pass: the pass was interrupted") {

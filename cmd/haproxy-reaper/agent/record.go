@@ -9,7 +9,8 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // record is what a run takes from earlier ones and leaves to later ones and to
@@ -22,7 +23,7 @@ type record struct {
 	keep     bool
 	textfile string
 	started  time.Duration // CLOCK_BOOTTIME
-	before   reaper.Memory // what the run began with
+	before   judge.Memory  // what the run began with
 	alone    bool          // the run holds the lock of live runs
 }
 
@@ -51,21 +52,21 @@ func (p *program) newRecord(c *flags.Config) *record {
 
 // load reads what earlier runs left. A state that cannot be read costs a log line
 // and some patience.
-func (r *record) load(log *slog.Logger) reaper.State {
-	state, err := reaper.LoadState(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime())
+func (r *record) load(log *slog.Logger) state.State {
+	kept, err := state.Load(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime())
 	if err != nil {
 		log.Warn("load the state", "error", err)
 	}
-	r.before = maps.Clone(state.Memory)
-	return state
+	r.before = maps.Clone(kept.Memory)
+	return kept
 }
 
 // signalled puts a signal on record at once: whoever kills this run while it
 // waits loses nothing by it. What cannot be written now is told at the end.
-func (r *record) signalled(log *slog.Logger) func(reaper.Memory, string, inspect.ProcID, string) {
-	return func(m reaper.Memory, instance string, id inspect.ProcID, signal string) {
-		change := func(s *reaper.State) { s.Signalled(r.started, m, instance, id, signal) }
-		if _, err := reaper.UpdateState(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime(), change); err != nil {
+func (r *record) signalled(log *slog.Logger) func(judge.Memory, string, inspect.ProcID, string) {
+	return func(m judge.Memory, instance string, id inspect.ProcID, signal string) {
+		change := func(s *state.State) { s.Signalled(r.started, m, instance, id, signal) }
+		if _, err := state.Update(r.stateDir, r.bootID, r.kernel.Now(), r.kernel.Boottime(), change); err != nil {
 			log.Debug("put a signal on record", "error", err)
 		}
 	}
@@ -73,41 +74,41 @@ func (r *record) signalled(log *slog.Logger) func(reaper.Memory, string, inspect
 
 // write stores what this run leaves behind. The reaping is over by now, and
 // whatever fails here changes nothing about it.
-func (r *record) write(report reaper.Report, memory reaper.Memory, f *faults) {
+func (r *record) write(report judge.Report, memory judge.Memory, f *faults) {
 	if !r.keep && r.textfile == "" {
 		return
 	}
 	now, boottime := r.kernel.Now(), r.kernel.Boottime()
-	ended := reaper.Ended{
+	ended := state.Ended{
 		Report: report, Began: r.started, Before: r.before, After: memory,
 		Failed: f.failed(), Alone: r.alone, Time: now, Duration: boottime - r.started,
 	}
-	change := func(s *reaper.State) { s.Add(ended) }
-	var state reaper.State
+	change := func(s *state.State) { s.Add(ended) }
+	var kept state.State
 	var err error
 	if r.keep {
-		state, err = reaper.UpdateState(r.stateDir, r.bootID, now, boottime, change)
+		kept, err = state.Update(r.stateDir, r.bootID, now, boottime, change)
 	} else {
-		state, err = reaper.LoadState(r.stateDir, r.bootID, now, boottime)
-		change(&state)
+		kept, err = state.Load(r.stateDir, r.bootID, now, boottime)
+		change(&kept)
 	}
 	switch {
-	case errors.Is(err, reaper.ErrStateReset):
+	case errors.Is(err, state.ErrReset):
 		f.log.Warn("update the state", "error", err)
 	case err != nil && r.keep:
 		f.add(ExitFailed, "update the state", "error", err)
 	case err != nil:
 		f.log.Warn("load the state", "error", err)
 	}
-	if state.Forgotten > 0 {
-		f.log.Warn("state is full: first-seen times and counters of strangers are forgotten first", "entries", state.Forgotten)
+	if kept.Forgotten > 0 {
+		f.log.Warn("state is full: first-seen times and counters of strangers are forgotten first", "entries", kept.Forgotten)
 	}
 	if r.textfile == "" {
 		return
 	}
 	input := metrics.Input{
-		Report: report, Counters: state.Counters,
-		Run: state.LastRun, Success: state.LastSuccess, Duration: state.LastDuration,
+		Report: report, Counters: kept.Counters,
+		Run: kept.LastRun, Success: kept.LastSuccess, Duration: kept.LastDuration,
 	}
 	if err := metrics.WriteTextfile(r.textfile, input); err != nil {
 		f.add(ExitFailed, "write the metrics", "error", err)

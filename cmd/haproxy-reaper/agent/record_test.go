@@ -8,7 +8,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestARunWritesWhatItMayAndNoMore(t *testing.T) {
@@ -54,7 +54,7 @@ func TestARunWritesWhatItMayAndNoMore(t *testing.T) {
 
 func TestCountersGoOnFromRunToRun(t *testing.T) {
 	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
-	w.after = fixture.Outcomes(reaper.OutcomeTerminated)
+	w.after = fixture.Outcomes(judge.OutcomeTerminated)
 	args := []string{"reap", "--textfile", w.path("x.prom")}
 	w.run(args...)
 	w.run(args...)
@@ -78,7 +78,7 @@ func TestCountersGoOnFromRunToRun(t *testing.T) {
 
 func TestADryRunCountsNoTerminations(t *testing.T) {
 	w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
-	w.after = fixture.Outcomes(reaper.OutcomeDryRun)
+	w.after = fixture.Outcomes(judge.OutcomeDryRun)
 	w.run("reap", "-n", "--textfile", w.path("x.prom"))
 	b, err := os.ReadFile(w.path("x.prom"))
 	if err != nil {
@@ -108,7 +108,7 @@ func TestWhatCannotBeWrittenIsOneLineAndExitStatus1(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
-			w.after = fixture.Outcomes(reaper.OutcomeTerminated)
+			w.after = fixture.Outcomes(judge.OutcomeTerminated)
 			file := w.write("file", "")
 			got := w.run(strings.Fields(strings.ReplaceAll(row.args, "FILE", file))...)
 			if got.code != ExitFailed || strings.Count(got.stderr, "level=ERROR") != 1 || !strings.Contains(got.stderr, row.want) {

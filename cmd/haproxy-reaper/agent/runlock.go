@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // lockDir holds the file that live runs lock. It is on a file system that a
@@ -25,5 +25,5 @@ func lock(dir string) (release func() error, err error) {
 		return nil, fmt.Errorf("open lock directory: %w", err)
 	}
 	defer d.Close()
-	return reaper.Lock(d, 0)
+	return state.Lock(d, 0)
 }

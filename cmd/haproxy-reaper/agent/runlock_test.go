@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 func TestOneOfManyTakesTheLock(t *testing.T) {
@@ -30,7 +30,7 @@ func TestOneOfManyTakesTheLock(t *testing.T) {
 			case err == nil:
 				winners.Add(1)
 				held <- release
-			case errors.Is(err, reaper.ErrLocked):
+			case errors.Is(err, state.ErrLocked):
 				busy.Add(1)
 			default:
 				t.Error(err)

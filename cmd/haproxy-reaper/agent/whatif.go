@@ -10,7 +10,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/flags"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // maxReport is far more than a report of a thousand processes, each with
@@ -26,7 +26,7 @@ func (p *program) whatIf(c *flags.Config, log *slog.Logger) int {
 		f.add(ExitFailed, "cannot decide again what was saved", "file", c.SavedReport, "error", err)
 		return f.status()
 	}
-	report := reaper.Foresee(reaper.Reconsider(saved, c.Policy()), c.Policy(), c.Timing())
+	report := judge.Foresee(judge.Reconsider(saved, c.Policy()), c.Policy(), c.Timing())
 	p.print(&report, c, f)
 	if c.Output == "text" {
 		p.printChanges(&saved, &report, f)
@@ -35,7 +35,7 @@ func (p *program) whatIf(c *flags.Config, log *slog.Logger) int {
 }
 
 // readSaved reads the report in a file, or on standard input for "-".
-func (p *program) readSaved(path string) (reaper.Report, error) {
+func (p *program) readSaved(path string) (judge.Report, error) {
 	var b []byte
 	var err error
 	if path == "-" {
@@ -45,17 +45,17 @@ func (p *program) readSaved(path string) (reaper.Report, error) {
 	}
 	switch {
 	case errors.Is(err, unix.EFBIG), len(b) > maxReport:
-		return reaper.Report{}, fmt.Errorf("too large: more than %s", text.Size(maxReport))
+		return judge.Report{}, fmt.Errorf("too large: more than %s", text.Size(maxReport))
 	case err != nil:
-		return reaper.Report{}, err
+		return judge.Report{}, err
 	}
-	return reaper.ParseReport(b)
+	return judge.ParseReport(b)
 }
 
 // printChanges says, a line each, which verdicts are others than in the file.
-func (p *program) printChanges(saved, report *reaper.Report, f *faults) {
-	before := map[string]*reaper.Process{}
-	key := func(in *reaper.Instance, q *reaper.Process) string { return fmt.Sprint(in.Name, q.ProcID) }
+func (p *program) printChanges(saved, report *judge.Report, f *faults) {
+	before := map[string]*judge.Process{}
+	key := func(in *judge.Instance, q *judge.Process) string { return fmt.Sprint(in.Name, q.ProcID) }
 	for i := range saved.Instances {
 		for j := range saved.Instances[i].Processes {
 			q := &saved.Instances[i].Processes[j]

@@ -10,11 +10,11 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // savedBy is what a command prints with -o json.
-func savedBy(t *testing.T, report reaper.Report, args string) string {
+func savedBy(t *testing.T, report judge.Report, args string) string {
 	t.Helper()
 	got := newWorld(t, report).run(strings.Fields(args + " -o json")...)
 	if got.stdout == "" {
@@ -53,12 +53,12 @@ func TestWhatIfInJSONSaysThatItIsOne(t *testing.T) {
 	w := newWorld(t, fixture.EmptyReport())
 	file := w.write("status.json", savedBy(t, fixture.ReportOf(fixture.Young(6034, 3)), "status"))
 	got := w.run("status", "--from", file, "--deadline", "1m", "-o", "json")
-	var r reaper.Report
+	var r judge.Report
 	if err := json.Unmarshal([]byte(got.stdout), &r); err != nil {
 		t.Fatal(err)
 	}
 	p := r.Instances[0].Processes[1]
-	if !r.WhatIf || !r.Time.Equal(fixture.Noon) || r.DeadlineSeconds != 60 || p.Verdict != reaper.VerdictTerminate || p.Outcome != reaper.OutcomeDryRun {
+	if !r.WhatIf || !r.Time.Equal(fixture.Noon) || r.DeadlineSeconds != 60 || p.Verdict != judge.VerdictTerminate || p.Outcome != judge.OutcomeDryRun {
 		t.Errorf("what_if %v of %v, deadline %v, verdict %s, outcome %s", r.WhatIf, r.Time, r.DeadlineSeconds, p.Verdict, p.Outcome)
 	}
 	// It can be saved and decided once more, and comes to the first again.
@@ -72,7 +72,7 @@ func TestWhatIfInJSONSaysThatItIsOne(t *testing.T) {
 // What a live pass did is undone: the question is what it would have done.
 func TestWhatIfOfALivePassIsAsIfNobodyHadBeenSignalled(t *testing.T) {
 	live := newWorld(t, fixture.ReportOf(fixture.Overdue(6034, 3)))
-	live.after = fixture.Outcomes(reaper.OutcomeTerminated)
+	live.after = fixture.Outcomes(judge.OutcomeTerminated)
 	saved := live.run("reap", "--yes", "-o", "json").stdout
 	w := newWorld(t, fixture.EmptyReport())
 	got := w.run("status", "--deadline", "2h", "--from", w.write("reap.json", saved))
@@ -153,19 +153,19 @@ func FuzzSavedReport(f *testing.F) {
 	f.Add(printed)
 	f.Add([]byte(`{"version":1,"time":"2026-11-22T12:00:00Z","instances":[{"processes":[{"role":"residual","residual_seconds":-1e308}]}]}`))
 	f.Add([]byte(`{"version":1,"instances":null}`))
-	policy := reaper.Policy{
+	policy := judge.Policy{
 		Deadline: time.Hour, DeadlineFor: map[uint16]time.Duration{22: time.Minute}, DeadlineJitter: time.Hour, HardDeadline: 2 * time.Hour,
 		EmptyAfter: new(time.Minute), IdleAfter: time.Minute, MaxResidual: 2, MinAvailableMemory: 50, MaxTerminations: 1,
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := reaper.ParseReport(b)
+		r, err := judge.ParseReport(b)
 		if err != nil {
 			if line := text.Escape(err.Error()); strings.ContainsAny(line, "\n\r\x00\x1b") {
 				t.Errorf("the error is not one clean line: %q", line)
 			}
 			return
 		}
-		decided := reaper.Reconsider(r, policy)
+		decided := judge.Reconsider(r, policy)
 		if _, err := text.JSON(&decided); err != nil {
 			t.Errorf("cannot be printed: %v", err)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 const (
@@ -37,14 +37,14 @@ type world struct {
 	stdout io.Writer // nil keeps it
 	dir    string    // a directory of the test's own
 
-	report reaper.Report      // what the host looks like
+	report judge.Report       // what the host looks like
 	around check.Surroundings // what check sees besides
 	err    error              // what a look fails with
-	after  func(*reaper.Report)
+	after  func(*judge.Report)
 	engine *fakeEngine // the one that the run made
 }
 
-func newWorld(t *testing.T, report reaper.Report) *world {
+func newWorld(t *testing.T, report judge.Report) *world {
 	t.Helper()
 	return &world{t: t, env: map[string]string{}, stdin: bytes.NewReader(nil), dir: t.TempDir(), report: report}
 }
@@ -125,12 +125,12 @@ type fakeEngine struct {
 	calls    []string // status, run, signal, close
 }
 
-func (e *fakeEngine) Status(context.Context) (reaper.Report, error) {
+func (e *fakeEngine) Status(context.Context) (judge.Report, error) {
 	e.calls = append(e.calls, "status")
 	return fixture.Cloned(e.world.report), e.world.err
 }
 
-func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
+func (e *fakeEngine) Run(context.Context) (judge.Report, error) {
 	e.calls = append(e.calls, "run")
 	report := fixture.Cloned(e.world.report)
 	if e.world.err != nil {
@@ -150,13 +150,13 @@ func (e *fakeEngine) Run(context.Context) (reaper.Report, error) {
 	return report, nil
 }
 
-func (e *fakeEngine) Surroundings(context.Context, reaper.Report, inspect.Privileges) check.Surroundings {
+func (e *fakeEngine) Surroundings(context.Context, judge.Report, inspect.Privileges) check.Surroundings {
 	e.calls = append(e.calls, "surroundings")
 	return e.world.around
 }
 
-func (e *fakeEngine) Remembered() reaper.Memory {
-	return reaper.Memory{inspect.ProcID{PID: 6034, StartTicks: 4305}: {Residual: time.Minute}}
+func (e *fakeEngine) Remembered() judge.Memory {
+	return judge.Memory{inspect.ProcID{PID: 6034, StartTicks: 4305}: {Residual: time.Minute}}
 }
 
 func (e *fakeEngine) Close() { e.calls = append(e.calls, "close") }

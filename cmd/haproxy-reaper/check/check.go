@@ -8,7 +8,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Judge returns the findings that the facts come to. It reads nothing besides.
@@ -107,7 +107,7 @@ func judgeKernel(p Facts) []Finding {
 // judgeSocketClass tells whether the sockets of HAProxy would take the class of this
 // program from a look at its descriptors.
 func judgeSocketClass(p Facts) Finding {
-	apart := pidsOf(p.Report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && p.otherClasses[q.PID] != "" })
+	apart := pidsOf(p.Report.Instances, func(q *judge.Process) bool { return mayBecomeDue(q) && p.otherClasses[q.PID] != "" })
 	if len(apart) == 0 {
 		return passed(FindSocketClass, "HAProxy's sockets keep their class: cgroup v1 (net_cls, net_prio) gives them no other than this program's")
 	}
@@ -139,10 +139,10 @@ func judgePrivileges(p Facts) []Finding {
 	default:
 		list = append(list, failure(FindCapDACRead, advice, "missing: descriptors of other users' processes and their configuration cannot be read"))
 	}
-	foreign := pidsOf(p.Report.Instances, func(q *reaper.Process) bool {
+	foreign := pidsOf(p.Report.Instances, func(q *judge.Process) bool {
 		return mayBecomeDue(q) && uint32(q.UID) != p.Have.EUID && !p.stranger(q)
 	})
-	strangers := pidsOf(p.Report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && p.stranger(q) })
+	strangers := pidsOf(p.Report.Instances, func(q *judge.Process) bool { return mayBecomeDue(q) && p.stranger(q) })
 	switch {
 	case held(inspect.CapKill):
 		list = append(list, passed(FindCapKill, "held"))
@@ -163,17 +163,17 @@ func judgePrivileges(p Facts) []Finding {
 // stranger tells a process of another user that this program may not signal, and that
 // root has not started. What stands against it is a warning at the most: any account can
 // have such processes. Where there is no other instance, it may be the service itself.
-func (p Facts) stranger(q *reaper.Process) bool {
+func (p Facts) stranger(q *judge.Process) bool {
 	return q.Stranger && len(p.Have.Missing(inspect.CapKill)) > 0 && slices.ContainsFunc(p.Report.Instances, ofOwn)
 }
 
 // ofOwn tells an instance that has a process of no stranger's.
-func ofOwn(in reaper.Instance) bool {
-	return in.Model != "" && slices.ContainsFunc(in.Processes, func(q reaper.Process) bool { return !q.Stranger })
+func ofOwn(in judge.Instance) bool {
+	return in.Model != "" && slices.ContainsFunc(in.Processes, func(q judge.Process) bool { return !q.Stranger })
 }
 
 // strangers tells an instance of nothing else.
-func (p Facts) strangers(in *reaper.Instance) bool {
+func (p Facts) strangers(in *judge.Instance) bool {
 	for i := range in.Processes {
 		if !p.stranger(&in.Processes[i]) {
 			return false
@@ -183,8 +183,8 @@ func (p Facts) strangers(in *reaper.Instance) bool {
 }
 
 // mayBecomeDue tells the processes that are, or will one day be, signalled.
-func mayBecomeDue(p *reaper.Process) bool {
-	return text.IsWorker(p) || p.Role == reaper.RoleStarting
+func mayBecomeDue(p *judge.Process) bool {
+	return text.IsWorker(p) || p.Role == judge.RoleStarting
 }
 
 // judgeReadable is about what the look came to, whatever privileges promise.
@@ -193,7 +193,7 @@ func judgeReadable(p Facts) Finding {
 	if p.err != nil {
 		errs = append(errs, p.err.Error())
 	}
-	isUnread := func(q *reaper.Process) bool { return q.Error != "" && !p.stranger(q) }
+	isUnread := func(q *judge.Process) bool { return q.Error != "" && !p.stranger(q) }
 	unread := pidsOf(p.Report.Instances, isUnread)
 	strangers := 0
 	for _, in := range p.Report.Instances {
@@ -250,7 +250,7 @@ func judgeServiceUser(p Facts) []Finding {
 	}
 	var worst *Finding
 	for _, s := range p.ownUnits {
-		own := pidsOf(p.Report.Instances, func(q *reaper.Process) bool { return mayBecomeDue(q) && uint32(q.UID) == s.uid })
+		own := pidsOf(p.Report.Instances, func(q *judge.Process) bool { return mayBecomeDue(q) && uint32(q.UID) == s.uid })
 		found := passed(FindServiceUser, "%s runs as %s", s.unit, cmp.Or(s.user, "root"))
 		switch {
 		case s.err != nil:
@@ -272,7 +272,7 @@ func judgeServiceUser(p Facts) []Finding {
 }
 
 // pidsOf are the processes of some kind.
-func pidsOf(instances []reaper.Instance, fits func(*reaper.Process) bool) []int {
+func pidsOf(instances []judge.Instance, fits func(*judge.Process) bool) []int {
 	var pids []int
 	for i := range instances {
 		for j := range instances[i].Processes {

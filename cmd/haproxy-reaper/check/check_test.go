@@ -12,7 +12,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // preflightOf is a host on which all is well, but for what changes says.
@@ -86,14 +86,14 @@ func TestFindings(t *testing.T) {
 		})
 	}
 	noResidual := host(func(p *Facts) { p.Report = fixture.ReportOf() })
-	refused := func(reason reaper.Reason) func(*Facts, *instanceFacts) {
+	refused := func(reason judge.Reason) func(*Facts, *instanceFacts) {
 		return host(func(p *Facts) { p.Report = fixture.RefusedReport(reason, "") })
 	}
-	stranded := func(reasons ...reaper.StrandedReason) func(*Facts, *instanceFacts) {
+	stranded := func(reasons ...judge.StrandedReason) func(*Facts, *instanceFacts) {
 		return host(func(p *Facts) {
 			for i, reason := range reasons {
 				q := &p.Report.Instances[0].Processes[1+i]
-				q.Role, q.StrandedReason = reaper.RoleStranded, reason
+				q.Role, q.StrandedReason = judge.RoleStranded, reason
 			}
 		})
 	}
@@ -152,17 +152,17 @@ func TestFindings(t *testing.T) {
 		})}, FindServiceUser, OK, "haproxy-reaper.service runs as root", nil, ""},
 		{"no HAProxy of that name", []change{host(func(p *Facts) { p.Report, p.Wanted = fixture.EmptyReport(), []string{"web"} })}, FindInstances, Warning, "of that name: web", nil, ""},
 
-		{"a refused instance", []change{refused(reaper.ReasonNotListening)}, FindActiveConfirmed, Failure, "no listening socket", []int{6001, 6050}, "other"},
-		{"an instance amid a reload", []change{refused(reaper.ReasonReloading)}, FindActiveConfirmed, Warning, "reload", []int{6001, 6050}, ""},
-		{"an instance of which facts are missing", []change{refused(reaper.ReasonUnreadable)}, FindStranded, Warning, "not known", nil, "other"},
+		{"a refused instance", []change{refused(judge.ReasonNotListening)}, FindActiveConfirmed, Failure, "no listening socket", []int{6001, 6050}, "other"},
+		{"an instance amid a reload", []change{refused(judge.ReasonReloading)}, FindActiveConfirmed, Warning, "reload", []int{6001, 6050}, ""},
+		{"an instance of which facts are missing", []change{refused(judge.ReasonUnreadable)}, FindStranded, Warning, "not known", nil, "other"},
 		{"an active worker that is not confirmed", []change{host(func(p *Facts) { p.Report.Instances[0].Confirmed = false })}, FindActiveConfirmed, Failure, "not confirmed", nil, "other"},
-		{"a service that drains", []change{refused(reaper.ReasonDraining)}, FindActiveConfirmed, Warning, "drains", []int{6001, 6050}, ""},
-		{"a stranded process that listens", []change{stranded(reaper.StrandedListening)}, FindStranded, Warning, "process 6034: superseded, and still listening", []int{6034}, ""},
-		{"one that nothing told to stop", []change{stranded(reaper.StrandedNotTold)}, FindStranded, Warning, "process 6034: superseded, and not known to have been told to stop", []int{6034}, ""},
-		{"one whose sockets are unknown", []change{stranded(reaper.StrandedUnreadable)}, FindStranded, Warning, "process 6034: superseded, with sockets that could not be read", []int{6034}, ""},
-		{"one of another user", []change{stranded(reaper.StrandedOtherUser)}, FindStranded, Warning, "process 6034: superseded by a process of another user", []int{6034}, ""},
-		{"two, for a reason each", []change{stranded(reaper.StrandedListening, reaper.StrandedNotTold)}, FindStranded, Warning, "process 6034: superseded, and still listening; process 6035: ", []int{6034, 6035}, ""},
-		{"two for one reason", []change{stranded(reaper.StrandedListening, reaper.StrandedListening)}, FindStranded, Warning, "processes 6034 and 6035: superseded, and still listening", []int{6034, 6035}, ""},
+		{"a service that drains", []change{refused(judge.ReasonDraining)}, FindActiveConfirmed, Warning, "drains", []int{6001, 6050}, ""},
+		{"a stranded process that listens", []change{stranded(judge.StrandedListening)}, FindStranded, Warning, "process 6034: superseded, and still listening", []int{6034}, ""},
+		{"one that nothing told to stop", []change{stranded(judge.StrandedNotTold)}, FindStranded, Warning, "process 6034: superseded, and not known to have been told to stop", []int{6034}, ""},
+		{"one whose sockets are unknown", []change{stranded(judge.StrandedUnreadable)}, FindStranded, Warning, "process 6034: superseded, with sockets that could not be read", []int{6034}, ""},
+		{"one of another user", []change{stranded(judge.StrandedOtherUser)}, FindStranded, Warning, "process 6034: superseded by a process of another user", []int{6034}, ""},
+		{"two, for a reason each", []change{stranded(judge.StrandedListening, judge.StrandedNotTold)}, FindStranded, Warning, "process 6034: superseded, and still listening; process 6035: ", []int{6034, 6035}, ""},
+		{"two for one reason", []change{stranded(judge.StrandedListening, judge.StrandedListening)}, FindStranded, Warning, "processes 6034 and 6035: superseded, and still listening", []int{6034, 6035}, ""},
 
 		{"another network namespace", []change{facts(func(f *instanceFacts) { f.netNS = 9 })}, FindNamespaces, OK, "another network namespace", nil, ""},
 		{"another network namespace without pidfd_getfd", []change{facts(func(f *instanceFacts) { f.netNS = 9 }), host(func(p *Facts) { p.Features.PidfdGetfd = unix.EPERM })}, FindNamespaces, Warning, "refused", nil, ""},
@@ -217,11 +217,11 @@ func TestFindings(t *testing.T) {
 			list := p.Report.Instances[0].Processes
 			list[len(list)-1].Args = []string{"haproxy", "-x", "sockpair@3"}
 		})}, FindExposeFD, OK, "not needed", nil, ""},
-		{"a daemon without exposed listeners", []change{facts(func(f *instanceFacts) { f.config.Settings.ExposeFD = nil }), host(func(p *Facts) { p.Report.Instances[0].Model = reaper.ModelDaemon })}, FindExposeFD, Warning, "not set", nil, ""},
+		{"a daemon without exposed listeners", []change{facts(func(f *instanceFacts) { f.config.Settings.ExposeFD = nil }), host(func(p *Facts) { p.Report.Instances[0].Model = judge.ModelDaemon })}, FindExposeFD, Warning, "not set", nil, ""},
 
 		{"a unit that cannot be read", []change{facts(func(f *instanceFacts) { f.unitErr = errors.New("gone") })}, FindUnit, Warning, "gone", nil, ""},
 		{"a unit of Type=simple", []change{facts(func(f *instanceFacts) { f.service.Type = "simple" })}, FindUnitType, Warning, "Type=simple", nil, ""},
-		{"a daemon's unit of Type=forking", []change{facts(func(f *instanceFacts) { f.service.Type = "forking" }), host(func(p *Facts) { p.Report.Instances[0].Model = reaper.ModelDaemon })}, FindUnitType, OK, "Type=forking", nil, ""},
+		{"a daemon's unit of Type=forking", []change{facts(func(f *instanceFacts) { f.service.Type = "forking" }), host(func(p *Facts) { p.Report.Instances[0].Model = judge.ModelDaemon })}, FindUnitType, OK, "Type=forking", nil, ""},
 		{"a unit that leaves workers behind", []change{facts(func(f *instanceFacts) { f.service.KillMode = "process" })}, FindUnitKillMode, Warning, "outlive", nil, ""},
 		{"a unit with systemd's own KillMode", []change{facts(func(f *instanceFacts) { f.service.KillMode = "control-group" })}, FindUnitKillMode, OK, "", nil, ""},
 		{"a unit that does not come back", []change{facts(func(f *instanceFacts) { f.service.Restart = "on-failure" })}, FindUnitRestart, Warning, "Restart=on-failure", nil, ""},
@@ -250,7 +250,7 @@ func TestFindings(t *testing.T) {
 }
 
 func TestADaemonIsNotAskedForAMaster(t *testing.T) {
-	r := Judge(preflightOf(func(p *Facts, _ *instanceFacts) { p.Report.Instances[0].Model = reaper.ModelDaemon }))
+	r := Judge(preflightOf(func(p *Facts, _ *instanceFacts) { p.Report.Instances[0].Model = judge.ModelDaemon }))
 	for _, f := range r.Findings {
 		if f.Name == FindMasterCLI || f.Name == FindMaxReloads {
 			t.Errorf("%+v", f)
@@ -274,7 +274,7 @@ func TestFindingsAreInTheOrderOfTheirNames(t *testing.T) {
 func TestGenerationsAreCountedByWhatIsThere(t *testing.T) {
 	in := fixture.ReportOf(fixture.OldWorker(1000, 0, 1), fixture.OldWorker(1050, 0, 1), fixture.OldWorker(1200, 0, 1)).Instances[0] // and the active at 9000
 	for pid, want := range map[int]int{1000: 2, 1050: 2, 1200: 1, 9000: 0} {
-		p := reaper.Process{ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}}
+		p := judge.Process{ProcID: inspect.ProcID{PID: pid, StartTicks: uint64(pid)}}
 		if got := youngerGenerations(&in, &p); got != want {
 			t.Errorf("younger than %d: %d generations, want %d", pid, got, want)
 		}
@@ -309,7 +309,7 @@ func TestWhatStandsAgainstAStrangerIsAWarningAtTheMost(t *testing.T) {
 		"is refused, and is alone":           {0, true, FindActiveConfirmed, Failure},
 	} {
 		r := Judge(preflightOf(func(p *Facts, _ *instanceFacts) {
-			p.Report = fixture.RefusedReport(reaper.ReasonNotListening, "", fixture.OldWorker(6034, time.Minute, 1))
+			p.Report = fixture.RefusedReport(judge.ReasonNotListening, "", fixture.OldWorker(6034, time.Minute, 1))
 			for i := range p.Report.Instances[0].Processes {
 				q := &p.Report.Instances[0].Processes[i]
 				q.UID, q.Stranger, q.Error = 5001, true, "x"

@@ -10,16 +10,16 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // judgeConfiguration judges what HAProxy itself does about its old workers. What
 // the files say is known; what a process read when it was started is only as
 // certain as instanceFacts.changed, see inspect.Configuration.
-func judgeConfiguration(in *reaper.Instance, facts instanceFacts) []Finding {
+func judgeConfiguration(in *judge.Instance, facts instanceFacts) []Finding {
 	list := []Finding{judgeFiles(facts.config)}
 	list = append(list, judgeHardStop(in, facts)...)
-	if in.Model == reaper.ModelMasterWorker {
+	if in.Model == judge.ModelMasterWorker {
 		list = append(list, judgeMaxReloads(in, facts))
 	}
 	return append(list, judgeExposeFD(in, facts))
@@ -49,9 +49,9 @@ func settingOff(s *inspect.Setting) bool {
 	return known && d == 0
 }
 
-func judgeHardStop(in *reaper.Instance, facts instanceFacts) []Finding {
+func judgeHardStop(in *judge.Instance, facts instanceFacts) []Finding {
 	const set = "set hard-stop-after in the global section (30m, say) and reload: it needs no agent"
-	residual := pidsOf([]reaper.Instance{*in}, isResidual)
+	residual := pidsOf([]judge.Instance{*in}, isResidual)
 	setting := facts.config.Settings.HardStopAfter
 	switch {
 	case settingOff(setting) && facts.config.Err != nil:
@@ -65,7 +65,7 @@ func judgeHardStop(in *reaper.Instance, facts instanceFacts) []Finding {
 	}
 	said := fmt.Sprintf("%s (%s)", setting.Value, place(setting))
 	var list []Finding
-	switch late, known := startedBefore(in, facts, func(q *reaper.Process) bool { return q.Role == reaper.RoleActive }); {
+	switch late, known := startedBefore(in, facts, func(q *judge.Process) bool { return q.Role == judge.RoleActive }); {
 	case setting.Conditional:
 		list = append(list, warning(FindHardStopAfter, "set it outside of .if", "%s stands under a condition, and whether that held cannot be told", said))
 	case !known:
@@ -79,16 +79,16 @@ func judgeHardStop(in *reaper.Instance, facts instanceFacts) []Finding {
 	return append(list, judgeUnbound(in, facts, setting))
 }
 
-func isResidual(p *reaper.Process) bool { return p.Role == reaper.RoleResidual }
+func isResidual(p *judge.Process) bool { return p.Role == judge.RoleResidual }
 
 // startedBefore are the processes that were started before the configuration last
 // changed: what they read is not what is there now. known is false when there is
 // nothing to go by.
-func startedBefore(in *reaper.Instance, facts instanceFacts, fits func(*reaper.Process) bool) (pids []int, known bool) {
+func startedBefore(in *judge.Instance, facts instanceFacts, fits func(*judge.Process) bool) (pids []int, known bool) {
 	if facts.config.ChangedErr != nil {
 		return nil, false
 	}
-	return pidsOf([]reaper.Instance{*in}, func(p *reaper.Process) bool {
+	return pidsOf([]judge.Instance{*in}, func(p *judge.Process) bool {
 		return fits(p) && inspect.TicksToBoottime(p.StartTicks) < facts.changed
 	}), true
 }
@@ -101,18 +101,18 @@ const hardStopSlack = 10 * time.Second
 // That one is still there long past it proves that it does not bind it, or that
 // it is wedged; that one was started before the file changed only says that
 // nobody knows.
-func judgeUnbound(in *reaper.Instance, facts instanceFacts, setting *inspect.Setting) Finding {
+func judgeUnbound(in *judge.Instance, facts instanceFacts, setting *inspect.Setting) Finding {
 	limit, known := setting.Duration()
 	if grace := facts.config.Settings.Grace; grace != nil {
 		more, graceKnown := grace.Duration()
 		limit, known = limit+more, known && graceKnown
 	}
-	overdue := pidsOf([]reaper.Instance{*in}, func(p *reaper.Process) bool {
-		return isResidual(p) && known && p.ResidualSeconds != nil && reaper.Seconds(*p.ResidualSeconds) > limit+hardStopSlack
+	overdue := pidsOf([]judge.Instance{*in}, func(p *judge.Process) bool {
+		return isResidual(p) && known && p.ResidualSeconds != nil && judge.Seconds(*p.ResidualSeconds) > limit+hardStopSlack
 	})
 	before, timed := startedBefore(in, facts, isResidual)
 	before = slices.DeleteFunc(before, func(pid int) bool { return slices.Contains(overdue, pid) })
-	residual := pidsOf([]reaper.Instance{*in}, isResidual)
+	residual := pidsOf([]judge.Instance{*in}, isResidual)
 	var parts []string
 	if len(overdue) > 0 {
 		parts = append(parts, fmt.Sprintf("%s: still there past it, so not started with it, or wedged", listed(overdue)))
@@ -138,7 +138,7 @@ const defaultMaxReloads = 50
 
 // judgeMaxReloads tells how near each residual process is to the end that its
 // master makes: SIGTERM at the first load after which it has seen more reloads.
-func judgeMaxReloads(in *reaper.Instance, facts instanceFacts) Finding {
+func judgeMaxReloads(in *judge.Instance, facts instanceFacts) Finding {
 	setting := facts.config.Settings.MaxReloads
 	limit, said := 0, ""
 	version, versionKnown := parseVersion(facts.master.Version)
@@ -192,7 +192,7 @@ func judgeMaxReloads(in *reaper.Instance, facts instanceFacts) Finding {
 // youngerGenerations is the number of generations of an instance that are younger
 // than a process and still there, those started within a second of each other
 // being one: no more than the reloads that it has seen.
-func youngerGenerations(in *reaper.Instance, p *reaper.Process) int {
+func youngerGenerations(in *judge.Instance, p *judge.Process) int {
 	var starts []uint64
 	for i := range in.Processes {
 		if q := &in.Processes[i]; text.IsWorker(q) && q.StartTicks > p.StartTicks {
@@ -213,7 +213,7 @@ func youngerGenerations(in *reaper.Instance, p *reaper.Process) int {
 // judgeExposeFD tells whether a reload hands the listening sockets over. Masters
 // do so by themselves since 2.6; before, and without a master, a stats socket
 // that exposes them is needed.
-func judgeExposeFD(in *reaper.Instance, facts instanceFacts) Finding {
+func judgeExposeFD(in *judge.Instance, facts instanceFacts) Finding {
 	const advice = `add "expose-fd listeners" to a stats socket, and with -sf pass -x and its path`
 	setting := facts.config.Settings.ExposeFD
 	version, versionKnown := parseVersion(facts.master.Version)
@@ -222,11 +222,11 @@ func judgeExposeFD(in *reaper.Instance, facts instanceFacts) Finding {
 		return warning(FindExposeFD, "set it outside of .if", "%s: stands under a condition", place(setting))
 	case setting != nil:
 		return passed(FindExposeFD, "%s", place(setting))
-	case in.Model == reaper.ModelMasterWorker && (versionKnown && version >= 206 || handsOver(in)):
+	case in.Model == judge.ModelMasterWorker && (versionKnown && version >= 206 || handsOver(in)):
 		return passed(FindExposeFD, "not set, and not needed: the master hands the listeners over")
 	case facts.config.Err != nil:
 		return warning(FindExposeFD, "make the configuration readable", "not known: not all of the configuration could be read")
-	case in.Model == reaper.ModelMasterWorker && !versionKnown:
+	case in.Model == judge.ModelMasterWorker && !versionKnown:
 		return warning(FindExposeFD, advice, "not set, which HAProxy up to 2.5 needs to hand the listeners over; the version is not known")
 	}
 	return warning(FindExposeFD, advice, "not set: a reload opens its listeners anew, and connections waiting in the old ones are lost")
@@ -234,10 +234,10 @@ func judgeExposeFD(in *reaper.Instance, facts instanceFacts) Finding {
 
 // handsOver tells an instance whose last reload passed listeners through a socket
 // of the master's own: -x sockpair@N in a worker's arguments, 2.6 and later.
-func handsOver(in *reaper.Instance) bool {
-	return slices.ContainsFunc(in.Processes, func(p reaper.Process) bool {
+func handsOver(in *judge.Instance) bool {
+	return slices.ContainsFunc(in.Processes, func(p judge.Process) bool {
 		at := slices.Index(p.Args, "-x")
-		return p.Role == reaper.RoleActive && at >= 0 && at+1 < len(p.Args) && strings.HasPrefix(p.Args[at+1], "sockpair@")
+		return p.Role == judge.RoleActive && at >= 0 && at+1 < len(p.Args) && strings.HasPrefix(p.Args[at+1], "sockpair@")
 	})
 }
 

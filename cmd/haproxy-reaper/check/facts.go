@@ -11,12 +11,12 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Facts are all that Judge goes by.
 type Facts struct {
-	Report  reaper.Report // the look of status
+	Report  judge.Report // the look of status
 	Have    inspect.Privileges
 	HaveErr error    // why the privileges are unknown
 	Hidden  bool     // /proc may hide processes from this program
@@ -86,7 +86,7 @@ var errStranger = errors.New("a user that this agent may not signal")
 // Look reads the kernel's features, this program's own units and namespaces, and the
 // configuration, master and unit of each instance of the report. The socket is
 // --master-socket. What could not be read is unknown in the Surroundings.
-func Look(ctx context.Context, host *inspect.Host, socket string, r reaper.Report, have inspect.Privileges) Surroundings {
+func Look(ctx context.Context, host *inspect.Host, socket string, r judge.Report, have inspect.Privileges) Surroundings {
 	out := Surroundings{Features: host.Features(), otherClasses: map[int]string{}, instances: map[string]instanceFacts{}}
 	out.pidNS, _ = host.PIDNamespace() // 0 is "unknown" for judge
 	out.ownUnits = readOwnUnits(host)
@@ -105,7 +105,7 @@ func Look(ctx context.Context, host *inspect.Host, socket string, r reaper.Repor
 		}
 	}
 	type told struct {
-		reaper.Instance
+		judge.Instance
 		by *inspect.Process
 	}
 	var list []told
@@ -147,12 +147,12 @@ func configuration(ctx context.Context, host *inspect.Host, seen inspect.Snapsho
 
 // tellerOf is the process whose arguments are the instance's: its master, else
 // its youngest worker.
-func tellerOf(in reaper.Instance, processes map[inspect.ProcID]*inspect.Process) *inspect.Process {
+func tellerOf(in judge.Instance, processes map[inspect.ProcID]*inspect.Process) *inspect.Process {
 	var teller *inspect.Process
 	for _, q := range in.Processes {
 		switch p := processes[q.ProcID]; {
 		case p == nil:
-		case q.Role == reaper.RoleMaster:
+		case q.Role == judge.RoleMaster:
 			return p
 		case text.IsWorker(&q):
 			teller = p
@@ -162,10 +162,10 @@ func tellerOf(in reaper.Instance, processes map[inspect.ProcID]*inspect.Process)
 }
 
 // instanceFactsOf reads what is to be known of an instance, but for its configuration.
-func instanceFactsOf(ctx context.Context, host *inspect.Host, socket string, seen inspect.Snapshot, in reaper.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process, config inspect.Configuration) instanceFacts {
+func instanceFactsOf(ctx context.Context, host *inspect.Host, socket string, seen inspect.Snapshot, in judge.Instance, teller *inspect.Process, processes map[inspect.ProcID]*inspect.Process, config inspect.Configuration) instanceFacts {
 	facts := instanceFacts{pidNS: teller.PIDNS, netNS: teller.NetNS, config: config}
 	facts.changed = seen.Boottime - seen.Time.Sub(facts.config.Changed)
-	if in.Model == reaper.ModelMasterWorker {
+	if in.Model == judge.ModelMasterWorker {
 		facts.master, facts.cliErr = host.AskReloads(ctx, seen, teller, socket)
 		reloads := map[int]int{}
 		for _, q := range in.Processes {

@@ -6,7 +6,7 @@ import (
 )
 
 // This file holds the closed sets of words that the report of check is made of.
-// A word is added here and in the README, never changed. Of the host, as of an
+// A word is added here and in cmd/haproxy-reaper/README.md, never changed. Of the host, as of an
 // instance, there is one finding of each name where it applies.
 
 // Name is the machine word for what was checked.

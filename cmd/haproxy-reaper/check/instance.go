@@ -7,22 +7,22 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // passing are the refusals that clear by themselves.
-var passing = []reaper.Reason{reaper.ReasonStarting, reaper.ReasonReloading, reaper.ReasonTie, reaper.ReasonChanged}
+var passing = []judge.Reason{judge.ReasonStarting, judge.ReasonReloading, judge.ReasonTie, judge.ReasonChanged}
 
 // judgeProcesses judges the roles that a look gave to an instance's processes.
-func judgeProcesses(in *reaper.Instance) []Finding {
-	one := []reaper.Instance{*in}
-	active := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleActive })
-	master := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleMaster })
-	superseded := pidsOf(one, func(q *reaper.Process) bool { return q.Role == reaper.RoleStranded })
+func judgeProcesses(in *judge.Instance) []Finding {
+	one := []judge.Instance{*in}
+	active := pidsOf(one, func(q *judge.Process) bool { return q.Role == judge.RoleActive })
+	master := pidsOf(one, func(q *judge.Process) bool { return q.Role == judge.RoleMaster })
+	superseded := pidsOf(one, func(q *judge.Process) bool { return q.Role == judge.RoleStranded })
 
 	left := passed(FindStranded, "none")
 	switch {
-	case len(superseded) == 0 && in.Refusal == reaper.ReasonUnreadable:
+	case len(superseded) == 0 && in.Refusal == judge.ReasonUnreadable:
 		left = warning(FindStranded, "the privileges above", "not known: not every fact could be read")
 	case len(superseded) > 0:
 		left = judgeStranded(in)
@@ -32,10 +32,10 @@ func judgeProcesses(in *reaper.Instance) []Finding {
 
 // judgeStranded says what keeps each stranded process, and what to do, a clause for
 // each reason.
-func judgeStranded(in *reaper.Instance) Finding {
+func judgeStranded(in *judge.Instance) Finding {
 	var messages, advices []string
-	for _, reason := range append(slices.Clone(reaper.StrandedReasons), "") { // "" of an old report
-		pids := pidsOf([]reaper.Instance{*in}, func(p *reaper.Process) bool { return p.Role == reaper.RoleStranded && p.StrandedReason == reason })
+	for _, reason := range append(slices.Clone(judge.StrandedReasons), "") { // "" of an old report
+		pids := pidsOf([]judge.Instance{*in}, func(p *judge.Process) bool { return p.Role == judge.RoleStranded && p.StrandedReason == reason })
 		if len(pids) == 0 {
 			continue
 		}
@@ -46,11 +46,11 @@ func judgeStranded(in *reaper.Instance) Finding {
 }
 
 // judgeActive tells whether there is one who serves, and nothing against acting.
-func judgeActive(in *reaper.Instance, master, active []int) Finding {
+func judgeActive(in *judge.Instance, master, active []int) Finding {
 	switch {
 	case in.Refusal != "" && slices.Contains(passing, in.Refusal):
 		return warning(FindActiveConfirmed, "look again in a moment", "%s", text.RefusalWords(in))
-	case in.Refusal == reaper.ReasonDraining:
+	case in.Refusal == judge.ReasonDraining:
 		return warning(FindActiveConfirmed, "start HAProxy again if this was not meant; it leaves when its last client does", "%s", text.RefusalWords(in))
 	case in.Refusal != "":
 		return failure(FindActiveConfirmed, "see status; nothing of this instance is signalled until then", "%s", text.RefusalWords(in))
@@ -64,9 +64,9 @@ func judgeActive(in *reaper.Instance, master, active []int) Finding {
 }
 
 // judgeSurroundings judges how the instance can be looked at from here.
-func judgeSurroundings(p Facts, in *reaper.Instance, facts instanceFacts) []Finding {
+func judgeSurroundings(p Facts, in *judge.Instance, facts instanceFacts) []Finding {
 	list := []Finding{judgeNamespaces(p, facts)}
-	if in.Model != reaper.ModelMasterWorker {
+	if in.Model != judge.ModelMasterWorker {
 		return list
 	}
 	switch {
@@ -107,7 +107,7 @@ func judgeNamespaces(p Facts, facts instanceFacts) Finding {
 }
 
 // judgeUnit judges what systemd does to the instance, by the files of its unit.
-func judgeUnit(in *reaper.Instance, facts instanceFacts) []Finding {
+func judgeUnit(in *judge.Instance, facts instanceFacts) []Finding {
 	if facts.unit == "" {
 		return nil
 	}
@@ -118,7 +118,7 @@ func judgeUnit(in *reaper.Instance, facts instanceFacts) []Finding {
 	edit := func(setting string) string { return "systemctl edit " + facts.unit + ": " + setting }
 
 	kind := passed(FindUnitType, "Type=%s", u.Type)
-	if in.Model == reaper.ModelMasterWorker && u.Type != "notify" && u.Type != "notify-reload" {
+	if in.Model == judge.ModelMasterWorker && u.Type != "notify" && u.Type != "notify-reload" {
 		kind = warning(FindUnitType, edit("Type=notify, with haproxy -Ws"), "Type=%s: systemd does not learn when the master is ready", u.Type)
 	}
 	kill := passed(FindUnitKillMode, "KillMode=%s: a stop of the unit leaves no worker", u.KillMode)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // bedNobody is the uid of an unprivileged user who runs nothing but trouble.
@@ -21,7 +21,7 @@ type answer struct {
 	*job
 	b      *bed
 	code   int
-	report reaper.Report // of -o json
+	report judge.Report // of -o json
 }
 
 // agent runs the agent with -o json to its end.
@@ -83,7 +83,7 @@ func (a *answer) says(want string) *answer {
 }
 
 // instance is the report's instance that the process belongs to.
-func (a *answer) instance(p process) reaper.Instance {
+func (a *answer) instance(p process) judge.Instance {
 	a.b.t.Helper()
 	for _, i := range a.report.Instances {
 		for _, q := range i.Processes {
@@ -93,11 +93,11 @@ func (a *answer) instance(p process) reaper.Instance {
 		}
 	}
 	a.b.t.Fatalf("no instance of the report has %v %q", p.ProcID, p.args)
-	return reaper.Instance{}
+	return judge.Instance{}
 }
 
 // process is what the report says of a process.
-func (a *answer) process(p process) reaper.Process {
+func (a *answer) process(p process) judge.Process {
 	a.b.t.Helper()
 	for _, q := range a.instance(p).Processes {
 		if q.ProcID == p.ProcID {
@@ -109,10 +109,10 @@ func (a *answer) process(p process) reaper.Process {
 
 // judgement is what a test usually wants to know of a process.
 type judgement struct {
-	Role    reaper.Role
-	Verdict reaper.Verdict
-	Reason  reaper.Reason
-	Outcome reaper.Outcome
+	Role    judge.Role
+	Verdict judge.Verdict
+	Reason  judge.Reason
+	Outcome judge.Outcome
 }
 
 // finds wants a judgement on a process.
@@ -136,7 +136,7 @@ func (a *answer) sent(p process, want ...string) *answer {
 }
 
 // refuses wants the instance of a process refused for one of the reasons.
-func (a *answer) refuses(p process, reasons ...reaper.Reason) *answer {
+func (a *answer) refuses(p process, reasons ...judge.Reason) *answer {
 	a.b.t.Helper()
 	if i := a.instance(p); !slices.Contains(reasons, i.Refusal) {
 		a.b.t.Errorf("%q: %s refused for %q (%s), want one of %q", a.cmd.Args, i.Name, i.Refusal, i.RefusalDetail, reasons)
@@ -145,7 +145,7 @@ func (a *answer) refuses(p process, reasons ...reaper.Reason) *answer {
 }
 
 // summary wants the report's summary.
-func (a *answer) summary(want reaper.Summary) *answer {
+func (a *answer) summary(want judge.Summary) *answer {
 	a.b.t.Helper()
 	if diff := cmp.Diff(want, a.report.Summary); diff != "" {
 		a.b.t.Errorf("%q: summary (-want +got):\n%s", a.cmd.Args, diff)
@@ -155,12 +155,12 @@ func (a *answer) summary(want reaper.Summary) *answer {
 
 // Judgements that return in many tests.
 var (
-	isMaster = judgement{reaper.RoleMaster, reaper.VerdictKeep, reaper.ReasonMaster, ""}
-	isActive = judgement{reaper.RoleActive, reaper.VerdictKeep, reaper.ReasonActive, ""}
-	isWaited = judgement{reaper.RoleResidual, reaper.VerdictWait, reaper.ReasonWithinDeadline, ""}
+	isMaster = judgement{judge.RoleMaster, judge.VerdictKeep, judge.ReasonMaster, ""}
+	isActive = judgement{judge.RoleActive, judge.VerdictKeep, judge.ReasonActive, ""}
+	isWaited = judgement{judge.RoleResidual, judge.VerdictWait, judge.ReasonWithinDeadline, ""}
 
-	wouldTerminate = judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeDryRun}
-	isTerminated   = judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeTerminated}
+	wouldTerminate = judgement{judge.RoleResidual, judge.VerdictTerminate, judge.ReasonPastDeadline, judge.OutcomeDryRun}
+	isTerminated   = judgement{judge.RoleResidual, judge.VerdictTerminate, judge.ReasonPastDeadline, judge.OutcomeTerminated}
 )
 
 // stay wants exactly these HAProxys in the bed, and no other.
@@ -182,7 +182,7 @@ func without(all []process, some ...process) []process {
 func (a *answer) planned() (list []inspect.ProcID) {
 	for _, i := range a.report.Instances {
 		for _, p := range i.Processes {
-			if p.Verdict == reaper.VerdictTerminate {
+			if p.Verdict == judge.VerdictTerminate {
 				list = append(list, p.ProcID)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // service is one HAProxy service of a bed: a frontend that passes connections
@@ -30,7 +30,7 @@ type service struct {
 
 // setup says what is not usual about a service.
 type setup struct {
-	model      reaper.Model      // master-worker when empty
+	model      judge.Model       // master-worker when empty
 	address    string            // of the frontend, host:port or the path of a unix socket; 127.0.0.1:8000 when empty
 	backend    string            // host:port; one that sends back what it gets when empty
 	global     string            // further lines of the global section
@@ -55,7 +55,7 @@ type setup struct {
 // files, so that two in a bed do not share any.
 func (b *bed) startService(name string, with setup) *service {
 	b.t.Helper()
-	with.model = cmp.Or(with.model, reaper.ModelMasterWorker)
+	with.model = cmp.Or(with.model, judge.ModelMasterWorker)
 	with.address = cmp.Or(with.address, "127.0.0.1:8000")
 	with.exe = cmp.Or(with.exe, "/usr/sbin/haproxy")
 	if with.backend == "" {
@@ -120,9 +120,9 @@ func (s *service) launch(flags ...string) {
 	switch {
 	case s.foreground:
 		args = []string{s.exe, "-db"}
-	case s.model == reaper.ModelMasterWorker && s.notify:
+	case s.model == judge.ModelMasterWorker && s.notify:
 		args = []string{s.exe, "-Ws", "-S", s.cli}
-	case s.model == reaper.ModelMasterWorker:
+	case s.model == judge.ModelMasterWorker:
 		args = []string{s.exe, "-W", "-S", s.cli}
 	}
 	if s.masterCLI != "" {
@@ -168,7 +168,7 @@ func (s *service) master() process {
 // service has no master.
 func (s *service) masters() []process {
 	s.b.t.Helper()
-	if s.model != reaper.ModelMasterWorker {
+	if s.model != judge.ModelMasterWorker {
 		return nil
 	}
 	members := s.members()
@@ -182,7 +182,7 @@ func (s *service) workers() []process {
 	s.b.t.Helper()
 	masters := s.masters()
 	return slices.DeleteFunc(s.members(), func(p process) bool {
-		if s.model == reaper.ModelMasterWorker {
+		if s.model == judge.ModelMasterWorker {
 			return !slices.ContainsFunc(masters, func(m process) bool { return m.PID == p.ppid })
 		}
 		return p.ppid != 1 // the launcher, a check's child
@@ -192,7 +192,7 @@ func (s *service) workers() []process {
 // unit is the name of the instance: that of a daemon, which has no master of root's,
 // ends in its user.
 func (s *service) unit() string {
-	if s.model == reaper.ModelDaemon {
+	if s.model == judge.ModelDaemon {
 		return s.config + "@haproxy"
 	}
 	return s.config
@@ -249,7 +249,7 @@ func (s *service) restored(former []inspect.ProcID) error {
 			return fmt.Errorf("%v of %s listens: %v", p.ProcID, s.config, p.holds(listening))
 		}
 	}
-	if s.model == reaper.ModelMasterWorker {
+	if s.model == judge.ModelMasterWorker {
 		// A signal may be lost on a master that is not back in its polling loop,
 		// where it also answers.
 		if _, err := s.showProc(); err != nil {
@@ -300,7 +300,7 @@ func (s *service) reload() process {
 // master, or another daemon that is told to finish the active one.
 func (s *service) startReload() {
 	s.b.t.Helper()
-	if s.model == reaper.ModelMasterWorker {
+	if s.model == judge.ModelMasterWorker {
 		s.b.signal(s.master(), "USR2")
 		return
 	}

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // release is one HAProxy that a bed runs: this machine's own, or one in a root
@@ -97,10 +97,10 @@ func inReleases(t *testing.T, fit func(release) bool, test func(*testing.T, *bed
 }
 
 // models is both ways to run HAProxy.
-var models = []reaper.Model{reaper.ModelMasterWorker, reaper.ModelDaemon}
+var models = []judge.Model{judge.ModelMasterWorker, judge.ModelDaemon}
 
 // inEveryModel runs a test on each release of HAProxy and in each model.
-func inEveryModel(t *testing.T, test func(*testing.T, *bed, reaper.Model)) {
+func inEveryModel(t *testing.T, test func(*testing.T, *bed, judge.Model)) {
 	t.Helper()
 	all, err := releases()
 	if err != nil {

@@ -6,14 +6,14 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // The beds are what the other tests stand on, so they are tested first, with
 // HAProxy alone.
 
 func TestBedKeepsOldWorkersWithClientsAfterAReload(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 1)
 		listening, active := b.listening(), s.active()
@@ -55,7 +55,7 @@ func TestBedsDoNotSeeEachOther(t *testing.T) {
 func TestBedNoticesThatTheActiveWorkerWasKilled(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	s := b.startService("web", setup{model: reaper.ModelDaemon})
+	s := b.startService("web", setup{model: judge.ModelDaemon})
 	old := s.makeResidual(1, 1)
 	probe := s.probe()
 	active := s.active()

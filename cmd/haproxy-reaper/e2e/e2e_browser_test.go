@@ -12,7 +12,7 @@ import (
 )
 
 // pagePicture names the environment variable with a file that the test of the
-// page writes its screenshot to: scripts/picture has it for the README.
+// page writes its screenshot to: scripts/picture has it for deploy/README.md.
 const pagePicture = "PAGE_PICTURE"
 
 // screenshot opens the page of serve in a real Chromium in the bed, on a screen

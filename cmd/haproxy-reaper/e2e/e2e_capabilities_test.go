@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Every set of the capabilities that could make a difference, for three users.
@@ -64,10 +64,10 @@ func TestCapabilitiesDecideWhoReapsAndNobodyIsBlindWithoutSayingSo(t *testing.T)
 						a.process(p) // is in the report
 					}
 					p := a.process(old)
-					if !looks && (p.Verdict == reaper.VerdictTerminate || p.Connections.Client != nil) {
+					if !looks && (p.Verdict == judge.VerdictTerminate || p.Connections.Client != nil) {
 						t.Errorf("%s, %s: %s, %v clients of what it may not look at", what, args, p.Verdict, p.Connections.Client)
 					}
-					if looks && (p.Role != reaper.RoleResidual || p.Connections.Client == nil || *p.Connections.Client != 1) {
+					if looks && (p.Role != judge.RoleResidual || p.Connections.Client == nil || *p.Connections.Client != 1) {
 						t.Errorf("%s, %s: %s, %v clients", what, args, p.Role, p.Connections.Client)
 					}
 					if args[0] == "reap" && args[1] != "--dry-run" && reaps {

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestCheckTellsWhomHardStopAfterDoesNotBind(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, global: "# knobs"})
 		unset := s.makeResidual(1, 1)[0]
 		b.check(command{}).exits(0).
@@ -69,15 +69,15 @@ func TestCheckKnowsEachReleasesWayWithReloads(t *testing.T) {
 }
 
 func TestCheckKnowsWhetherAReloadHandsItsListenersOver(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		b.startService("bare", setup{model: model, text: tcpOnly})
 		k := b.check(command{}).exits(0)
-		if model == reaper.ModelMasterWorker && b.since(2, 6) {
+		if model == judge.ModelMasterWorker && b.since(2, 6) {
 			k.finds(check.FindExposeFD, check.OK, "not needed")
 		} else {
 			k.finds(check.FindExposeFD, check.Warning, "not set")
 		}
-		if model == reaper.ModelDaemon {
+		if model == judge.ModelDaemon {
 			k.misses(check.FindMasterCLI, check.FindMaxReloads)
 		}
 	})
@@ -108,7 +108,7 @@ func TestCheckReadsSeveralFilesAndDirectoriesInHAProxysOrder(t *testing.T) {
 }
 
 func TestCheckFindsAProcessThatOutlivedItsHardStopAfter(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, global: "hard-stop-after 5s"})
 		wedged := s.makeResidual(1, 1)[0]
 		b.signal(wedged, "STOP")
@@ -125,7 +125,7 @@ func TestCheckFindsAProcessThatOutlivedItsHardStopAfter(t *testing.T) {
 }
 
 func TestCheckFailsAnInstanceWithoutAConfirmedActive(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, text: tcpOnly})
 		s.pause()
 		b.check(command{}).exits(1).finds(check.FindActiveConfirmed, check.Failure, "", without(s.members(), s.workers()...)...)
@@ -137,7 +137,7 @@ func TestCheckFailsAnInstanceWithoutAConfirmedActive(t *testing.T) {
 func TestCheckWarnsOfAStrandedProcess(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	s := b.startService("web", setup{model: reaper.ModelDaemon, text: tcpOnly})
+	s := b.startService("web", setup{model: judge.ModelDaemon, text: tcpOnly})
 	stranded := s.active()
 	// Within a second of each other they would be one generation, as nbproc's.
 	b.until(func() error { return b.age(stranded, 1500*time.Millisecond) })
@@ -152,13 +152,13 @@ func TestCheckWarnsOfAStrandedProcess(t *testing.T) {
 }
 
 func TestCheckTellsWhatItLacks(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, global: "hard-stop-after 1h"})
 		s.makeResidual(1, 1)
 		before := b.processes()
 		b.run(command{args: []string{"chmod", "600", s.config}})
 		status, says := check.Failure, "permission denied"
-		if model == reaper.ModelDaemon { // HAProxy's user could have named any file
+		if model == judge.ModelDaemon { // HAProxy's user could have named any file
 			status, says = check.Warning, "a user that this agent may not signal"
 		}
 		b.check(command{uid: bedNobody}).exits(4).

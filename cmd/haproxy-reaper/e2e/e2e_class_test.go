@@ -12,7 +12,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Where a cgroup v1 hierarchy of net_cls is mounted, sockets have the class of their
@@ -52,7 +52,7 @@ func TestTheClassOfAWorkersSocketsStays(t *testing.T) {
 	// In the same cgroup there is nothing to change.
 	inClass := []string{"sh", "-c", "echo 0 > " + root + "/web/cgroup.procs && exec \"$@\"", "sh", bedAgent}
 	a = b.answer(b.start(command{args: append(inClass, "reap", "--deadline", "0s", "--drain-rate", "100", "-o", "json")})).exits(agent.ExitOK)
-	if got := a.process(old[1]); got.Outcome != reaper.OutcomeDrained {
+	if got := a.process(old[1]); got.Outcome != judge.OutcomeDrained {
 		t.Errorf("in the same cgroup the outcome is %q, want drained", got.Outcome)
 	}
 }

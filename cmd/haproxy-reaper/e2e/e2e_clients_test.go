@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Two clients hold the old worker, one of them twice and on another port too.
 func TestStatusTellsWhoHoldsAResidualProcess(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, sections: `
 frontend other
     bind 127.0.0.1:8001
@@ -31,7 +31,7 @@ frontend other
 			t.Errorf("clients without --clients: %+v", got)
 		}
 		got := b.agent("status", "--clients").exits(0).process(old).Clients
-		want := []reaper.Client{
+		want := []judge.Client{
 			{Peer: "127.0.0.2", Port: 8000, Connections: 2}, {Peer: "127.0.0.2", Port: 8001, Connections: 1}, {Peer: "127.0.0.3", Port: 8000, Connections: 1},
 		}
 		if len(got) != len(want) {
@@ -49,7 +49,7 @@ frontend other
 				t.Errorf("%s moved %v bytes, want %d", c.Peer, c.Bytes, lines)
 			}
 			// Only a master can be asked for an old worker's streams.
-			if known := c.OldestSeconds != nil; known != (model == reaper.ModelMasterWorker) || known && (*c.OldestSeconds < 1 || *c.OldestSeconds > 60) {
+			if known := c.OldestSeconds != nil; known != (model == judge.ModelMasterWorker) || known && (*c.OldestSeconds < 1 || *c.OldestSeconds > 60) {
 				t.Errorf("the oldest connection of %s: %v", c.Peer, c.OldestSeconds)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // The kernel shifts start times by the time namespace of who reads them, and
@@ -41,17 +41,17 @@ func TestTimeNamespacesChangeNoAge(t *testing.T) {
 				}
 				// The reload was less than an hour ago, whatever a clock says.
 				a := run("reap", "--deadline", "1h").exits(agent.ExitOK)
-				p := theOnly(t, a, reaper.RoleResidual)
+				p := theOnly(t, a, judge.RoleResidual)
 				age := secondsSince(t, old)
 				if math.Abs(p.AgeSeconds-age) > a.took.Seconds()+1 {
 					t.Errorf("%v seconds old, want %v", p.AgeSeconds, age)
 				}
-				if p.Verdict != reaper.VerdictWait || p.ResidualSeconds == nil || *p.ResidualSeconds > p.AgeSeconds-2 || *p.ResidualSeconds < 0 {
+				if p.Verdict != judge.VerdictWait || p.ResidualSeconds == nil || *p.ResidualSeconds > p.AgeSeconds-2 || *p.ResidualSeconds < 0 {
 					t.Errorf("%s, residual for %v of %v seconds", p.Verdict, p.ResidualSeconds, p.AgeSeconds)
 				}
 				before := b.processes()
 				a = run("reap", "--deadline", "0s").exits(agent.ExitOK)
-				if p := theOnly(t, a, reaper.RoleResidual); p.PID != old.PID || p.Outcome != reaper.OutcomeTerminated {
+				if p := theOnly(t, a, judge.RoleResidual); p.PID != old.PID || p.Outcome != judge.OutcomeTerminated {
 					t.Errorf("%+v", p)
 				}
 				b.stay(without(before, old)...)
@@ -82,10 +82,10 @@ func TestProcessesFromBeforeTheZeroOfATimeNamespaceAreNotTheYounger(t *testing.T
 			args := append(inTime(-zero), bedAgent, "reap", "--deadline", "0s", "--settle", "1s", "-o", "json")
 			a := b.answer(b.start(command{args: args}))
 			a.exits(agent.ExitOK) // nothing is known to be due
-			if in := a.report.Instances[0]; model == reaper.ModelMasterWorker && (in.Refusal == "" || in.Confirmed) {
+			if in := a.report.Instances[0]; model == judge.ModelMasterWorker && (in.Refusal == "" || in.Confirmed) {
 				t.Errorf("refusal %q, confirmed %v", in.Refusal, in.Confirmed)
 			}
-			if model == reaper.ModelDaemon && theOnly(t, a, reaper.RoleStranded).StrandedReason != reaper.StrandedNoInstance {
+			if model == judge.ModelDaemon && theOnly(t, a, judge.RoleStranded).StrandedReason != judge.StrandedNoInstance {
 				t.Error("the older one is not shown stranded, in no instance")
 			}
 			b.stay(before...)
@@ -101,9 +101,9 @@ func inTime(seconds int) []string {
 }
 
 // theOnly is the report's only process of a role.
-func theOnly(t *testing.T, a *answer, role reaper.Role) reaper.Process {
+func theOnly(t *testing.T, a *answer, role judge.Role) judge.Process {
 	t.Helper()
-	var found []reaper.Process
+	var found []judge.Process
 	for _, i := range a.report.Instances {
 		for _, p := range i.Processes {
 			if p.Role == role {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // As a container on the host: its pids are others inside than outside, and it
@@ -38,7 +38,7 @@ func TestServiceInAContainerIsReapedFromTheHost(t *testing.T) {
 // service has, as its active worker, a pid that the container's list names.
 func TestPidsOfAContainerMeanNobodyOnTheHost(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		outside := b.startService("outside", setup{model: reaper.ModelDaemon})
+		outside := b.startService("outside", setup{model: judge.ModelDaemon})
 		active := outside.active()
 		b.moveClients()
 		// A container may say what it likes of pids: as root of its own.

@@ -8,14 +8,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Each daemon is told to finish the one before it only. What the first one's
 // successor was told is gone with it as soon as that has no client left.
 func TestDaemonWhoseNamerHasLeftIsReapedOnTheProofOfItsDescriptors(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		s := b.startService("web", setup{model: judge.ModelDaemon})
 		old := s.makeResidual(1, 2)[0]
 		s.reload()
 		s.reload()
@@ -35,7 +35,7 @@ func TestDaemonWhoseNamerHasLeftIsReapedOnTheProofOfItsDescriptors(t *testing.T)
 
 func TestDaemonThatGotItsListenersFromTheFormerOneIsTheActive(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		s := b.startService("web", setup{model: judge.ModelDaemon})
 		s.hold(1)
 		old := s.active()
 		s.launch("-sf", strconv.Itoa(old.PID), "-x", bedDir+"/web-stats.sock")
@@ -51,10 +51,10 @@ func TestDaemonThatGotItsListenersFromTheFormerOneIsTheActive(t *testing.T) {
 // A foreground process under a supervisor is a lineage of one.
 func TestForegroundProcessAloneIsAnActiveWithNothingToReap(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon, foreground: true})
+		s := b.startService("web", setup{model: judge.ModelDaemon, foreground: true})
 		before := b.processes()
 		a := b.agent("reap", "--deadline", "0s").exits(0).finds(s.active(), isActive)
-		a.summary(reaper.Summary{Active: 1})
+		a.summary(judge.Summary{Active: 1})
 		b.stay(before...)
 	})
 }
@@ -63,7 +63,7 @@ func TestForegroundProcessAloneIsAnActiveWithNothingToReap(t *testing.T) {
 // in the list of processes.
 func TestProcessesThatNobodyWaitedForCountForNothing(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		s := b.startService("web", setup{model: judge.ModelDaemon})
 		first := s.active()
 		if err := unix.PidfdSendSignal(b.ns, unix.SIGSTOP, nil, 0); err != nil {
 			t.Fatal(err)
@@ -81,6 +81,6 @@ func TestProcessesThatNobodyWaitedForCountForNothing(t *testing.T) {
 		if got := len(a.instance(s.active()).Processes); got != 3 {
 			t.Errorf("%d processes in the report, want the active and two residual ones", got)
 		}
-		b.agent("reap", "--deadline", "0s").exits(0).summary(reaper.Summary{Active: 1})
+		b.agent("reap", "--deadline", "0s").exits(0).summary(judge.Summary{Active: 1})
 	})
 }

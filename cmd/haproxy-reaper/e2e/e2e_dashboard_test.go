@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/deploy/grafana"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // pictureVariable names a file for what the dashboard shows of the run, which
@@ -81,7 +81,7 @@ func TestEveryQueryOfTheDashboardShowsSomethingOfARealRun(t *testing.T) {
 			}
 		case `panel "Lifetimes of those that left by themselves", query A`:
 			// The scraped agent says le="60.0", the node exporter le="60".
-			if got, want := len(q.Series), len(reaper.LifetimeBounds)+1; got != want {
+			if got, want := len(q.Series), len(state.LifetimeBounds)+1; got != want {
 				t.Errorf("%s has %d buckets, want %d", q.Where, got, want)
 			}
 		}

@@ -16,11 +16,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
-func isDrained(reason reaper.Reason) judgement {
-	return residualWith(reaper.VerdictTerminate, reason, reaper.OutcomeDrained)
+func isDrained(reason judge.Reason) judgement {
+	return residualWith(judge.VerdictTerminate, reason, judge.OutcomeDrained)
 }
 
 func (b *bed) writesToLog(want string) error {
@@ -130,7 +130,7 @@ backend web
 			return nil
 		})
 		close(backend.letGo)
-		a := b.answer(j).exits(0).finds(old, isDrained(reaper.ReasonPastDeadline)).sent(old)
+		a := b.answer(j).exits(0).finds(old, isDrained(judge.ReasonPastDeadline)).sent(old)
 		for _, w := range all {
 			w.hearsFIN(b)
 		}
@@ -191,7 +191,7 @@ func countEnded(t *testing.T, clients []net.Conn) (n int) {
 // Where a server does not close, HAProxy waits for it. The client is let go all
 // the same, and the worker gets its SIGTERM.
 func TestClientsOfAServerThatDoesNotCloseAreLetGo(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.withTwoPorts(model)
 		old := s.residualBy("127.0.0.1:8001", 2)
 		before := b.processes()
@@ -214,7 +214,7 @@ func TestClientsOfAServerThatDoesNotCloseAreLetGo(t *testing.T) {
 func TestADrainTakesItsTimeAndEnds(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	s := b.withTwoPorts(reaper.ModelMasterWorker)
+	s := b.withTwoPorts(judge.ModelMasterWorker)
 	probe := s.probe()
 	first, second := s.residualBy("127.0.0.1:8000", 4), s.residualBy("127.0.0.1:8000", 4)
 	all := b.processes()
@@ -241,7 +241,7 @@ func TestADrainTakesItsTimeAndEnds(t *testing.T) {
 		return nil
 	})
 	j.cmd.Process.Signal(unix.SIGTERM)
-	a := b.answer(j).exits(0).finds(first, sparedFor(reaper.ReasonInterrupted)).finds(second, sparedFor(reaper.ReasonInterrupted))
+	a := b.answer(j).exits(0).finds(first, sparedFor(judge.ReasonInterrupted)).finds(second, sparedFor(judge.ReasonInterrupted))
 	if closed, n := a.process(first).DrainedConnections+a.process(second).DrainedConnections, countEnded(t, held); n != closed || n == 0 || n > 3 {
 		t.Errorf("%d clients are gone, %d reported", n, closed)
 	}
@@ -257,7 +257,7 @@ func TestADrainTakesItsTimeAndEnds(t *testing.T) {
 	})
 	s.hold(1)
 	s.reload()
-	b.answer(j).exits(3).refuses(first, reaper.ReasonChanged).sent(first).sent(second)
+	b.answer(j).exits(3).refuses(first, judge.ReasonChanged).sent(first).sent(second)
 	if n := countEnded(t, held); n > 5 {
 		t.Errorf("%d clients are gone", n)
 	}

@@ -4,13 +4,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // A listener of IPv6 takes clients of IPv4 as well, and a log may be sent over
 // IPv6.
 func TestClientsOfBothFamiliesOnOneListenerAreCounted(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{
 			model: model, env: []string{"PORT=8001"},
 			global:   "    log ::1:514 local0\n",
@@ -44,7 +44,7 @@ func TestClientsOfBothFamiliesOnOneListenerAreCounted(t *testing.T) {
 
 // Two services may share a port, each with a family of its own.
 func TestClientsOfTwoServicesOfTwoFamiliesAreToldApart(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		four := b.startService("four", setup{model: model, address: "0.0.0.0:8000"})
 		six := b.startService("six", setup{model: model, address: "[::]:8000 v6only"})
 		six.address = "[::1]:8000"
@@ -62,7 +62,7 @@ func TestClientsOfTwoServicesOfTwoFamiliesAreToldApart(t *testing.T) {
 // With noreuseport HAProxy's listeners have other options, and so have the
 // connections that they accept.
 func TestFormerClientOfAListenerWithoutReusePortKeepsAProcess(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, global: "    noreuseport\n", sections: `
 frontend other
     bind 127.0.0.1:40000
@@ -70,7 +70,7 @@ frontend other
 `})
 		c := b.dialFrom("127.0.0.1", "127.0.0.1:40000")
 		s.edit("bind 127.0.0.1:40000", "bind 127.0.0.1:8002")
-		if model == reaper.ModelDaemon {
+		if model == judge.ModelDaemon {
 			s.flags = []string{"-x", bedDir + "/web-stats.sock"} // else the new one could not bind
 		}
 		old := s.makeOld(c)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // The master CLI is a guest's door: it takes ten connections. In released versions
@@ -148,7 +148,7 @@ func TestNothingOfAnotherUserThatAMasterOfOurOwnUserNamesIsConnectedTo(t *testin
 	}
 	a := b.asShipped("status").exits(0)
 	for _, why := range whys {
-		if !slices.ContainsFunc(a.report.Instances, func(in reaper.Instance) bool { return strings.Contains(in.CLIError, why) }) {
+		if !slices.ContainsFunc(a.report.Instances, func(in judge.Instance) bool { return strings.Contains(in.CLIError, why) }) {
 			t.Errorf("no instance says %q", why)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // States of a TCP socket, as /proc/net/tcp writes them (include/net/tcp_states.h).
@@ -26,8 +26,8 @@ const (
 func (b *bed) sparesItsClient(old process, port uint16) {
 	b.t.Helper()
 	b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, isWaited).counts(old, "client", 1).counts(old, "former", 0)
-	b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h", "--active-within", "30m").exits(0).finds(old, sparedFor(reaper.ReasonActiveClients))
-	a := b.agent("reap", "--deadline", "0s", "--deadline-for", fmt.Sprintf("%d=1h", port)).exits(0).finds(old, sparedFor(reaper.ReasonWithinPortDeadline))
+	b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h", "--active-within", "30m").exits(0).finds(old, sparedFor(judge.ReasonActiveClients))
+	a := b.agent("reap", "--deadline", "0s", "--deadline-for", fmt.Sprintf("%d=1h", port)).exits(0).finds(old, sparedFor(judge.ReasonWithinPortDeadline))
 	if rows := a.told(old).rows("ports"); len(rows) != 1 || rows[0]["port"] != float64(port) || rows[0]["clients"] != float64(1) {
 		b.t.Errorf("ports of %v: %v, want 1 client on %d", old.ProcID, rows, port)
 	}
@@ -44,7 +44,7 @@ func (s *service) makeOld(client net.Conn) process {
 
 // A client that has said all it wants to say still gets its answer.
 func TestClientThatHasFinishedSendingAndStillDownloadsIsAClient(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, backend: b.serve(func(c net.Conn) {
 			io.WriteString(c, "ask\n")
 			io.Copy(io.Discard, c) // the whole request
@@ -87,7 +87,7 @@ func TestClientThatHasFinishedSendingAndStillDownloadsIsAClient(t *testing.T) {
 
 // The other way round: the server has said all, and the client still uploads.
 func TestClientThatStillUploadsAfterItsAnswerIsAClient(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		uploaded := make(chan int, 1000)
 		s := b.startService("web", setup{model: model, backend: b.serve(func(c net.Conn) {
 			io.WriteString(c, "go on\n")
@@ -135,7 +135,7 @@ func TestClientThatStillUploadsAfterItsAnswerIsAClient(t *testing.T) {
 // What HAProxy has sent, its end included, may still be on its way to a client
 // that reads slowly.
 func TestClientThatReadsSlowlyAfterTheServerHasGoneIsAClient(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		answer := bytes.Repeat([]byte("much to read\n"), 20000)
 		s := b.startService("web", setup{model: model, backend: b.serve(func(c net.Conn) { c.Write(answer) })})
 		c := b.connectReading(s.address, 4096)
@@ -158,7 +158,7 @@ func TestClientThatReadsSlowlyAfterTheServerHasGoneIsAClient(t *testing.T) {
 // A connection whose client has gone altogether is none, though HAProxy still
 // waits for the server's side of it.
 func TestConnectionThatWasResetIsNoClient(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{
 			model:   model,
 			backend: b.serve(func(net.Conn) { <-b.t.Context().Done() }), // reads nothing and closes nothing
@@ -170,7 +170,7 @@ func TestConnectionThatWasResetIsNoClient(t *testing.T) {
 		c.Close()
 		b.until(func() error { return b.closed(old, 1) })
 		before := b.processes()
-		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, terminatedFor(reaper.ReasonEmpty)).counts(old, "client", 0)
+		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, terminatedFor(judge.ReasonEmpty)).counts(old, "client", 0)
 		b.stay(without(before, old)...)
 	})
 }

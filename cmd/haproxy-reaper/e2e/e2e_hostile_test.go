@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // anybodys is a configuration that any user can run, with a port of his own.
@@ -40,7 +40,7 @@ func (s *service) intrude(named ...process) process {
 func (s *service) intrudeAt(port string, named ...process) process {
 	s.b.t.Helper()
 	args := s.b.haproxyAs(bedNobody, "/usr/sbin/haproxy", "-D", "-f", s.config)
-	if s.model == reaper.ModelMasterWorker {
+	if s.model == judge.ModelMasterWorker {
 		args = append([]string{"setsid", "--fork"}, s.b.haproxyAs(bedNobody, "/usr/sbin/haproxy", "-W", "-f", s.config)...)
 	}
 	if len(named) > 0 {
@@ -74,7 +74,7 @@ func (s *service) intrudeAt(port string, named ...process) process {
 // The look-alike is the youngest of all, listens, and says that everybody
 // before it was told to leave.
 func TestLookAlikeOfAnotherUserIsNeitherActiveNorShieldNorTarget(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, text: anybodys, env: asHAProxy})
 		old := s.makeResidual(1, 1)[0]
 		active := s.active()
@@ -93,7 +93,7 @@ func TestLookAlikeOfAnotherUserIsNeitherActiveNorShieldNorTarget(t *testing.T) {
 // With nothing residual there is nothing to terminate, however many processes
 // of another user say so.
 func TestLookAlikeThatNamesTheActiveDoesNotMakeItResidual(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, text: anybodys, env: asHAProxy})
 		active := s.active()
 		s.intrude(active)
@@ -116,7 +116,7 @@ func TestOtherProgramUnderHAProxysNameIsIgnored(t *testing.T) {
 	before := b.processes()
 	a := b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated)
 	for _, i := range a.report.Instances {
-		if slices.ContainsFunc(i.Processes, func(p reaper.Process) bool { return slices.Contains(p.Args, "1000") }) {
+		if slices.ContainsFunc(i.Processes, func(p judge.Process) bool { return slices.Contains(p.Args, "1000") }) {
 			t.Errorf("the program is reported in %s", i.Name)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // initScript is the start script of the release's package with other paths, in
@@ -134,7 +134,7 @@ func TestDaemonReloadedFromAnotherUnitHasItsResidualReaped(t *testing.T) {
 // list of the younger one proves nothing of the older.
 func TestDaemonWhoseUserChangedLeavesOneInstanceAndAStrandedProcess(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		s := b.startService("web", setup{model: judge.ModelDaemon})
 		old := s.active()
 		s.hold(1)
 		name := b.agent("status").exits(0).serves(old)
@@ -142,7 +142,7 @@ func TestDaemonWhoseUserChangedLeavesOneInstanceAndAStrandedProcess(t *testing.T
 		// The user of a daemon is a part of its name.
 		name = strings.TrimSuffix(name, "@haproxy") + "@www-data"
 		s.reload()
-		isStranded := judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}
+		isStranded := judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""}
 		for _, told := range []bool{true, false} { // is the one that told it still there?
 			before := b.processes()
 			a := b.agent("reap", "--deadline", "0s").exits(0).finds(old, isStranded).raisesNoAlert()
@@ -220,7 +220,7 @@ func TestMastersThatReplaceEachOtherAreOneInstance(t *testing.T) {
 		}
 		for _, in := range a.report.Instances {
 			for _, p := range in.Processes {
-				if p.Role == reaper.RoleMaster && len(p.Signals) > 0 {
+				if p.Role == judge.RoleMaster && len(p.Signals) > 0 {
 					t.Errorf("master %v was sent %q", p.ProcID, p.Signals)
 				}
 			}

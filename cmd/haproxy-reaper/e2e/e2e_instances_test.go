@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestInstancesSideBySideAreEachJudgedAlone(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		tcp := b.startService("tcp", setup{model: model})
 		unix := b.startService("unix", setup{model: model, address: bedDir + "/frontend.sock"})
 		oldTCP := tcp.makeResidual(1, 2)[0]
@@ -41,7 +41,7 @@ func TestInstancesSideBySideAreEachJudgedAlone(t *testing.T) {
 
 func TestRefusalOfOneInstanceLeavesTheOtherAlone(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		paused := b.startService("paused", setup{model: reaper.ModelDaemon, text: tcpOnly})
+		paused := b.startService("paused", setup{model: judge.ModelDaemon, text: tcpOnly})
 		sound := b.startService("sound", setup{address: "127.0.0.1:8001"})
 		oldPaused := paused.makeResidual(1, 1)[0]
 		oldSound := sound.makeResidual(1, 1)[0]
@@ -50,7 +50,7 @@ func TestRefusalOfOneInstanceLeavesTheOtherAlone(t *testing.T) {
 		probe := sound.probe()
 		a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(3)
 		a.finds(oldSound, isTerminated)
-		if got := a.process(oldPaused); got.Verdict != reaper.VerdictRefuse {
+		if got := a.process(oldPaused); got.Verdict != judge.VerdictRefuse {
 			t.Errorf("verdict on %v: %q, want refuse", oldPaused.ProcID, got.Verdict)
 		}
 		b.stay(without(before, oldSound)...)
@@ -62,7 +62,7 @@ func TestRefusalOfOneInstanceLeavesTheOtherAlone(t *testing.T) {
 // both serve: reuseport shares the port among them.
 func TestStrandedDaemonThatWasNeverToldToStopIsReportedAndLeftAlone(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		s := b.startService("web", setup{model: judge.ModelDaemon})
 		first := s.active()
 		s.hold(1)
 		// Within a second of each other they would be one generation, as nbproc's.
@@ -76,7 +76,7 @@ func TestStrandedDaemonThatWasNeverToldToStopIsReportedAndLeftAlone(t *testing.T
 		})
 		before := b.processes()
 		a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(0)
-		a.finds(first, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}).finds(s.active(), isActive)
+		a.finds(first, judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""}).finds(s.active(), isActive)
 		b.stay(before...)
 	})
 }
@@ -85,7 +85,7 @@ func TestStrandedDaemonThatWasNeverToldToStopIsReportedAndLeftAlone(t *testing.T
 // goes on listening, and the kernel goes on giving it its share of connections.
 func TestProcessThatWasStoppedWhenItWasToldToFinishIsReportedAndLeftAlone(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon, text: tcpOnly})
+		s := b.startService("web", setup{model: judge.ModelDaemon, text: tcpOnly})
 		first := s.active()
 		s.hold(1)
 		b.signal(first, "STOP")
@@ -98,7 +98,7 @@ func TestProcessThatWasStoppedWhenItWasToldToFinishIsReportedAndLeftAlone(t *tes
 		})
 		before := b.processes()
 		a := b.agent("reap", "--deadline", "0s", "--settle", "200ms").exits(0)
-		a.finds(first, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}).finds(s.active(), isActive)
+		a.finds(first, judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""}).finds(s.active(), isActive)
 		b.stay(before...)
 
 		b.signal(first, "CONT") // now it hears
@@ -108,7 +108,7 @@ func TestProcessThatWasStoppedWhenItWasToldToFinishIsReportedAndLeftAlone(t *tes
 }
 
 func TestInstanceThatListensOnUnixSocketsOnlyHasItsResidualReaped(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, address: bedDir + "/frontend.sock"})
 		old := s.makeResidual(1, 2)[0]
 		before := b.processes()

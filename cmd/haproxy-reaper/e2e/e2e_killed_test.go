@@ -10,7 +10,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // An agent can be killed at any moment: by the kernel that is short of memory, by
@@ -103,9 +103,9 @@ func (b *bed) wantsRightSignal(c heldCall, told map[inspect.ProcID]bool, to ...p
 // wantsReadableState wants the state file to be there whole or not at all.
 func (b *bed) wantsReadableState() {
 	b.t.Helper()
-	var state reaper.State
+	var kept state.State
 	if text := b.read("/var/lib/haproxy-reaper/state.json"); text != "" {
-		if err := json.Unmarshal([]byte(text), &state); err != nil || state.Version == 0 {
+		if err := json.Unmarshal([]byte(text), &kept); err != nil || kept.Version == 0 {
 			b.t.Errorf("the state: %v in %q", err, text)
 		}
 	}

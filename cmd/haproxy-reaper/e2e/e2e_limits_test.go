@@ -8,14 +8,14 @@ import (
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // rivals starts two processes of an unprivileged account beside a service. The younger
 // names the older in its list, and the older still has a client.
 func (s *service) rivals() (old, young process) {
 	s.b.t.Helper()
-	daemons := service{b: s.b, config: s.config, setup: setup{model: reaper.ModelDaemon}}
+	daemons := service{b: s.b, config: s.config, setup: setup{model: judge.ModelDaemon}}
 	old = daemons.intrude()
 	s.b.client("127.0.0.1:8100")
 	young = daemons.intrude(old)
@@ -23,17 +23,17 @@ func (s *service) rivals() (old, young process) {
 }
 
 func TestTwoProcessesOfAnotherAccountKeepNoResidualOfTheServiceAlive(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, text: anybodys, env: asHAProxy})
 		theirs, _ := s.rivals()
 		old := s.makeResidual(1, 1)[0]
 		before := b.processes()
 		a := b.passWithin("reap", "--deadline", "0s").exits(agent.ExitPrivilege).says("CAP_KILL").says(fmt.Sprintf("process %d of user nobody", theirs.PID))
 		a.finds(old, isTerminated)
-		a.refuses(theirs, reaper.ReasonPrivilege)
-		a.finds(theirs, judgement{reaper.RoleResidual, reaper.VerdictRefuse, reaper.ReasonPrivilege, ""})
+		a.refuses(theirs, judge.ReasonPrivilege)
+		a.finds(theirs, judgement{judge.RoleResidual, judge.VerdictRefuse, judge.ReasonPrivilege, ""})
 		b.stay(without(before, old)...)
-		b.passWithin("status", "--deadline", "0s").exits(agent.ExitOK).refuses(theirs, reaper.ReasonUnreadable)
+		b.passWithin("status", "--deadline", "0s").exits(agent.ExitOK).refuses(theirs, judge.ReasonUnreadable)
 	})
 }
 
@@ -113,14 +113,14 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 					t.Errorf("%q: exit status %d", args, a.code)
 				}
 			}
-			if in := a.instance(active); slices.ContainsFunc(in.Processes, func(p reaper.Process) bool { return p.UID == bedNobody }) {
+			if in := a.instance(active); slices.ContainsFunc(in.Processes, func(p judge.Process) bool { return p.UID == bedNobody }) {
 				t.Errorf("%s has processes of strangers", in.Name)
 			}
 		})
 	}
 }
 
-// All limits at once. The bounds are those of the unit, and of README, "Privileges".
+// All limits at once. The bounds are those of the unit, and of "Strangers" in reaper/README.md.
 func TestAThousandHostileProcessesOfEveryKindAtOnceKeepNoResidual(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -154,7 +154,7 @@ func TestAThousandHostileProcessesOfEveryKindAtOnceKeepNoResidual(t *testing.T) 
 		t.Errorf("%d hostile processes", thousand)
 	}
 	in := a.instance(active)
-	if in.Name != name || slices.ContainsFunc(in.Processes, func(p reaper.Process) bool { return p.UID == bedNobody }) {
+	if in.Name != name || slices.ContainsFunc(in.Processes, func(p judge.Process) bool { return p.UID == bedNobody }) {
 		t.Errorf("the service is %q and alone %q, with the processes %v", in.Name, name, in.Processes)
 	}
 	text := b.read(bedState + "/reaper.prom")

@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -162,6 +165,105 @@ func TestServicesOfEqualArgumentsHaveTheirOwnResidualsReaped(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A supervisor starts two services of one file in the same second, as at boot. Both have
+// one cgroup and equal arguments. They are two: -db forks no generation.
+func TestServicesThatASupervisorStartsAtOnceHaveTheirOwnResidualsReaped(t *testing.T) {
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		config := bedDir + "/haproxy.cfg"
+		b.write(config, tcpConfig(`"127.0.0.1:${PORT}"`, b.startBackend(), ""))
+		s := b.supervisor()
+		line := func(port int, told ...process) string {
+			text := fmt.Sprintf("exec env PORT=%d '%s'", port, strings.Join(b.haproxy("-db", "-f", config), "' '"))
+			for _, p := range told {
+				text += fmt.Sprintf(" -sf %d", p.PID)
+			}
+			return text + "\n"
+		}
+		start := func(text string, n int) (came []process) {
+			former := ids(b.processes())
+			if _, err := io.WriteString(s.lines, text); err != nil {
+				t.Fatal(err)
+			}
+			b.until(func() error {
+				listening := b.listening()
+				came = slices.DeleteFunc(b.processes(), func(p process) bool {
+					return slices.Contains(former, p.ProcID) || !p.ready() || p.uid == 0 || !p.holds(listening)
+				})
+				if len(came) != n {
+					return fmt.Errorf("%d processes came, not %d", len(came), n)
+				}
+				return nil
+			})
+			return came
+		}
+		first := start(line(8081)+line(8082), 2)
+		if apart := max(first[0].StartTicks, first[1].StartTicks) - min(first[0].StartTicks, first[1].StartTicks); apart > 100 {
+			t.Fatalf("they started %d ticks apart: this shows nothing", apart)
+		}
+		port := func(p process) int {
+			for _, port := range []int{8081, 8082} {
+				if slices.Contains(strings.Split(b.read(fmt.Sprintf("/proc/%d/environ", p.PID)), "\x00"), fmt.Sprintf("PORT=%d", port)) {
+					return port
+				}
+			}
+			t.Fatalf("%v has no port", p.ProcID)
+			return 0
+		}
+		var active []process
+		for _, old := range first {
+			b.client(fmt.Sprintf("127.0.0.1:%d", port(old)))
+			active = append(active, start(line(port(old), old), 1)[0])
+			b.until(func() error { return b.silent(old) })
+		}
+		before := b.processes()
+		a := b.agent("reap", "--deadline", "1h", "--max-residual", "1", "--yes").exits(0).raisesNoAlert()
+		if one, other := a.serves(active[0]), a.serves(active[1]); one == other {
+			t.Errorf("both are of %q", one)
+		}
+		for _, old := range first { // each service has one, as it may
+			a.finds(old, isWaited)
+		}
+		b.stay(before...)
+		b.agent("reap", "--deadline", "0s", "--yes").exits(0).finds(first[0], isTerminated).finds(first[1], isTerminated)
+		b.stay(active...)
+	})
+}
+
+// The first service was reloaded and then ended, and its old process still has its
+// clients. The other service has the path of its statistics socket. That does not make it
+// the one that superseded the old process, though an earlier pass saw that one told.
+func TestOldProcessOfAServiceThatEndedIsOfNoOtherOfEqualArguments(t *testing.T) {
+	const dir, stats = bedDir + "/state", bedDir + "/stats.sock"
+	inEveryRelease(t, func(t *testing.T, b *bed) {
+		way := alikes[3]
+		b.write(bedDir+"/haproxy.cfg", tcpConfig(`"127.0.0.1:${PORT}"`, b.startBackend(), "    stats socket "+stats+" level admin\n    stats timeout 1h\n"))
+		b.mkdir(dir)
+		old := way.launch(b, 1, "")
+		held := b.client(way.address(1))
+		session, err := b.dial(stats)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer session.Close()
+		if _, err := io.WriteString(session, "prompt\n"); err != nil {
+			t.Fatal(err)
+		}
+		next := way.launch(b, 1, "-sf "+strconv.Itoa(old.PID))
+		b.until(func() error { return b.silent(old) })
+		b.agent("reap", "--deadline", "1h", "--state-dir", dir).exits(0).finds(old, isWaited).shows(old, toldBy(next))
+		b.signal(next, "TERM")
+		b.until(func() error { return b.gone(next) })
+		b.until(func() error { return b.age(old, oldEnough) })
+		other := way.launch(b, 2, "")
+		before := b.processes()
+		b.agent("reap", "--deadline", "0s", "--state-dir", dir).exits(0).spares(old).raisesNoAlert().serves(other)
+		b.stay(before...)
+		if err := echo(held); err != nil {
+			t.Error("its client:", err)
+		}
+	})
 }
 
 // Nothing connects to an agent that takes its clients by reverse HTTP: it holds

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // A bind line can name a network namespace that is not the process's own. Its
 // listener stands in no table that the host or the process can see.
 func TestListenerInANetworkNamespaceOfItsOwnIsFound(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		backend := b.startBackend()
 		b.moveClients()
 		b.nameNet("blue")
@@ -47,7 +47,7 @@ func (b *bed) ownListening() map[string]bool {
 }
 
 func TestActiveWithOneOfItsFrontendsDisabledIsActive(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, sections: `
 frontend other
     bind 127.0.0.1:8001
@@ -72,7 +72,7 @@ frontend other
 // With grace an old worker goes on listening for a while after it was told to
 // stop, and gets its share of the new connections.
 func TestOldWorkerWithinItsGraceIsNeverSignalled(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		with := setup{model: model, global: "    grace 1h\n"}
 		if !b.since(2, 5) {
 			with = setup{model: model, defaults: "    grace 1h\n"}
@@ -89,14 +89,14 @@ func TestOldWorkerWithinItsGraceIsNeverSignalled(t *testing.T) {
 		})
 		before := b.processes()
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(0)
-		a.finds(old, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}).finds(s.active(), isActive)
+		a.finds(old, judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""}).finds(s.active(), isActive)
 		b.stay(before...)
 	})
 }
 
 // settled says that the master is still loading.
 func (s *service) settled() error {
-	if s.model != reaper.ModelMasterWorker {
+	if s.model != judge.ModelMasterWorker {
 		return nil
 	}
 	_, err := s.showProc()
@@ -107,7 +107,7 @@ func (s *service) settled() error {
 func TestServiceThatReceivesDatagramsHasItsResidualReaped(t *testing.T) {
 	receives := func(r release) bool { return r.since(2, 3) }
 	inReleases(t, receives, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon, sections: syslog})
+		s := b.startService("web", setup{model: judge.ModelDaemon, sections: syslog})
 		old := s.makeResidual(1, 1)[0]
 		udp := b.sockets("udp", 9, func(row []string) bool { return strings.HasSuffix(row[1], ":05EA") })
 		if !s.active().holds(udp) {
@@ -129,7 +129,7 @@ log-forward syslog
 func TestInstanceThatListensForDatagramsOnlyIsRefused(t *testing.T) {
 	receives := func(r release) bool { return r.since(2, 3) }
 	inReleases(t, receives, func(t *testing.T, b *bed) {
-		s := &service{b: b, setup: setup{model: reaper.ModelDaemon, exe: "/usr/sbin/haproxy"}, config: bedDir + "/syslog.cfg"}
+		s := &service{b: b, setup: setup{model: judge.ModelDaemon, exe: "/usr/sbin/haproxy"}, config: bedDir + "/syslog.cfg"}
 		b.write(s.config, "global\n    user haproxy\n    group haproxy\n"+syslog)
 		s.launch()
 		b.until(func() error {
@@ -139,7 +139,7 @@ func TestInstanceThatListensForDatagramsOnlyIsRefused(t *testing.T) {
 			return nil
 		})
 		before := b.processes()
-		b.agent("reap", "--deadline", "0s").exits(0).refuses(s.active(), reaper.ReasonNoStreamListener)
+		b.agent("reap", "--deadline", "0s").exits(0).refuses(s.active(), judge.ReasonNoStreamListener)
 		b.stay(before...)
 	})
 }

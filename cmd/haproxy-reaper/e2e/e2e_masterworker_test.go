@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestFailedReloadLeavesTheActiveInPlaceAndTheOlderResidualIsReaped(t *testing.T) {
@@ -111,7 +111,7 @@ func TestReloadStormNeverCostsTheWorkerThatServes(t *testing.T) {
 // Between fork and exec a check's child is the youngest HAProxy and holds the
 // listeners of the worker that forked it.
 func TestExternalCheckStormNeitherHidesNorEndangersTheActive(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{
 			model:  model,
 			global: "    external-check\n    insecure-fork-wanted\n",
@@ -139,7 +139,7 @@ backend checked
 				t.Errorf("workers (-want +got):\n%s", diff)
 			}
 			for _, p := range a.instance(active).Processes {
-				if p.Role == reaper.RoleCheck && p.Verdict != reaper.VerdictKeep {
+				if p.Role == judge.RoleCheck && p.Verdict != judge.VerdictKeep {
 					t.Errorf("verdict on the check %v: %q", p.ProcID, p.Verdict)
 				}
 			}
@@ -201,7 +201,7 @@ program service
 		a := b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated).finds(s.active(), isActive)
 		programs := 0
 		for _, p := range a.instance(s.active()).Processes {
-			if p.Role == reaper.RoleProgram {
+			if p.Role == judge.RoleProgram {
 				programs++
 			}
 		}

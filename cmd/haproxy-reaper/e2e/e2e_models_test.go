@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // reapsExactly runs one live pass with everything due, and wants these
@@ -43,7 +43,7 @@ func TestMasterThatNotifiesItsManagerIsAMaster(t *testing.T) {
 // told to finish softly stay, and the one that told them is gone.
 func TestDaemonsReloadedHardLeaveTheSoftOnesBeforeThemToTheReaper(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		s := b.startService("web", setup{model: judge.ModelDaemon})
 		old := s.makeResidual(1, 2)[0]
 		second := s.active()
 		s.hold(1)
@@ -102,7 +102,7 @@ func TestGenerationOfSeveralProcessesIsActiveAsAWhole(t *testing.T) {
 func TestProcessesThatShareNoPortAreOneGeneration(t *testing.T) {
 	nbproc := func(r release) bool { return !r.since(2, 5) }
 	inReleases(t, nbproc, func(t *testing.T, b *bed) {
-		s := b.startNbproc(reaper.ModelMasterWorker, 2, `    bind 127.0.0.1:8000 process 1
+		s := b.startNbproc(judge.ModelMasterWorker, 2, `    bind 127.0.0.1:8000 process 1
     default_backend be
 frontend second
     bind 127.0.0.1:8001 process 2
@@ -117,7 +117,7 @@ frontend second
 }
 
 // startNbproc starts a service of so many processes, that are all ready.
-func (b *bed) startNbproc(model reaper.Model, n int, bind string) *service {
+func (b *bed) startNbproc(model judge.Model, n int, bind string) *service {
 	b.t.Helper()
 	s := &service{
 		b: b, setup: setup{model: model, address: "127.0.0.1:8000", exe: "/usr/sbin/haproxy"},
@@ -149,7 +149,7 @@ func (s *service) ready(former []process, n int) error {
 func (s *service) reloadNbproc(n int) {
 	s.b.t.Helper()
 	former := s.workers()
-	if s.model == reaper.ModelMasterWorker {
+	if s.model == judge.ModelMasterWorker {
 		s.b.signal(s.master(), "USR2")
 	} else {
 		args := []string{"-sf"}
@@ -164,7 +164,7 @@ func (s *service) reloadNbproc(n int) {
 // A master that was started without privileges has its workers' user, so that
 // the user tells nothing.
 func TestServiceWithoutPrivilegesHasItsMasterLeftAlone(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		text := strings.ReplaceAll(tcpOnly, "    user haproxy\n    group haproxy\n", "")
 		b.run(command{args: []string{"chown", "102", bedDir}})
 		s := b.startService("web", setup{model: model, uid: 102, text: text})
@@ -175,14 +175,14 @@ func TestServiceWithoutPrivilegesHasItsMasterLeftAlone(t *testing.T) {
 			}
 		}
 		a := s.reapsExactly(old...)
-		if model == reaper.ModelMasterWorker {
+		if model == judge.ModelMasterWorker {
 			a.finds(s.master(), isMaster)
 		}
 	})
 }
 
 func TestDumpableWorkersAreJudgedAsAnyOther(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, global: "    set-dumpable\n"})
 		s.reapsExactly(s.makeResidual(2, 1)...)
 	})
@@ -191,7 +191,7 @@ func TestDumpableWorkersAreJudgedAsAnyOther(t *testing.T) {
 // Sockets that share one address by SO_REUSEPORT stand in one bucket of the
 // kernel's table, where a dump can miss some.
 func TestListenersInShardsAreFound(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		bind := "    bind 127.0.0.1:8000 shards 4\n"
 		if !b.since(2, 5) {
 			bind = strings.Repeat("    bind 127.0.0.1:8000\n", 4)
@@ -207,7 +207,7 @@ func TestListenersInShardsAreFound(t *testing.T) {
 // An upgrade replaces the executable under the running processes, and the next
 // reload runs the new one.
 func TestExecutableReplacedByAnUpgradeHidesNobody(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		exe := bedDir + "/haproxy"
 		install := func() {
 			b.run(command{args: b.haproxyAs(0, "/bin/cp", "/usr/sbin/haproxy", exe+".new")})
@@ -231,7 +231,7 @@ func TestExecutableReplacedByAnUpgradeHidesNobody(t *testing.T) {
 
 // A name can hold what the kernel's own files separate their fields with.
 func TestServiceUnderAHostileNameIsReadAsAnyOther(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		const name = "a) Z 1 1 (hap"
 		b.write(bedDir+"/name.lua", `local f = io.open("/proc/self/comm", "w") f:write("`+name+`") f:close()`)
 		s := b.startService("web", setup{model: model, global: "    lua-load " + bedDir + "/name.lua\n"})
@@ -247,7 +247,7 @@ func TestServiceUnderAHostileNameIsReadAsAnyOther(t *testing.T) {
 // other: both serve from then on.
 func TestTwinOfAConcurrentReloadIsNeverSignalled(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon})
+		s := b.startService("web", setup{model: judge.ModelDaemon})
 		s.hold(1)
 		old := s.active()
 		tell := []string{"-sf", strconv.Itoa(old.PID)}
@@ -263,7 +263,7 @@ func TestTwinOfAConcurrentReloadIsNeverSignalled(t *testing.T) {
 			}
 			return cmp.Or(s.listens(twin, true), s.listens(s.active(), true))
 		})
-		s.reapsExactly(old).finds(twin, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""})
+		s.reapsExactly(old).finds(twin, judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""})
 
 		// What it advises helps: told by the next reload, the twin leaves.
 		pid := strconv.Itoa(twin.PID)

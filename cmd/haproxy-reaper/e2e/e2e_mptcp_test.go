@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // A client of MPTCP, a phone say, has several paths, and may lose the first. The
@@ -39,8 +39,8 @@ func TestClientOfMPTCPWhoseFirstPathIsGoneIsAClient(t *testing.T) {
 					t.Errorf("%v was idle for %v seconds, want null", old.ProcID, idle)
 				}
 				b.agent("reap", "--deadline", "1h", "--idle-after", "1ms").exits(0).finds(old, isWaited)
-				b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(reaper.ReasonActiveClients))
-				b.agent("reap", "--deadline", "0s", "--deadline-for", "8000=1h").exits(0).finds(old, sparedFor(reaper.ReasonWithinPortDeadline))
+				b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(judge.ReasonActiveClients))
+				b.agent("reap", "--deadline", "0s", "--deadline-for", "8000=1h").exits(0).finds(old, sparedFor(judge.ReasonWithinPortDeadline))
 				b.stay(before...)
 				if err := echo(c); err != nil {
 					t.Errorf("the client: %v", err)
@@ -84,19 +84,19 @@ func TestClientOfMPTCPWhoseFirstPathIsGonePausesNoActive(t *testing.T) {
 func TestPausedListenerOfMPTCPRefuses(t *testing.T) {
 	hasMPTCP := func(r release) bool { return r.since(3, 2) }
 	inReleases(t, hasMPTCP, func(t *testing.T, b *bed) {
-		s := b.startMPTCP(reaper.ModelDaemon)
+		s := b.startMPTCP(judge.ModelDaemon)
 		s.makeOld(b.dialMPTCP(s.address))
 		s.pause()
 		before := b.processes()
-		b.agent("reap", "--deadline", "0s").refuses(s.active(), reaper.ReasonPaused, reaper.ReasonNotListening).finds(s.active(),
-			judgement{reaper.RolePaused, reaper.VerdictKeep, reaper.ReasonPaused, ""})
+		b.agent("reap", "--deadline", "0s").refuses(s.active(), judge.ReasonPaused, judge.ReasonNotListening).finds(s.active(),
+			judgement{judge.RolePaused, judge.VerdictKeep, judge.ReasonPaused, ""})
 		b.stay(before...)
 	})
 }
 
 // startMPTCP starts a service whose one listener is of MPTCP, in a network that
 // takes a second path.
-func (b *bed) startMPTCP(model reaper.Model) *service {
+func (b *bed) startMPTCP(model judge.Model) *service {
 	b.t.Helper()
 	if enabled, err := os.ReadFile("/proc/sys/net/mptcp/enabled"); err != nil || strings.TrimSpace(string(enabled)) != "1" {
 		b.t.Skip("this kernel has no MPTCP")

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // What HAProxy sets on its sockets decides what they are. These tests measure it on
@@ -146,7 +146,7 @@ ring collector
 // The options of a listener are those of what it accepts, and tell both from what
 // HAProxy has made itself.
 func TestTheOptionsOfEachSocketOfHAProxy(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		resolver := b.silentServer()
 		never := make(chan struct{})
 		defer close(never)
@@ -376,7 +376,7 @@ func TestAListenerThatWasPassedAndIsUsedWithinTheGraceIsOne(t *testing.T) {
 		old := s.superseded()
 		before := b.processes()
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(0)
-		a.finds(first, isTerminated).finds(old, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""})
+		a.finds(first, isTerminated).finds(old, judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""})
 		b.stay(without(before, first)...)
 	})
 }

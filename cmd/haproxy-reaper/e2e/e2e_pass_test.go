@@ -8,23 +8,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestPassLeavesResidualProcessesAloneBeforeTheirDeadline(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 1)
 		before := b.processes()
 		a := b.agent("reap", "--deadline", "1h").exits(0)
 		a.finds(old[0], isWaited).finds(old[1], isWaited).finds(s.active(), isActive)
-		a.summary(reaper.Summary{Active: 1, Residual: 2})
+		a.summary(judge.Summary{Active: 1, Residual: 2})
 		b.stay(before...)
 	})
 }
 
 func TestPassTerminatesExactlyTheResidualProcessesPastTheirDeadline(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 3)
 		active := s.active()
@@ -34,9 +34,9 @@ func TestPassTerminatesExactlyTheResidualProcessesPastTheirDeadline(t *testing.T
 		a := b.agent("reap", "--deadline", "0s").exits(0)
 		probe.unbroken(b)
 		a.finds(old[0], isTerminated).finds(old[1], isTerminated).finds(active, isActive)
-		a.summary(reaper.Summary{Active: 1, Terminated: 2})
+		a.summary(judge.Summary{Active: 1, Terminated: 2})
 		b.stay(without(before, old...)...) // the master and the active worker are the same as before
-		if model == reaper.ModelMasterWorker {
+		if model == judge.ModelMasterWorker {
 			a.finds(s.master(), isMaster)
 		}
 		for _, c := range held {
@@ -54,7 +54,7 @@ func TestPassTerminatesExactlyTheResidualProcessesPastTheirDeadline(t *testing.T
 }
 
 func TestPassCountsTheDeadlineFromTheReloadNotFromTheStart(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		s.hold(1)
 		first := s.active()
@@ -69,7 +69,7 @@ func TestPassCountsTheDeadlineFromTheReloadNotFromTheStart(t *testing.T) {
 }
 
 func TestDryRunPlansWhatTheLivePassDoesAndLeavesEverythingAlive(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 1)
 		before := b.processes()
@@ -93,7 +93,7 @@ func TestDryRunPlansWhatTheLivePassDoesAndLeavesEverythingAlive(t *testing.T) {
 }
 
 func TestMaxTerminationsTakesTheLongestSupersededFirst(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(3, 1)
 		left := b.processes()
@@ -101,7 +101,7 @@ func TestMaxTerminationsTakesTheLongestSupersededFirst(t *testing.T) {
 			a := b.agent("reap", "--deadline", "0s", "--max-terminations", "1").exits(0)
 			a.finds(next, isTerminated)
 			for _, other := range old[i+1:] {
-				a.finds(other, judgement{reaper.RoleResidual, reaper.VerdictWait, reaper.ReasonMaxTerminations, ""})
+				a.finds(other, judgement{judge.RoleResidual, judge.VerdictWait, judge.ReasonMaxTerminations, ""})
 			}
 			left = without(left, next)
 			b.stay(left...)
@@ -131,17 +131,17 @@ func TestStoppedResidualsUseUpNoCap(t *testing.T) {
 // A frozen worker frees nothing. It is the dearest, and each pass takes another one
 // as long as there is one.
 func TestAStoppedResidualIsNotChosenForItsMemory(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		dearest, second := s.residualBy("127.0.0.1:8000", 1), s.residualBy("127.0.0.1:8000", 2)
 		third := s.residualBy("127.0.0.1:8000", 9)
 		before := b.processes()
 		low := []string{"reap", "--deadline", "1h", "--min-available-memory", "100"}
-		frozen := judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonLowMemory, reaper.OutcomeSurvived}
+		frozen := judgement{judge.RoleResidual, judge.VerdictTerminate, judge.ReasonLowMemory, judge.OutcomeSurvived}
 
 		b.signal(dearest, "STOP")
-		b.agent(low...).exits(agent.ExitOK).finds(second, terminatedFor(reaper.ReasonLowMemory)).finds(dearest, isWaited).finds(third, isWaited)
-		b.agent(low...).exits(agent.ExitOK).finds(third, terminatedFor(reaper.ReasonLowMemory)).finds(dearest, isWaited)
+		b.agent(low...).exits(agent.ExitOK).finds(second, terminatedFor(judge.ReasonLowMemory)).finds(dearest, isWaited).finds(third, isWaited)
+		b.agent(low...).exits(agent.ExitOK).finds(third, terminatedFor(judge.ReasonLowMemory)).finds(dearest, isWaited)
 		// No other is left to choose.
 		a := b.agent(low...).exits(agent.ExitSurvivor).finds(dearest, frozen).sent(dearest, "SIGTERM")
 		if a.process(dearest).SignalledBefore {
@@ -151,7 +151,7 @@ func TestAStoppedResidualIsNotChosenForItsMemory(t *testing.T) {
 			t.Error("it is not said to have been signalled by an earlier pass")
 		}
 		fourth := s.residualBy("127.0.0.1:8000", 9)
-		b.agent(low...).exits(agent.ExitOK).finds(fourth, terminatedFor(reaper.ReasonLowMemory)).finds(dearest, isWaited)
+		b.agent(low...).exits(agent.ExitOK).finds(fourth, terminatedFor(judge.ReasonLowMemory)).finds(dearest, isWaited)
 		b.stay(append(without(before, second, third, fourth), s.active())...)
 	})
 }

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
-var isStranded = judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}
+var isStranded = judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""}
 
 // passedTwo starts a service that was passed two listening sockets, as a socket
 // unit passes them, and uses one. HAProxy keeps the other in every generation.
-func (b *bed) passedTwo(model reaper.Model) *service {
+func (b *bed) passedTwo(model judge.Model) *service {
 	b.t.Helper()
 	return b.passedTwoAs(setup{model: model, text: strings.ReplaceAll(tcpOnly, "bind 127.0.0.1:8000", "bind fd@3")})
 }
@@ -80,7 +80,7 @@ func (s *service) oldOfTwo() process {
 // socket: the old worker was passed it, and never opened it.
 func TestSocketThatWasPassedAndIsNotUsedIsNoListenerOfAnOldWorker(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.passedTwo(reaper.ModelMasterWorker)
+		s := b.passedTwo(judge.ModelMasterWorker)
 		old := s.oldOfTwo()
 		if !s.master().holds(b.unused()) {
 			t.Fatal("the master does not hold the socket: this shows nothing")
@@ -92,10 +92,10 @@ func TestSocketThatWasPassedAndIsNotUsedIsNoListenerOfAnOldWorker(t *testing.T) 
 // A unit with NonBlocking=yes passes sockets as HAProxy makes its own. Without a
 // master CLI nothing tells one that is not used from a listener.
 func TestSocketThatWasPassedAndIsNotUsedIsAListenerWhereNothingTells(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.passedTwo(model)
 		old := s.oldOfTwo()
-		if model == reaper.ModelMasterWorker {
+		if model == judge.ModelMasterWorker {
 			b.run(command{args: []string{"rm", s.cli}})
 		}
 		if err := unix.SetNonblock(int(s.inherit[1].Fd()), true); err != nil {
@@ -113,7 +113,7 @@ func TestSocketThatWasPassedAndIsNotUsedIsAListenerWhereNothingTells(t *testing.
 // show info: 2 then, and 1, its end of the master's sockpair, when it has stopped
 // listening (seen on 2.2, 2.6, 3.0, 3.2 and 3.4; Stopping is 1 in both).
 func TestOldWorkerWithinItsGraceOnASocketThatWasPassedIsNeverSignalled(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		text := strings.ReplaceAll(tcpOnly, "bind 127.0.0.1:8000", "bind fd@3")
 		if b.since(2, 5) {
 			text = strings.Replace(text, "global\n", "global\n    grace 1h\n", 1)
@@ -137,7 +137,7 @@ func TestOldWorkerWithinItsGraceOnASocketThatWasPassedIsNeverSignalled(t *testin
 func TestFormerClientOfASocketThatWasPassedKeepsAProcess(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
 		s := b.startService("web", setup{
-			model: reaper.ModelDaemon, inherit: b.listeners("127.0.0.1:40000"),
+			model: judge.ModelDaemon, inherit: b.listeners("127.0.0.1:40000"),
 			sections: "\nfrontend passed\n    bind fd@3\n    default_backend be\n",
 		})
 		old := s.active()

@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // An old worker pushes its stick tables to the new one over connections of the
 // peers section. They are no clients, their listener is nobody's to keep, and
 // what was pushed outlives who pushed it.
 func TestStickTablesOfAResidualAreWithTheActiveWhenItIsReaped(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{
 			model:    model,
 			flags:    []string{"-L", "here"},

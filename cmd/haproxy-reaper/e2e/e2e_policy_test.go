@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // withTwoPorts is a service with a frontend on port 8000 and one on 8001, whose
 // server never ends a connection by itself. A third, on 8003, has a server that
 // does not read either: a client that has gone leaves a worker without one.
-func (b *bed) withTwoPorts(model reaper.Model) *service {
+func (b *bed) withTwoPorts(model judge.Model) *service {
 	stubborn := b.serve(func(c net.Conn) {
 		io.Copy(c, c)
 		<-b.t.Context().Done()
@@ -48,36 +48,36 @@ func (s *service) residualBy(address string, clients int) process {
 	return worker
 }
 
-func residualWith(verdict reaper.Verdict, reason reaper.Reason, outcome reaper.Outcome) judgement {
-	return judgement{reaper.RoleResidual, verdict, reason, outcome}
+func residualWith(verdict judge.Verdict, reason judge.Reason, outcome judge.Outcome) judgement {
+	return judgement{judge.RoleResidual, verdict, reason, outcome}
 }
 
-func terminatedFor(reason reaper.Reason) judgement {
-	return residualWith(reaper.VerdictTerminate, reason, reaper.OutcomeTerminated)
+func terminatedFor(reason judge.Reason) judgement {
+	return residualWith(judge.VerdictTerminate, reason, judge.OutcomeTerminated)
 }
 
-func sparedFor(reason reaper.Reason) judgement {
-	return residualWith(reaper.VerdictWait, reason, "")
+func sparedFor(reason judge.Reason) judgement {
+	return residualWith(judge.VerdictWait, reason, "")
 }
 
 // Each rule ends the one that it is about, for its own reason, and the others
 // stay.
 func TestEveryRuleEndsWhomItIsAbout(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.withTwoPorts(model)
 		probe := s.probe()
 
 		https, ssh := s.residualBy("127.0.0.1:8000", 1), s.residualBy("127.0.0.1:8001", 2)
 		all := b.processes()
 		b.agent("reap", "--deadline", "0s", "--deadline-for", "8001=1h").exits(0).
-			finds(https, terminatedFor(reaper.ReasonPastDeadline)).finds(ssh, sparedFor(reaper.ReasonWithinPortDeadline))
+			finds(https, terminatedFor(judge.ReasonPastDeadline)).finds(ssh, sparedFor(judge.ReasonWithinPortDeadline))
 		b.stay(without(all, https)...)
 
 		// A byte moves now; so it is active, and a moment later it is idle.
 		if err := echo(s.clients[ssh.ProcID][0]); err != nil {
 			t.Fatal(err)
 		}
-		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(ssh, sparedFor(reaper.ReasonActiveClients))
+		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(ssh, sparedFor(judge.ReasonActiveClients))
 		b.agent("reap", "--deadline", "1h", "--idle-after", "1h").exits(0).finds(ssh, isWaited)
 		b.until(func() error {
 			a := b.agent("status")
@@ -86,7 +86,7 @@ func TestEveryRuleEndsWhomItIsAbout(t *testing.T) {
 			}
 			return nil
 		})
-		b.agent("reap", "--deadline", "1h", "--idle-after", "1s").exits(0).finds(ssh, terminatedFor(reaper.ReasonIdle))
+		b.agent("reap", "--deadline", "1h", "--idle-after", "1s").exits(0).finds(ssh, terminatedFor(judge.ReasonIdle))
 		b.stay(without(all, https, ssh)...)
 
 		// The client of the next one goes.
@@ -97,7 +97,7 @@ func TestEveryRuleEndsWhomItIsAbout(t *testing.T) {
 		c.SetLinger(0)
 		c.Close()
 		b.until(func() error { return b.closed(empty, 1) })
-		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(empty, terminatedFor(reaper.ReasonEmpty))
+		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(empty, terminatedFor(judge.ReasonEmpty))
 		b.stay(without(all, empty)...)
 
 		// Of three the oldest is one too many; of the two that are left, the one
@@ -106,10 +106,10 @@ func TestEveryRuleEndsWhomItIsAbout(t *testing.T) {
 		all = b.processes()
 		b.agent("reap", "--deadline", "1h", "--max-residual", "3").exits(0).finds(oldest, isWaited).finds(few, isWaited).finds(many, isWaited)
 		b.agent("reap", "--deadline", "1h", "--max-residual", "2").exits(0).
-			finds(oldest, terminatedFor(reaper.ReasonMaxResidual)).finds(few, isWaited).finds(many, isWaited)
+			finds(oldest, terminatedFor(judge.ReasonMaxResidual)).finds(few, isWaited).finds(many, isWaited)
 		b.stay(without(all, oldest)...)
 		b.agent("reap", "--deadline", "1h", "--min-available-memory", "100").exits(0).
-			finds(few, terminatedFor(reaper.ReasonLowMemory)).finds(many, isWaited)
+			finds(few, terminatedFor(judge.ReasonLowMemory)).finds(many, isWaited)
 		b.stay(without(all, oldest, few)...)
 		probe.unbroken(b)
 	})
@@ -124,7 +124,7 @@ func TestAMemoryLimitOfTheServiceCounts(t *testing.T) {
 	var b *bed
 	t.Cleanup(func() { b.until(func() error { return os.Remove(group) }) }) // when all in it are gone
 	b = newBed(t)
-	s := b.withTwoPorts(reaper.ModelMasterWorker)
+	s := b.withTwoPorts(judge.ModelMasterWorker)
 	few, many := s.residualBy("127.0.0.1:8000", 1), s.residualBy("127.0.0.1:8000", 8)
 	all := b.processes()
 	for _, p := range []process{few, many, s.active()} {
@@ -142,7 +142,7 @@ func TestAMemoryLimitOfTheServiceCounts(t *testing.T) {
 		t.Fatalf("fill the group: exit status %d: %s", code, fill.stderr.String())
 	}
 	b.agent("reap", "--deadline", "1h", "--min-available-memory", "25").exits(0).
-		finds(few, terminatedFor(reaper.ReasonLowMemory)).finds(many, isWaited)
+		finds(few, terminatedFor(judge.ReasonLowMemory)).finds(many, isWaited)
 	b.stay(without(all, few)...)
 }
 
@@ -166,10 +166,10 @@ func memoryGroup(t *testing.T, limit int) (dir string) {
 func TestJitterIsTheSameInEveryPass(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	s := b.withTwoPorts(reaper.ModelMasterWorker)
+	s := b.withTwoPorts(judge.ModelMasterWorker)
 	old := s.residualBy("127.0.0.1:8000", 1)
-	first := b.agent("reap", "--deadline", "0s", "--deadline-jitter", "1000d").exits(0).finds(old, sparedFor(reaper.ReasonJitter))
-	second := b.agent("status", "--deadline", "0s", "--deadline-jitter", "1000d").exits(0).finds(old, sparedFor(reaper.ReasonJitter))
+	first := b.agent("reap", "--deadline", "0s", "--deadline-jitter", "1000d").exits(0).finds(old, sparedFor(judge.ReasonJitter))
+	second := b.agent("status", "--deadline", "0s", "--deadline-jitter", "1000d").exits(0).finds(old, sparedFor(judge.ReasonJitter))
 	share := first.report.HostShare
 	if share == nil || second.report.HostShare == nil || *share != *second.report.HostShare {
 		t.Fatalf("the host's share was %v, then %v", share, second.report.HostShare)
@@ -184,7 +184,7 @@ func TestJitterIsTheSameInEveryPass(t *testing.T) {
 // The clients of a frontend that is gone from the configuration are nobody's that
 // the active listens for; they are no less clients.
 func TestClientsOfAFrontendThatIsGoneKeepAProcess(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.withTwoPorts(model)
 		s.edit("bind 127.0.0.1:8001", "bind 127.0.0.1:8002")
 		old := s.residualBy("127.0.0.1:8001", 2)
@@ -192,15 +192,15 @@ func TestClientsOfAFrontendThatIsGoneKeepAProcess(t *testing.T) {
 		if c := a.process(old).Connections; c.Client == nil || *c.Client != 0 || c.Former == nil || *c.Former != 2 {
 			t.Errorf("connections %+v, want 2 of a former listener", c)
 		}
-		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(reaper.ReasonActiveClients))
-		b.agent("reap", "--deadline", "0s", "--deadline-for", "8001=1h").exits(0).finds(old, sparedFor(reaper.ReasonWithinPortDeadline))
+		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(judge.ReasonActiveClients))
+		b.agent("reap", "--deadline", "0s", "--deadline-for", "8001=1h").exits(0).finds(old, sparedFor(judge.ReasonWithinPortDeadline))
 	})
 }
 
 func TestABadPolicySignalsNobody(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	s := b.withTwoPorts(reaper.ModelMasterWorker)
+	s := b.withTwoPorts(judge.ModelMasterWorker)
 	s.residualBy("127.0.0.1:8000", 1)
 	before := b.processes()
 	for _, args := range [][]string{{"--deadline-for", "0=0s"}, {"--hard-deadline", "1m"}, {"--min-available-memory", "101"}, {"--max-residual", "-1"}} {

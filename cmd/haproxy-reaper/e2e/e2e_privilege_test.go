@@ -7,11 +7,11 @@ import (
 	"testing"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestWithoutPrivilegesStatusShowsWhatItMayAndSaysWhatItCouldNotRead(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		s.makeResidual(1, 1)
 		before := b.processes()
@@ -20,10 +20,10 @@ func TestWithoutPrivilegesStatusShowsWhatItMayAndSaysWhatItCouldNotRead(t *testi
 		for _, i := range a.report.Instances {
 			for _, p := range i.Processes {
 				seen = append(seen, p.PID)
-				if p.Verdict == reaper.VerdictTerminate {
+				if p.Verdict == judge.VerdictTerminate {
 					t.Errorf("verdict on %v, of which the sockets are unknown: %q", p.ProcID, p.Verdict)
 				}
-				if p.Role != reaper.RoleMaster && p.Connections.Client != nil {
+				if p.Role != judge.RoleMaster && p.Connections.Client != nil {
 					t.Errorf("clients of %v: %d, want unknown", p.ProcID, *p.Connections.Client)
 				}
 			}
@@ -115,7 +115,7 @@ func TestPassAtATerminalDoesWhatItIsAnswered(t *testing.T) {
 			t.Errorf("answered %q: exit status %d, want 0", no, a.code)
 		}
 		if no == "n\n" {
-			a.finds(old, judgement{reaper.RoleResidual, reaper.VerdictWait, reaper.ReasonDeclined, ""})
+			a.finds(old, judgement{judge.RoleResidual, judge.VerdictWait, judge.ReasonDeclined, ""})
 			a.says(fmt.Sprint(old.PID)) // the plan
 		}
 	}

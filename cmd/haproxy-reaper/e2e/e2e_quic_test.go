@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/net/quic"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // request is GET https://x/ in HTTP/3: a HEADERS frame (RFC 9114) whose fields
@@ -105,7 +105,7 @@ backend silent
 		if got := a.process(old).Connections.Client; got == nil || *got != 1 {
 			t.Errorf("clients of %v: %v, want 1", old.ProcID, got)
 		}
-		if in := a.instance(old); in.Model != reaper.ModelMasterWorker || in.Refusal != "" {
+		if in := a.instance(old); in.Model != judge.ModelMasterWorker || in.Refusal != "" {
 			t.Errorf("refusal %q (%s)", in.Refusal, in.RefusalDetail)
 		}
 		if err := b.requestByQUIC("127.0.0.1:8443"); err != nil {

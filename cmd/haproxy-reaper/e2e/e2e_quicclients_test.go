@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // startQUIC starts a service with a frontend of QUIC on port 8443, and returns how
 // many requests its server was asked. It answers none.
-func (b *bed) startQUIC(model reaper.Model) (*service, chan bool) {
+func (b *bed) startQUIC(model judge.Model) (*service, chan bool) {
 	b.t.Helper()
 	asked := make(chan bool, 100)
 	silent := b.serve(func(net.Conn) { asked <- true; <-b.t.Context().Done() })
@@ -47,7 +47,7 @@ func (s *service) holdByQUIC(asked chan bool) {
 
 // inEveryQUIC runs a test on the releases whose build in Debian has QUIC, in each
 // model.
-func inEveryQUIC(t *testing.T, test func(*testing.T, *bed, reaper.Model)) {
+func inEveryQUIC(t *testing.T, test func(*testing.T, *bed, judge.Model)) {
 	t.Helper()
 	hasQUIC := func(r release) bool { return r.since(3, 0) }
 	for _, model := range models {
@@ -60,7 +60,7 @@ func inEveryQUIC(t *testing.T, test func(*testing.T, *bed, reaper.Model)) {
 // The kernel does not know when a datagram moved last: how long a client of QUIC
 // has been idle is unknown, and no rule of idleness is about it.
 func TestClientOfQUICIsAClientThatWasIdleForAnUnknownTime(t *testing.T) {
-	inEveryQUIC(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryQUIC(t, func(t *testing.T, b *bed, model judge.Model) {
 		s, asked := b.startQUIC(model)
 		s.holdByQUIC(asked)
 		old := s.active()
@@ -89,15 +89,15 @@ func TestClientOfQUICIsAClientThatWasIdleForAnUnknownTime(t *testing.T) {
 		before := b.processes()
 		b.agent("reap", "--deadline", "1h", "--idle-after", "1ms").exits(0).finds(old, isWaited)
 		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, isWaited)
-		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h", "--active-within", "1ms").exits(0).finds(old, sparedFor(reaper.ReasonActiveClients))
-		b.agent("reap", "--deadline", "0s", "--deadline-for", "8443=1h").exits(0).finds(old, sparedFor(reaper.ReasonWithinPortDeadline))
+		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h", "--active-within", "1ms").exits(0).finds(old, sparedFor(judge.ReasonActiveClients))
+		b.agent("reap", "--deadline", "0s", "--deadline-for", "8443=1h").exits(0).finds(old, sparedFor(judge.ReasonWithinPortDeadline))
 		b.stay(before...)
 	})
 }
 
 // A client over TCP beside it is idle for as long as it is.
 func TestIdleTimeOfAPortIsThatOfItsStreams(t *testing.T) {
-	inEveryQUIC(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryQUIC(t, func(t *testing.T, b *bed, model judge.Model) {
 		s, asked := b.startQUIC(model)
 		s.holdByQUIC(asked)
 		s.hold(1)
@@ -122,7 +122,7 @@ func TestIdleTimeOfAPortIsThatOfItsStreams(t *testing.T) {
 // Those of the active are its clients too, with and without a master CLI. Their
 // number is right, or it is not there.
 func TestClientsOfQUICOfTheActiveAreNotNone(t *testing.T) {
-	inEveryQUIC(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryQUIC(t, func(t *testing.T, b *bed, model judge.Model) {
 		s, asked := b.startQUIC(model)
 		s.holdByQUIC(asked)
 		s.holdByQUIC(asked)
@@ -142,7 +142,7 @@ func TestClientsOfQUICOfTheActiveAreNotNone(t *testing.T) {
 func TestClientOfQUICThatSharesASocketIsAnUnknownClient(t *testing.T) {
 	keeps := func(r release) bool { return r.since(3, 1) }
 	inReleases(t, keeps, func(t *testing.T, b *bed) {
-		s, asked := b.startQUIC(reaper.ModelMasterWorker)
+		s, asked := b.startQUIC(judge.ModelMasterWorker)
 		s.edit("    limited-quic\n", "    limited-quic\n    tune.quic.socket-owner listener\n")
 		s.reload()
 		s.holdByQUIC(asked)

@@ -3,25 +3,25 @@ package e2e
 import (
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // refusedFor is the judgement on a residual process of a refused instance.
-func refusedFor(reason reaper.Reason) judgement {
-	return judgement{reaper.RoleResidual, reaper.VerdictRefuse, reason, ""}
+func refusedFor(reason judge.Reason) judgement {
+	return judgement{judge.RoleResidual, judge.VerdictRefuse, reason, ""}
 }
 
 func TestYoungestThatDoesNotListenRefusesUntilItDoes(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, text: tcpOnly})
 		old := s.makeResidual(1, 1)[0]
 		before := b.processes()
 		paused := s.pause()
 
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(3)
-		a.refuses(old, reaper.ReasonNotListening, reaper.ReasonPaused).finds(old, refusedFor(a.instance(old).Refusal))
-		a.finds(paused, judgement{reaper.RolePaused, reaper.VerdictKeep, reaper.ReasonPaused, ""})
-		a.summary(reaper.Summary{Residual: 1, Due: 1, Refused: 1})
+		a.refuses(old, judge.ReasonNotListening, judge.ReasonPaused).finds(old, refusedFor(a.instance(old).Refusal))
+		a.finds(paused, judgement{judge.RolePaused, judge.VerdictKeep, judge.ReasonPaused, ""})
+		a.summary(judge.Summary{Residual: 1, Due: 1, Refused: 1})
 		b.stay(before...)
 
 		// A refusal that withholds nothing is no failure, and neither is looking.
@@ -52,13 +52,13 @@ func TestPauseThatEndsWithinTheSettleTimeIsWaitedFor(t *testing.T) {
 
 // A stopped worker accepts connections, by its kernel, and serves none of them.
 func TestActiveThatIsStoppedRefuses(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 1)[0]
 		before := b.processes()
 		b.signal(s.active(), "STOP")
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(3)
-		a.refuses(old, reaper.ReasonActiveStopped).finds(old, refusedFor(reaper.ReasonActiveStopped))
+		a.refuses(old, judge.ReasonActiveStopped).finds(old, refusedFor(judge.ReasonActiveStopped))
 		b.stay(before...)
 		b.signal(s.active(), "CONT")
 		b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated)
@@ -68,7 +68,7 @@ func TestActiveThatIsStoppedRefuses(t *testing.T) {
 
 // The last that serves may be an old one: then it is all there is.
 func TestOldWorkerThatOutlivedTheActiveIsNeverSignalled(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 1)[0]
 		active := s.active()
@@ -76,7 +76,7 @@ func TestOldWorkerThatOutlivedTheActiveIsNeverSignalled(t *testing.T) {
 		b.until(func() error { return b.gone(active) })
 		before := b.processes()
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms")
-		if got := a.process(old); got.Verdict == reaper.VerdictTerminate {
+		if got := a.process(old); got.Verdict == judge.VerdictTerminate {
 			t.Errorf("verdict on the last worker: %q", got.Verdict)
 		}
 		b.stay(before...)
@@ -110,8 +110,8 @@ frontend slow
 		probe := s.probe()
 
 		a := b.agent("reap", "--deadline", "0s", "--settle", "300ms").exits(3)
-		a.refuses(old, reaper.ReasonReloading, reaper.ReasonStarting).finds(old, refusedFor(a.instance(old).Refusal))
-		if got := a.process(active); got.Role == reaper.RoleResidual {
+		a.refuses(old, judge.ReasonReloading, judge.ReasonStarting).finds(old, refusedFor(a.instance(old).Refusal))
+		if got := a.process(active); got.Role == judge.RoleResidual {
 			t.Errorf("the active %v is taken for residual", active.ProcID)
 		}
 		b.stay(during...)
@@ -125,7 +125,7 @@ frontend slow
 
 // By hand, beside the service and as root: it is of no instance.
 func TestConfigurationCheckInAShellDisturbsNobody(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 1)[0]
 		before := b.processes()
@@ -135,7 +135,7 @@ func TestConfigurationCheckInAShellDisturbsNobody(t *testing.T) {
 		all := b.processes()
 		a := b.agent("reap", "--deadline", "0s").exits(0).finds(old, isTerminated).finds(s.active(), isActive)
 		check := without(all, before...)[0]
-		if got := a.process(check); got.Verdict != reaper.VerdictKeep {
+		if got := a.process(check); got.Verdict != judge.VerdictKeep {
 			t.Errorf("verdict on the check: %q", got.Verdict)
 		}
 		b.stay(without(all, old)...)

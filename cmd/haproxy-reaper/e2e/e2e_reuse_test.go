@@ -13,7 +13,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // A pid that is used again is the oldest way to kill a stranger. Here the
@@ -139,7 +139,7 @@ func (s *service) reloadAs(pid int) process {
 	for before := 1; ; before = before%8 + 1 { // HAProxy takes pids for a moment before the worker's
 		former := s.workers()
 		script := fmt.Sprintf("echo %d >/proc/sys/kernel/ns_last_pid; ", pid-before)
-		if s.model == reaper.ModelMasterWorker {
+		if s.model == judge.ModelMasterWorker {
 			script += fmt.Sprintf("kill -USR2 %d", s.master().PID)
 		} else {
 			args := s.b.haproxy("-D", "-f", s.config, "-sf", strconv.Itoa(s.active().PID))

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // edge is the HAProxy that clients connect to. It has no way to the inner one:
@@ -36,10 +36,10 @@ frontend attach
 
 // startReverse starts an edge and behind it a service whose frontend is reached
 // by reverse HTTP, and by a port as well.
-func (b *bed) startReverse(model reaper.Model) *service {
+func (b *bed) startReverse(model judge.Model) *service {
 	b.t.Helper()
 	backend := webBackend{b.t.Context(), make(chan struct{})}
-	b.startService("edge", setup{model: reaper.ModelDaemon, text: edge, address: "127.0.0.1:7000"})
+	b.startService("edge", setup{model: judge.ModelDaemon, text: edge, address: "127.0.0.1:7000"})
 	return b.startService("web", setup{model: model, global: "    expose-experimental-directives\n", backend: b.startBackend(), sections: `
 frontend reverse
     mode http
@@ -81,7 +81,7 @@ func (s *service) holdByReverse() net.Conn {
 func TestClientsThatComeByReverseHTTPAreUnknownClients(t *testing.T) {
 	hasReverse := func(r release) bool { return r.since(2, 9) }
 	inReleases(t, hasReverse, func(t *testing.T, b *bed) {
-		s := b.startReverse(reaper.ModelMasterWorker)
+		s := b.startReverse(judge.ModelMasterWorker)
 		c := s.holdByReverse()
 		old := s.makeOld(c)
 		if text := b.ask(s.cli, fmt.Sprintf("@!%d show info;quit", old.PID)); !strings.Contains(text, "CurrConns: 1\n") {
@@ -90,7 +90,7 @@ func TestClientsThatComeByReverseHTTPAreUnknownClients(t *testing.T) {
 		before := b.processes()
 		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, isWaited).counts(old, "client", 0).counts(old, "unknown", 1)
 		b.agent("reap", "--deadline", "1h", "--idle-after", "1ms").exits(0).finds(old, isWaited)
-		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(reaper.ReasonActiveClients))
+		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(judge.ReasonActiveClients))
 		b.stay(before...)
 		s.reapsExactly(old)
 	})
@@ -100,7 +100,7 @@ func TestClientsThatComeByReverseHTTPAreUnknownClients(t *testing.T) {
 func TestClientsThatComeByReverseHTTPAreUnknownBesideOthers(t *testing.T) {
 	hasReverse := func(r release) bool { return r.since(2, 9) }
 	inReleases(t, hasReverse, func(t *testing.T, b *bed) {
-		s := b.startReverse(reaper.ModelMasterWorker)
+		s := b.startReverse(judge.ModelMasterWorker)
 		s.hold(2)
 		old := s.makeOld(s.holdByReverse())
 		b.agent("status").exits(0).counts(old, "client", 2).counts(old, "unknown", 1)

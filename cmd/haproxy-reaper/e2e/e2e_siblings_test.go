@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // forksGenerations are the releases with nbproc.
@@ -17,7 +17,7 @@ func forksGenerations(r release) bool { return !r.since(2, 5) }
 
 // startForking is a service of several processes, of which each takes so many
 // milliseconds to fork.
-func (b *bed) startForking(model reaper.Model, n int, bind, each string) *service {
+func (b *bed) startForking(model judge.Model, n int, bind, each string) *service {
 	b.t.Helper()
 	s := &service{
 		b: b, setup: setup{model: model, address: "127.0.0.1:8000", exe: "/usr/sbin/haproxy", env: b.preload("FORK_MS=" + each)},
@@ -65,6 +65,39 @@ func TestSiblingsThatTookLongToForkAreOneGeneration(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// An old generation holds no listener that would say that its processes are siblings.
+// The deadline of each counts from the reload, not from the fork of the next sibling.
+func TestSiblingsThatTookLongToForkAreSupersededByTheReload(t *testing.T) {
+	for _, model := range models {
+		t.Run(string(model), func(t *testing.T) {
+			inReleases(t, forksGenerations, func(t *testing.T, b *bed) {
+				s := b.startForking(model, 2, `    bind 127.0.0.1:8000 process 1
+    default_backend be
+frontend second
+    bind 127.0.0.1:8001 process 2
+`, "1300")
+				old := s.workers()
+				if apart := old[1].StartTicks - old[0].StartTicks; apart <= 100 {
+					t.Fatalf("they started %d ticks apart: this shows nothing", apart)
+				}
+				b.client("127.0.0.1:8000")
+				b.client("127.0.0.1:8001")
+				b.until(func() error { return b.age(old[1], 4*time.Second) })
+				s.reloadNbproc(2)
+				a := b.agent("status").exits(0)
+				first := without(s.workers(), old...)[0]
+				reload := a.process(first).Started
+				for _, p := range old {
+					a.finds(p, isWaited)
+					if at := a.process(p).Superseded; at == nil || at.Sub(*reload).Abs() > time.Second {
+						t.Errorf("%v is superseded at %v, and the next generation started at %v", p.ProcID, at, reload)
+					}
+				}
+			})
+		})
 	}
 }
 

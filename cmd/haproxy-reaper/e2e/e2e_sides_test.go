@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // The active logs over UDP, and the kernel gave that socket the port that an old
 // worker's connection to its server has. An address of datagrams has no streams.
 func TestServerConnectionOnThePortOfTheActivesLogSocketIsNoClient(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		s.edit("server s1 "+s.backend, "server s1 "+s.backend+" source 127.0.0.1:40514")
 		s.reload()
@@ -105,7 +105,7 @@ func (s *service) drainsItsClientAlone(old process) {
 	s.b.agent("status").exits(0).counts(old, "client", 1).counts(old, "server", 1).counts(old, "former", 0)
 	client := s.clients[old.ProcID][0].LocalAddr().String()
 	before := s.b.processes()
-	a := s.b.agent("reap", "--deadline", "0s", "--drain-rate", "20", "--log.level", "debug").exits(0).finds(old, isDrained(reaper.ReasonPastDeadline))
+	a := s.b.agent("reap", "--deadline", "0s", "--drain-rate", "20", "--log.level", "debug").exits(0).finds(old, isDrained(judge.ReasonPastDeadline))
 	if n := a.process(old).DrainedConnections; n != 1 {
 		s.b.t.Errorf("%d connections drained, want 1", n)
 	}
@@ -117,7 +117,7 @@ func (s *service) drainsItsClientAlone(old process) {
 
 // Services that share a port and not an address have clients of their own.
 func TestClientsOfTwoServicesOnOnePortAreToldApart(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		few := b.startService("few", setup{model: model, address: "127.0.0.1:8000"})
 		many := b.startService("many", setup{model: model, address: "127.0.0.2:8000"})
 		oldFew, oldMany := few.makeResidual(1, 3)[0], many.makeResidual(1, 50)[0]
@@ -136,7 +136,7 @@ func TestClientsOfTwoServicesOnOnePortAreToldApart(t *testing.T) {
 // One of them may listen on every address: the kernel gives the clients of an
 // address of its own to the other. A number is right, or it is not there.
 func TestClientsOfAServiceOnEveryAddressAreNotThoseOfAnother(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		all := b.startService("all", setup{model: model, address: "0.0.0.0:8000"})
 		many := b.startService("many", setup{model: model, address: "127.0.0.2:8000"})
 		oldAll, oldMany := all.active(), many.active()
@@ -160,7 +160,7 @@ func TestClientsOfAServiceOnEveryAddressAreNotThoseOfAnother(t *testing.T) {
 // A server is connected to from ports that the operator chose, outside those of
 // the kernel. Such a connection was never accepted.
 func TestConnectionsToServersFromChosenPortsAreNotOfFormerClients(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, backend: b.serve(func(net.Conn) { <-b.t.Context().Done() })})
 		s.edit("server s1 "+s.backend, "server s1 "+s.backend+" source 127.0.0.1:10000-20000")
 		s.reload()
@@ -177,7 +177,7 @@ func TestConnectionsToServersFromChosenPortsAreNotOfFormerClients(t *testing.T) 
 		c.Close()
 		b.until(func() error { return b.closed(old, 1) })
 		before := b.processes()
-		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, terminatedFor(reaper.ReasonEmpty)).counts(old, "former", 0)
+		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, terminatedFor(judge.ReasonEmpty)).counts(old, "former", 0)
 		b.stay(without(before, old)...)
 	})
 }
@@ -185,7 +185,7 @@ func TestConnectionsToServersFromChosenPortsAreNotOfFormerClients(t *testing.T) 
 // A frontend that is gone from the configuration may have been on a port that the
 // kernel also gives to connections which go out.
 func TestClientsOfAFrontendThatIsGoneFromAPortOfTheKernelKeepAProcess(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, sections: `
 frontend other
     bind 127.0.0.1:40000
@@ -197,8 +197,8 @@ frontend other
 		before := b.processes()
 		b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, isWaited).
 			counts(old, "client", 0).counts(old, "former", 1)
-		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(reaper.ReasonActiveClients))
-		b.agent("reap", "--deadline", "0s", "--deadline-for", "40000=1h").exits(0).finds(old, sparedFor(reaper.ReasonWithinPortDeadline))
+		b.agent("reap", "--deadline", "0s", "--hard-deadline", "1h").exits(0).finds(old, sparedFor(judge.ReasonActiveClients))
+		b.agent("reap", "--deadline", "0s", "--deadline-for", "40000=1h").exits(0).finds(old, sparedFor(judge.ReasonWithinPortDeadline))
 		b.stay(before...)
 		if err := echo(c); err != nil {
 			t.Errorf("the client: %v", err)
@@ -209,7 +209,7 @@ frontend other
 // A session on the statistics socket and the socket of a resolver are HAProxy's
 // own business. Of a session only the master CLI tells: it is not among CurrConns.
 func TestSessionOfTheCLIAndResolverAreNeitherClientNorServer(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{
 			model:  model,
 			global: "    stats timeout 1h\n    stats socket ipv4@127.0.0.1:9000 level admin\n",
@@ -232,10 +232,10 @@ resolvers names
 		})
 		s.reload()
 		a := b.agent("status").exits(0).counts(old, "server", 0).counts(old, "former", 0)
-		if model == reaper.ModelMasterWorker {
+		if model == judge.ModelMasterWorker {
 			a.counts(old, "client", 0).counts(old, "unknown", 0)
 			before := b.processes()
-			b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, terminatedFor(reaper.ReasonEmpty))
+			b.agent("reap", "--deadline", "1h", "--empty-after", "0s").exits(0).finds(old, terminatedFor(judge.ReasonEmpty))
 			b.stay(without(before, old)...)
 		}
 	})
@@ -307,11 +307,11 @@ func TestSessionOfTheCLIIsNotCountedWithTheClients(t *testing.T) {
 // Where clients are all counted, none is unknown. Without a master CLI there is
 // nothing to tell of others.
 func TestClientsThatAreAllCountedLeaveNoneUnknown(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 3)[0]
 		a := b.agent("status").exits(0).counts(old, "client", 3).counts(old, "server", 3).counts(old, "former", 0)
-		if model == reaper.ModelMasterWorker {
+		if model == judge.ModelMasterWorker {
 			a.counts(old, "unknown", 0)
 		} else if got := a.side(old, "unknown"); got != nil && got != float64(0) {
 			t.Errorf("unknown connections of %v: %v, want 0 or null", old.ProcID, got)

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
-var isSurvivor = judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeSurvived}
+var isSurvivor = judgement{judge.RoleResidual, judge.VerdictTerminate, judge.ReasonPastDeadline, judge.OutcomeSurvived}
 
 func TestWedgedResidualIsReportedAsASurvivor(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(2, 1)
 		wedged, sound := old[0], old[1]
@@ -30,7 +30,7 @@ func TestWedgedResidualIsReportedAsASurvivor(t *testing.T) {
 		if a.took < 10*time.Second {
 			t.Errorf("given up after %v", a.took)
 		}
-		if got := a.process(wedged).Wedge; got != reaper.WedgeStopped {
+		if got := a.process(wedged).Wedge; got != judge.WedgeStopped {
 			t.Errorf("the wedged process is %q, want stopped", got)
 		}
 		b.advises("it is frozen (state T), and hears nothing but SIGKILL (--kill-after). To let it go on: kill -CONT " + strconv.Itoa(wedged.PID))
@@ -42,14 +42,14 @@ func TestWedgedResidualIsReportedAsASurvivor(t *testing.T) {
 }
 
 func TestWedgedResidualIsKilledAfterTheTimeForThat(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		wedged := s.makeResidual(1, 1)[0]
 		before := b.processes()
 		b.signal(wedged, "STOP")
 		probe := s.probe()
 		a := b.agent("reap", "--deadline", "0s", "--kill-after", "1s").exits(0)
-		a.finds(wedged, judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeKilled})
+		a.finds(wedged, judgement{judge.RoleResidual, judge.VerdictTerminate, judge.ReasonPastDeadline, judge.OutcomeKilled})
 		a.sent(wedged, "SIGTERM", "SIGKILL").finds(s.active(), isActive)
 		b.stay(without(before, wedged)...)
 		probe.unbroken(b)
@@ -78,7 +78,7 @@ func TestSIGTERMToTheAgentBetweenItsLooksSignalsNobody(t *testing.T) {
 			t.Fatal("no report")
 		}
 		if len(a.report.Instances) > 0 {
-			a.sent(old).finds(old, judgement{reaper.RoleResidual, reaper.VerdictWait, reaper.ReasonInterrupted, ""})
+			a.sent(old).finds(old, judgement{judge.RoleResidual, judge.VerdictWait, judge.ReasonInterrupted, ""})
 			return
 		}
 	}

@@ -8,12 +8,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Each process that logs keeps an unconnected UDP socket, as a listener is.
 func TestResidualWithLogSocketsIsStillReaped(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{
 			model:    model,
 			global:   "    log 127.0.0.1:514 local0\n",
@@ -34,7 +34,7 @@ func TestResidualWithLogSocketsIsStillReaped(t *testing.T) {
 // A connection that was reset is in CLOSE, as a paused listener is, for as long
 // as HAProxy has something to wait for on the other side.
 func TestResidualWithAResetClientIsStillReaped(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		never := make(chan struct{})
 		defer close(never)
 		s := b.startService("web", setup{
@@ -58,7 +58,7 @@ func TestResidualWithAResetClientIsStillReaped(t *testing.T) {
 // An operator's session on the statistics socket holds a worker as a client
 // does, and is none.
 func TestResidualHeldByASessionOnItsStatisticsSocketIsStillReaped(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model, global: "    stats timeout 1h\n"})
 		c, err := b.dial(bedDir + "/web-stats.sock")
 		if err != nil {
@@ -81,7 +81,7 @@ func TestResidualHeldByASessionOnItsStatisticsSocketIsStillReaped(t *testing.T) 
 }
 
 func TestReportCountsTheConnectionsThatAreThere(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		old := s.makeResidual(1, 3)[0]
 		s.hold(2)
@@ -108,7 +108,7 @@ func TestReportCountsTheConnectionsThatAreThere(t *testing.T) {
 
 type connections struct{ Client, Server int }
 
-func counted(t *testing.T, p reaper.Process) connections {
+func counted(t *testing.T, p judge.Process) connections {
 	t.Helper()
 	c := p.Connections
 	if c.Client == nil || c.Server == nil || c.Other == nil {

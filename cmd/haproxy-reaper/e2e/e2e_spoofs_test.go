@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // A spoof is a way for a user without privileges to have a process that looks
@@ -60,7 +60,7 @@ func TestSpoofsChangeNothing(t *testing.T) {
 				}
 				for _, i := range a.report.Instances {
 					for _, p := range i.Processes {
-						if p.UID == bedNobody && (p.Verdict != reaper.VerdictKeep || i.Name == a.instance(s.active()).Name) {
+						if p.UID == bedNobody && (p.Verdict != judge.VerdictKeep || i.Name == a.instance(s.active()).Name) {
 							t.Errorf("%v %q: of %q, %s", p.ProcID, p.Args, i.Name, p.Verdict)
 						}
 					}
@@ -83,7 +83,7 @@ func (s *service) spoofed(sp spoof) *job {
 	// The same path in the arguments, and another configuration behind it: the
 	// service has read its own.
 	args := []string{"bash", "-c", "cd " + dir + " && " + sp.script, "bash", "-db", "-f", s.config}
-	if s.model == reaper.ModelMasterWorker {
+	if s.model == judge.ModelMasterWorker {
 		args = []string{"bash", "-c", "cd " + dir + " && " + sp.script, "bash", "-W", "-S", dir + "/master.sock", "-f", s.config}
 	}
 	args = append(args, "-sf")

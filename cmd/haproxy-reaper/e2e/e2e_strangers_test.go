@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Whoever runs HAProxy with the service's file, before the service or beside it, takes
 // neither its name nor a termination from it: an operator's --instance goes on to mean
 // the service.
 func TestTheServicesNameIsNotToBeHadByAnotherUser(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		with := setup{model: model, text: anybodys, env: asHAProxy}
 		before := &service{b: b, setup: setup{model: model}, config: bedDir + "/web.cfg"}
 		b.write(before.config, strings.ReplaceAll(anybodys, "BACKEND", "127.0.0.1:9"))
@@ -69,7 +69,7 @@ func TestStrangersWithLongNamesDelayNoDeadlineAndTakeNoSeries(t *testing.T) {
 	var a *answer
 	b.until(func() error {
 		a = b.passAsShipped("reap", "--deadline", "2s").exits(0)
-		if p := a.process(old); p.Outcome != reaper.OutcomeTerminated {
+		if p := a.process(old); p.Outcome != judge.OutcomeTerminated {
 			return fmt.Errorf("%s, residual for %v s", p.Role, *p.ResidualSeconds)
 		}
 		return nil

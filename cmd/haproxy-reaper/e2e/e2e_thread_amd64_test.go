@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // A process whose first thread has left looks like a zombie, has no executable
@@ -31,7 +31,7 @@ func TestProcessWhoseFirstThreadHasLeftRefuses(t *testing.T) {
 				return nil
 			})
 			a := b.agent("reap", "--deadline", "0s", "--settle", "1s")
-			a.exits(agent.ExitOK).refuses(s.master(), reaper.ReasonUnreadable) // nothing is known to be due
+			a.exits(agent.ExitOK).refuses(s.master(), judge.ReasonUnreadable) // nothing is known to be due
 			for _, i := range a.report.Instances {
 				for _, p := range i.Processes {
 					if len(p.Signals) > 0 {

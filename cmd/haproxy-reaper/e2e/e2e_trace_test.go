@@ -9,14 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // What the agent asks the kernel for, seen from outside of it: signals to the
 // residual processes and to nobody else, through their pidfds alone, and those
 // opened before the first fact and polled after the last.
 func TestPassSignalsNothingButTheResidualProcessesThroughTheirPidfds(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		other := b.startService("other", setup{model: model, address: "127.0.0.1:8001"})
 		old := append(s.makeResidual(2, 1), other.makeResidual(1, 1)...)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Two agents that do not see each other's lock, in containers of their own say,
@@ -36,7 +36,7 @@ func TestTwoAgentsWithoutACommonLockDoNoHarm(t *testing.T) {
 				t.Errorf("signalled %v, who were gone", told)
 			}
 			a.finds(s.active(), isActive)
-			vanished := judgement{reaper.RoleResidual, reaper.VerdictTerminate, reaper.ReasonPastDeadline, reaper.OutcomeVanished}
+			vanished := judgement{judge.RoleResidual, judge.VerdictTerminate, judge.ReasonPastDeadline, judge.OutcomeVanished}
 			a.finds(old[1], vanished)
 			b.stay(without(before, old...)...)
 			s.answers()

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // logging makes a service whose processes keep an unconnected UDP socket: their
@@ -80,7 +80,7 @@ func TestLogSocketOfAnOldWorkerIsNoListener(t *testing.T) {
 		{name: "AnotherPortRange", before: func(s *service) { s.b.portsOfTheKernel(20000, 21000) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+			inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 				with := logging(setup{model: model})
 				var s *service
 				if c.start == nil {
@@ -190,7 +190,7 @@ frontend quic
 
 // startDatagrams starts a service that has only these sections, and no listener
 // for streams in them.
-func (b *bed) startDatagrams(model reaper.Model, sections string) *service {
+func (b *bed) startDatagrams(model judge.Model, sections string) *service {
 	b.t.Helper()
 	s := &service{
 		b: b, setup: setup{model: model, exe: "/usr/sbin/haproxy", address: "127.0.0.1:8000", backend: b.startBackend()},
@@ -230,14 +230,14 @@ func (s *service) leavesAlone(port string) {
 	}
 	before := b.processes()
 	b.agent("reap", "--deadline", "0s").exits(0).
-		finds(old, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""}).finds(s.active(), isActive)
+		finds(old, judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""}).finds(s.active(), isActive)
 	b.stay(before...)
 }
 
 // What tells a datagram listener from a client is measured on each release: HAProxy
 // sets SO_REUSEADDR on the one and not on the other.
 func TestDatagramListenersOfHAProxyReuseTheirAddressAndItsClientsDoNot(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		with := logging(setup{model: model, sections: `    server s2 localhost.example:8002 check resolvers names init-addr none
 resolvers names
     nameserver n1 127.0.0.1:5300

@@ -10,7 +10,7 @@ import (
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/check"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // HAProxy pads the name of an abns@ socket with NULs to the whole of sun_path. That
@@ -42,9 +42,9 @@ func TestAServiceThatDrainsIsSaidToDrain(t *testing.T) {
 		before := b.processes()
 		b.signal(s.master(), "USR1")
 		b.until(func() error { return s.listens(active, false) })
-		a := b.agent("reap", "--deadline", "0s").exits(agent.ExitRefused).refuses(active, reaper.ReasonDraining)
-		a.finds(active, judgement{reaper.RoleDraining, reaper.VerdictKeep, reaper.ReasonDraining, ""})
-		a.finds(old, judgement{reaper.RoleResidual, reaper.VerdictRefuse, reaper.ReasonDraining, ""})
+		a := b.agent("reap", "--deadline", "0s").exits(agent.ExitRefused).refuses(active, judge.ReasonDraining)
+		a.finds(active, judgement{judge.RoleDraining, judge.VerdictKeep, judge.ReasonDraining, ""})
+		a.finds(old, judgement{judge.RoleResidual, judge.VerdictRefuse, judge.ReasonDraining, ""})
 		b.advises("refused: the whole service drains: it takes no new clients")
 		b.advises("takes no new clients, and leaves when its last client does")
 		b.check(command{}).exits(0).finds(check.FindActiveConfirmed, check.Warning, "the whole service drains")
@@ -59,20 +59,20 @@ func TestAServiceThatDrainsIsSaidToDrain(t *testing.T) {
 // finishes or is paused. It is not said to come back. A daemon without a listener is
 // no service at all.
 func TestAWorkerWithoutAListenerIsNotSaidToComeBack(t *testing.T) {
-	inEveryModel(t, func(t *testing.T, b *bed, model reaper.Model) {
+	inEveryModel(t, func(t *testing.T, b *bed, model judge.Model) {
 		s := b.startService("web", setup{model: model})
 		s.hold(1)
 		active := s.active()
 		b.signal(active, "USR1")
 		b.until(func() error { return s.listens(active, false) })
 		a := b.agent("status", "--master-socket", "none").exits(0)
-		if model == reaper.ModelDaemon {
-			a.finds(active, judgement{reaper.RoleStranded, reaper.VerdictKeep, reaper.ReasonStranded, ""})
+		if model == judge.ModelDaemon {
+			a.finds(active, judgement{judge.RoleStranded, judge.VerdictKeep, judge.ReasonStranded, ""})
 			b.advises("it holds no listener, and nothing ties it to a service: never signalled")
 			return
 		}
-		a.refuses(active, reaper.ReasonNotListening)
-		a.finds(active, judgement{reaper.RolePaused, reaper.VerdictKeep, reaper.ReasonPaused, ""})
+		a.refuses(active, judge.ReasonNotListening)
+		a.finds(active, judgement{judge.RolePaused, judge.VerdictKeep, judge.ReasonPaused, ""})
 	})
 }
 
@@ -80,7 +80,7 @@ func TestAWorkerWithoutAListenerIsNotSaidToComeBack(t *testing.T) {
 // None that listens is to be ended by hand.
 func TestAStrandedProcessIsSaidToBeWhatItIs(t *testing.T) {
 	inEveryRelease(t, func(t *testing.T, b *bed) {
-		s := b.startService("web", setup{model: reaper.ModelDaemon, text: tcpOnly})
+		s := b.startService("web", setup{model: judge.ModelDaemon, text: tcpOnly})
 		serving := s.active()
 		b.until(func() error { return b.age(serving, 1500*time.Millisecond) })
 		s.launch() // told to finish nobody
@@ -90,7 +90,7 @@ func TestAStrandedProcessIsSaidToBeWhatItIs(t *testing.T) {
 			}
 			return cmp.Or(s.listens(serving, true), s.listens(s.active(), true))
 		})
-		if got := b.agent("status").process(serving); got.Role != reaper.RoleStranded || got.StrandedReason != reaper.StrandedListening {
+		if got := b.agent("status").process(serving); got.Role != judge.RoleStranded || got.StrandedReason != judge.StrandedListening {
 			t.Errorf("it is %s for %q", got.Role, got.StrandedReason)
 		}
 		b.advises("listens on tcp 127.0.0.1:8000 superseded, and still listening: never signalled it serves an old configuration, so do not end it by hand; ")

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // policyFlags are those that say, beside --deadline and --max-terminations, when
@@ -19,8 +19,8 @@ var policyFlags = []string{
 var drainFlags = []string{"drain-rate", "drain-timeout"}
 
 // Policy returns the policy that the settings come to.
-func (c *Config) Policy() reaper.Policy {
-	p := reaper.Policy{
+func (c *Config) Policy() judge.Policy {
+	p := judge.Policy{
 		Deadline:           c.deadline,
 		DeadlineFor:        map[uint16]time.Duration{},
 		DeadlineJitter:     c.deadlineJitter,
@@ -42,8 +42,8 @@ func (c *Config) Policy() reaper.Policy {
 }
 
 // Timing returns how a pass takes its time, by the settings.
-func (c *Config) Timing() reaper.Timing {
-	return reaper.Timing{
+func (c *Config) Timing() judge.Timing {
+	return judge.Timing{
 		Settle:       c.settle,
 		DrainRate:    c.drainRate,
 		DrainTimeout: c.drainTimeout,

@@ -6,12 +6,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestThePolicyIsWhatItsFlagsSay(t *testing.T) {
-	plain := reaper.Policy{Deadline: 30 * time.Minute, DeadlineFor: map[uint16]time.Duration{}, ActiveWithin: time.Minute}
-	with := func(change func(*reaper.Policy)) reaper.Policy {
+	plain := judge.Policy{Deadline: 30 * time.Minute, DeadlineFor: map[uint16]time.Duration{}, ActiveWithin: time.Minute}
+	with := func(change func(*judge.Policy)) judge.Policy {
 		p := plain
 		p.DeadlineFor = map[uint16]time.Duration{}
 		change(&p)
@@ -21,29 +21,29 @@ func TestThePolicyIsWhatItsFlagsSay(t *testing.T) {
 		args string
 		env  map[string]string
 		file string
-		want reaper.Policy
+		want judge.Policy
 	}{
 		"by default a deadline alone": {want: plain},
 		"every flag": {
 			args: "--deadline 1h --deadline-for 22=24h --deadline-for 443=10m --deadline-jitter 5m --hard-deadline 4h --active-within 30s --empty-after 1m --idle-after 2h --max-residual 3 --min-available-memory 10 --max-terminations 5",
-			want: reaper.Policy{
+			want: judge.Policy{
 				Deadline: time.Hour, DeadlineFor: map[uint16]time.Duration{22: 24 * time.Hour, 443: 10 * time.Minute}, DeadlineJitter: 5 * time.Minute,
 				HardDeadline: 4 * time.Hour, ActiveWithin: 30 * time.Second, EmptyAfter: new(time.Minute), IdleAfter: 2 * time.Hour,
 				MaxResidual: 3, MinAvailableMemory: 10, MaxTerminations: 5,
 			},
 		},
-		"ports in the file, separated by commas": {file: "HAPROXY_REAPER_DEADLINE_FOR=22=24h, 443=10m # ssh, https", want: with(func(p *reaper.Policy) {
+		"ports in the file, separated by commas": {file: "HAPROXY_REAPER_DEADLINE_FOR=22=24h, 443=10m # ssh, https", want: with(func(p *judge.Policy) {
 			p.DeadlineFor = map[uint16]time.Duration{22: 24 * time.Hour, 443: 10 * time.Minute}
 		})},
-		"the flag takes the place of the file's list": {args: "--deadline-for 22=1h", file: "HAPROXY_REAPER_DEADLINE_FOR=22=24h,443=10m", want: with(func(p *reaper.Policy) {
+		"the flag takes the place of the file's list": {args: "--deadline-for 22=1h", file: "HAPROXY_REAPER_DEADLINE_FOR=22=24h,443=10m", want: with(func(p *judge.Policy) {
 			p.DeadlineFor[22] = time.Hour
 		})},
-		"the empty at once": {env: map[string]string{"HAPROXY_REAPER_EMPTY_AFTER": "0s"}, want: with(func(p *reaper.Policy) { p.EmptyAfter = new(time.Duration(0)) })},
+		"the empty at once": {env: map[string]string{"HAPROXY_REAPER_EMPTY_AFTER": "0s"}, want: with(func(p *judge.Policy) { p.EmptyAfter = new(time.Duration(0)) })},
 		"what the file turns on a flag turns off": {
 			args: "--empty-after off --idle-after=off --hard-deadline off", file: "HAPROXY_REAPER_EMPTY_AFTER=1m\nHAPROXY_REAPER_IDLE_AFTER=1m\nHAPROXY_REAPER_HARD_DEADLINE=4h", want: plain,
 		},
-		"active clients in the file, for whoever sets a hard deadline": {file: "HAPROXY_REAPER_ACTIVE_WITHIN=5m", want: with(func(p *reaper.Policy) { p.ActiveWithin = 5 * time.Minute })},
-		"a hard deadline that is the other one changes nothing":        {args: "--hard-deadline 30m", want: with(func(p *reaper.Policy) { p.HardDeadline = 30 * time.Minute })},
+		"active clients in the file, for whoever sets a hard deadline": {file: "HAPROXY_REAPER_ACTIVE_WITHIN=5m", want: with(func(p *judge.Policy) { p.ActiveWithin = 5 * time.Minute })},
+		"a hard deadline that is the other one changes nothing":        {args: "--hard-deadline 30m", want: with(func(p *judge.Policy) { p.HardDeadline = 30 * time.Minute })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := parse("reap "+row.args, row.env, files{defaultConfigFile: row.file})

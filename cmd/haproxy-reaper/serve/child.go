@@ -15,13 +15,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // runChild runs one pass as a child process and returns its report. When the
 // context ends, the child is sent SIGTERM, ends its pass in order, and is waited
-// for. The error is reaper.ErrLocked when another live run goes on.
-func (s *serving) runChild(ctx context.Context) (*reaper.Report, error) {
+// for. The error is state.ErrLocked when another live run goes on.
+func (s *serving) runChild(ctx context.Context) (*judge.Report, error) {
 	steps, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start a pass: %w", err)
@@ -92,11 +93,11 @@ func (s *serving) follow(steps *os.File) {
 
 // readReport reads what a pass has printed; its exit status says less, but for
 // one that did not start.
-func readReport(stdout []byte, state *os.ProcessState, busy int, err error) (*reaper.Report, error) {
-	if state != nil && state.ExitCode() == busy {
-		return nil, reaper.ErrLocked
+func readReport(stdout []byte, ended *os.ProcessState, busy int, err error) (*judge.Report, error) {
+	if ended != nil && ended.ExitCode() == busy {
+		return nil, state.ErrLocked
 	}
-	var report reaper.Report
+	var report judge.Report
 	if jsonErr := json.Unmarshal(stdout, &report); jsonErr != nil || report.Version != 1 {
 		if err == nil {
 			err = errors.New("exit status 0")

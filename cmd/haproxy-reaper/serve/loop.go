@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
 // serving is what serve knows: the last pass, and whether passes go on.
@@ -28,7 +29,7 @@ type serving struct {
 func newServing(o Options) *serving {
 	s := &serving{options: o, log: o.Log, first: make(chan struct{}), began: time.Now()}
 	s.input.Store(&metrics.Input{})
-	s.load(reaper.Report{})
+	s.load(judge.Report{})
 	return s
 }
 
@@ -56,7 +57,7 @@ func (s *serving) loop(ctx context.Context, after func()) {
 func (s *serving) pass(ctx context.Context) {
 	report, err := s.runChild(ctx)
 	switch {
-	case errors.Is(err, reaper.ErrLocked):
+	case errors.Is(err, state.ErrLocked):
 		s.log.Info("no pass now", "error", err)
 		s.stepped() // somebody else's goes on
 		s.load(s.input.Load().Report)
@@ -74,9 +75,9 @@ func (s *serving) pass(ctx context.Context) {
 
 // load lays the counters of the state beside a report. The state has everything
 // that outlives a process: ours, and that of a pass.
-func (s *serving) load(report reaper.Report) {
+func (s *serving) load(report judge.Report) {
 	o := &s.options
-	state, err := reaper.LoadState(o.StateDir, o.BootID, o.Clock.Now(), o.Clock.Boottime())
+	kept, err := state.Load(o.StateDir, o.BootID, o.Clock.Now(), o.Clock.Boottime())
 	if err != nil {
 		s.log.Warn("load the state", "error", err)
 		last := *s.input.Load()
@@ -85,8 +86,8 @@ func (s *serving) load(report reaper.Report) {
 		return
 	}
 	s.input.Store(&metrics.Input{
-		Report: report, Counters: state.Counters,
-		Run: state.LastRun, Success: state.LastSuccess, Duration: state.LastDuration,
+		Report: report, Counters: kept.Counters,
+		Run: kept.LastRun, Success: kept.LastSuccess, Duration: kept.LastDuration,
 	})
 }
 
@@ -94,7 +95,7 @@ func (s *serving) load(report reaper.Report) {
 func (s *serving) countFailure() {
 	o := &s.options
 	now := o.Clock.Now()
-	if _, err := reaper.UpdateState(o.StateDir, o.BootID, now, o.Clock.Boottime(), func(state *reaper.State) { state.AddDied(now) }); err != nil {
+	if _, err := state.Update(o.StateDir, o.BootID, now, o.Clock.Boottime(), func(s *state.State) { s.AddDied(now) }); err != nil {
 		s.log.Warn("update the state", "error", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/common/version"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/text"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 var (
@@ -85,7 +85,7 @@ func (s *serving) newPage(now time.Time) page {
 		return p
 	}
 	p.Title = fmt.Sprintf("%s: %s", p.Host, p.Summary)
-	p.When = fmt.Sprintf("seen %s ago, deadline %s", text.Duration(now.Sub(r.Time)), text.Duration(reaper.Seconds(r.DeadlineSeconds)))
+	p.When = fmt.Sprintf("seen %s ago, deadline %s", text.Duration(now.Sub(r.Time)), text.Duration(judge.Seconds(r.DeadlineSeconds)))
 	for _, e := range r.Errors {
 		p.Errors = append(p.Errors, text.Escape(e))
 	}
@@ -95,7 +95,7 @@ func (s *serving) newPage(now time.Time) page {
 	return p
 }
 
-func newPageInstance(i *reaper.Instance, at time.Time) pageInstance {
+func newPageInstance(i *judge.Instance, at time.Time) pageInstance {
 	shown := pageInstance{Name: text.Escape(i.Name), Line: text.InstanceState(i), Refused: i.Refusal != ""}
 	for j := range i.Processes {
 		p := &i.Processes[j]

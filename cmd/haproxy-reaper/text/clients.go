@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // maxClients is how many peers of a process are written out; JSON has them all.
@@ -14,7 +14,7 @@ const clientFormat = "%-42s %7s  %8s  %-15s %10s"
 
 // writeClients writes who holds a residual process, those with the most
 // connections first. Of a process that was not asked for its clients, nothing.
-func writeClients(b *strings.Builder, p *reaper.Process) {
+func writeClients(b *strings.Builder, p *judge.Process) {
 	if len(p.Clients) == 0 {
 		return
 	}
@@ -38,7 +38,7 @@ func writeClients(b *strings.Builder, p *reaper.Process) {
 }
 
 // clientName is a peer and what it is connected to.
-func clientName(c reaper.Client) string {
+func clientName(c judge.Client) string {
 	if c.Path != "" {
 		return "unix " + Escape(c.Path)
 	}
@@ -49,11 +49,11 @@ func secondsOr(s *float64) string {
 	if s == nil {
 		return unknown
 	}
-	return Duration(reaper.Seconds(*s))
+	return Duration(judge.Seconds(*s))
 }
 
 // idleRange is from the busiest to the idlest connection.
-func idleRange(c reaper.Client) string {
+func idleRange(c judge.Client) string {
 	least, most := secondsOr(c.MinIdleSeconds), secondsOr(c.MaxIdleSeconds)
 	if least == most {
 		return least

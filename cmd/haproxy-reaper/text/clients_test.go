@@ -9,18 +9,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 func TestClientsAreListedUnderTheProcessTheyHold(t *testing.T) {
 	p := fixture.OldWorker(6034, time.Hour, 16)
-	p.Clients = []reaper.Client{
+	p.Clients = []judge.Client{
 		{Peer: "10.0.0.2", Port: 443, Connections: 3, OldestSeconds: new(7200.0), MinIdleSeconds: new(12.4), MaxIdleSeconds: new(310.0), Bytes: new(uint64(1 << 20))},
 		{Peer: "2001:db8:1234:5678:9abc:def0:1234:5678", Port: 443, Connections: 1, MinIdleSeconds: new(5.0), MaxIdleSeconds: new(5.0), Bytes: new(uint64(512))},
 		{Path: "/run/app/\x1b[2J.sock", Connections: 1},
 	}
 	for i := range 9 {
-		p.Clients = append(p.Clients, reaper.Client{Peer: fmt.Sprintf("10.0.1.%d", i), Port: 22, Connections: 1, MinIdleSeconds: new(1.0), MaxIdleSeconds: new(1.0), Bytes: new(uint64(1024))})
+		p.Clients = append(p.Clients, judge.Client{Peer: fmt.Sprintf("10.0.1.%d", i), Port: 22, Connections: 1, MinIdleSeconds: new(1.0), MaxIdleSeconds: new(1.0), Bytes: new(uint64(1024))})
 	}
 	var b strings.Builder
 	writeClients(&b, &p)

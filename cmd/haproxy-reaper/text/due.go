@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // scheduleWords says of a residual process which rule decides it, and when.
-func scheduleWords(i *reaper.Instance, p *reaper.Process, now time.Time) string {
+func scheduleWords(i *judge.Instance, p *judge.Process, now time.Time) string {
 	text := verdictWords(i, p)
 	due := dueWords(p, now)
-	if p.Verdict == reaper.VerdictWait && p.Deadline != nil && p.Deadline.After(now) {
+	if p.Verdict == judge.VerdictWait && p.Deadline != nil && p.Deadline.After(now) {
 		text = spareWords(p, now)
 	}
 	if due != "" {
@@ -22,7 +22,7 @@ func scheduleWords(i *reaper.Instance, p *reaper.Process, now time.Time) string 
 	}
 	// What decides, where the verdict's own reason does not say it.
 	switch p.DueReason {
-	case "", reaper.ReasonPastDeadline, reaper.ReasonPastPortDeadline, reaper.ReasonPastHardDeadline:
+	case "", judge.ReasonPastDeadline, judge.ReasonPastPortDeadline, judge.ReasonPastHardDeadline:
 	default:
 		text += ": " + words(p.DueReason)
 	}
@@ -31,21 +31,21 @@ func scheduleWords(i *reaper.Instance, p *reaper.Process, now time.Time) string 
 
 // spareWords says of a process that waits what puts its deadline off, and until
 // when.
-func spareWords(p *reaper.Process, now time.Time) string {
+func spareWords(p *judge.Process, now time.Time) string {
 	until := clock(*p.Deadline, now)
 	switch p.Reason {
-	case reaper.ReasonWithinPortDeadline:
+	case judge.ReasonWithinPortDeadline:
 		return fmt.Sprintf("port %d spares it until %s", p.DeadlinePort, until)
-	case reaper.ReasonActiveClients:
+	case judge.ReasonActiveClients:
 		return fmt.Sprintf("past its deadline, active clients spare it until %s", until)
-	case reaper.ReasonJitter:
+	case judge.ReasonJitter:
 		return fmt.Sprintf("past its deadline, this host's jitter spares it until %s", until)
 	}
 	return words(p.Reason)
 }
 
 // idleWords says what would become of a process if no byte moved.
-func idleWords(p *reaper.Process, now time.Time) string {
+func idleWords(p *judge.Process, now time.Time) string {
 	if p.IdleDue == nil || !p.IdleDue.After(now) || p.Due == nil || !p.Due.After(*p.IdleDue) {
 		return ""
 	}

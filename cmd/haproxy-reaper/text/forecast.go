@@ -6,15 +6,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // forecastSentence says what a reap would do to the clients of an instance; ""
 // when there is nothing to reap, and when it has been done.
-func forecastSentence(in *reaper.Instance) string {
+func forecastSentence(in *judge.Instance) string {
 	f := in.Forecast
-	ahead := func(p reaper.Process) bool {
-		return p.Verdict == reaper.VerdictTerminate && (p.Outcome == "" || p.Outcome == reaper.OutcomeDryRun)
+	ahead := func(p judge.Process) bool {
+		return p.Verdict == judge.VerdictTerminate && (p.Outcome == "" || p.Outcome == judge.OutcomeDryRun)
 	}
 	if f == nil || !slices.ContainsFunc(in.Processes, ahead) {
 		return ""
@@ -35,7 +35,7 @@ func forecastSentence(in *reaper.Instance) string {
 }
 
 // portWords are the clients port by port, in brackets.
-func portWords(f *reaper.Forecast) string {
+func portWords(f *judge.Forecast) string {
 	var list []string
 	others := f.Clients
 	for _, p := range f.Ports {
@@ -54,7 +54,7 @@ func portWords(f *reaper.Forecast) string {
 }
 
 // paceWords say how fast they go.
-func paceWords(f *reaper.Forecast) string {
+func paceWords(f *judge.Forecast) string {
 	if f.RatePerSecond == nil {
 		return "all at once"
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Head is what the first lines of a report say of the settings that it was made
@@ -33,7 +33,7 @@ func JSON(r any) ([]byte, error) {
 
 // Report returns a report for people: what holds for all, the table, what was
 // done, and the sums.
-func Report(r *reaper.Report, h Head) string {
+func Report(r *judge.Report, h Head) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, Wrap("", Indent, headLine(r, h)))
 	for _, e := range r.Errors {
@@ -54,7 +54,7 @@ func Report(r *reaper.Report, h Head) string {
 
 // EmptyLine says why there is no instance to show. The wanted are the instances
 // that were asked for, none for all.
-func EmptyLine(r *reaper.Report, wanted []string) string {
+func EmptyLine(r *judge.Report, wanted []string) string {
 	switch {
 	case len(r.Errors) > 0:
 		return "no HAProxy process could be told from the others"
@@ -65,7 +65,7 @@ func EmptyLine(r *reaper.Report, wanted []string) string {
 	}
 }
 
-func headLine(r *reaper.Report, h Head) string {
+func headLine(r *judge.Report, h Head) string {
 	line := ""
 	if r.WhatIf {
 		line = fmt.Sprintf("what if: as seen at %s (%s), decided again; ", r.Time.UTC().Format("2006-01-02 15:04:05 UTC"), Escape(h.SavedReport))
@@ -80,7 +80,7 @@ func headLine(r *reaper.Report, h Head) string {
 	return line
 }
 
-func summaryLine(r *reaper.Report) string {
+func summaryLine(r *judge.Report) string {
 	s := r.Summary
 	return fmt.Sprintf("%s: %d active, %d residual, %d due, %d terminated, %d refused",
 		Plural(len(r.Instances), "instance", "instances"), s.Active, s.Residual, s.Due, s.Terminated, s.Refused)

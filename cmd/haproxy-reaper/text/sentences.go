@@ -4,17 +4,17 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // sentences says, a line each, what a pass did to whom and what it left alone,
 // in words that may be searched for. They are not wrapped.
-func sentences(r *reaper.Report) []string {
+func sentences(r *judge.Report) []string {
 	var lines []string
 	for i := range r.Instances {
 		instance := &r.Instances[i]
 		refused := 0
-		var left []reaper.Reason
+		var left []judge.Reason
 		for j := range instance.Processes {
 			p := &instance.Processes[j]
 			if line := outcomeSentence(instance, p); line != "" {
@@ -22,9 +22,9 @@ func sentences(r *reaper.Report) []string {
 			}
 			switch {
 			case !p.IsDue(r.Time) || p.Left():
-			case p.Verdict == reaper.VerdictRefuse:
+			case p.Verdict == judge.VerdictRefuse:
 				refused++
-			case p.Verdict == reaper.VerdictWait:
+			case p.Verdict == judge.VerdictWait:
 				left = append(left, p.Reason)
 			}
 		}
@@ -41,27 +41,27 @@ func sentences(r *reaper.Report) []string {
 }
 
 // outcomeSentence says what became of a process, "" when nothing was to.
-func outcomeSentence(i *reaper.Instance, p *reaper.Process) string {
+func outcomeSentence(i *judge.Instance, p *judge.Process) string {
 	who := fmt.Sprintf("residual process %d of %s", p.PID, Escape(i.Name))
 	whom := fmt.Sprintf("%s (%s)", who, connectionWords(p))
 	switch p.Outcome {
-	case reaper.OutcomeDryRun:
+	case judge.OutcomeDryRun:
 		line := "would terminate " + whom
 		if p.ResidualSeconds != nil {
 			line += ", superseded " + superseded(p)
 		}
 		return line
-	case reaper.OutcomeTerminated:
+	case judge.OutcomeTerminated:
 		return "terminated " + whom
-	case reaper.OutcomeKilled:
+	case judge.OutcomeKilled:
 		return "killed " + whom + ", which outlived SIGTERM"
-	case reaper.OutcomeDrained:
+	case judge.OutcomeDrained:
 		return "drained " + whom
-	case reaper.OutcomeVanished:
+	case judge.OutcomeVanished:
 		return who + " vanished before it was signalled"
-	case reaper.OutcomeSurvived:
+	case judge.OutcomeSurvived:
 		return whom + " survived its signals and is still there"
-	case reaper.OutcomeFailed:
+	case judge.OutcomeFailed:
 		return "failed to signal " + whom + ": " + Escape(p.Error)
 	}
 	if len(p.Signals) > 0 { // interrupted while waiting
@@ -72,9 +72,9 @@ func outcomeSentence(i *reaper.Instance, p *reaper.Process) string {
 
 // leftSentences says which due processes a later pass will look at again, a
 // line for each reason.
-func leftSentences(name string, left []reaper.Reason) []string {
+func leftSentences(name string, left []judge.Reason) []string {
 	var lines []string
-	counts := map[reaper.Reason]int{}
+	counts := map[judge.Reason]int{}
 	for _, reason := range left {
 		counts[reason]++
 	}

@@ -5,12 +5,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // StatusLine returns a report in one line, as systemctl status and the page show it:
 // "2 residual, 37 client connections, next due in 12m".
-func StatusLine(r reaper.Report) string {
+func StatusLine(r judge.Report) string {
 	if len(r.Instances) == 0 {
 		if len(r.Errors) > 0 {
 			return "the host could not be inspected"
@@ -25,7 +25,7 @@ func StatusLine(r reaper.Report) string {
 		withheld := false
 		for j := range in.Processes {
 			p := &in.Processes[j]
-			if p.Role != reaper.RoleResidual || p.Left() {
+			if p.Role != judge.RoleResidual || p.Left() {
 				continue
 			}
 			residual++
@@ -37,7 +37,7 @@ func StatusLine(r reaper.Report) string {
 			if p.Due != nil && (next == nil || p.Due.Before(*next)) {
 				next = p.Due
 			}
-			withheld = withheld || p.Verdict == reaper.VerdictRefuse && p.IsDue(r.Time)
+			withheld = withheld || p.Verdict == judge.VerdictRefuse && p.IsDue(r.Time)
 		}
 		if withheld {
 			refused = append(refused, Escape(in.Name))

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // rowFormat is a row of the table. The widths add up to the 100 columns of a
@@ -23,16 +23,16 @@ var Headings = [...]string{"ROLE", "PID", "USER", "AGE", "SUPERSEDED", "CLIENTS"
 
 // Cells returns the row of a process, a cell for each of the Headings. A fact that is
 // unknown is "?", and a fact that such a process does not have is "-".
-func Cells(p *reaper.Process) [len(Headings)]string {
+func Cells(p *judge.Process) [len(Headings)]string {
 	return [...]string{
-		string(p.Role), fmt.Sprint(p.PID), userName(p), Duration(reaper.Seconds(p.AgeSeconds)), superseded(p),
+		string(p.Role), fmt.Sprint(p.PID), userName(p), Duration(judge.Seconds(p.AgeSeconds)), superseded(p),
 		clientCount(p), connectionCount(p, p.Connections.Server), idleCell(p), memoryCell(p), verdictCell(p),
 	}
 }
 
 // writeTable writes the instances of a report: a line for each instance, a row for each
 // of its processes, and under the row what it listens on and its verdict in words.
-func writeTable(b *strings.Builder, r *reaper.Report) {
+func writeTable(b *strings.Builder, r *judge.Report) {
 	for i := range r.Instances {
 		instance := &r.Instances[i]
 		fmt.Fprintln(b, Wrap("", Indent, instanceLine(instance)))
@@ -60,7 +60,7 @@ func writeRow(b *strings.Builder, cells [len(Headings)]string) {
 }
 
 // instanceLine says what the processes of an instance share.
-func instanceLine(i *reaper.Instance) string {
+func instanceLine(i *judge.Instance) string {
 	if i.Model == "" {
 		return InstanceState(i)
 	}
@@ -69,7 +69,7 @@ func instanceLine(i *reaper.Instance) string {
 
 // InstanceState says how an instance stands: its model, whether its active worker is
 // confirmed or why the instance is refused, and the witnesses. Its name is left out.
-func InstanceState(i *reaper.Instance) string {
+func InstanceState(i *judge.Instance) string {
 	if i.Model == "" {
 		return "processes of no instance"
 	}
@@ -89,7 +89,7 @@ func InstanceState(i *reaper.Instance) string {
 
 // cliWords says why the master CLI was not read, or of which workers it gave no
 // answer; "" where there is none, or it told all.
-func cliWords(i *reaper.Instance) string {
+func cliWords(i *judge.Instance) string {
 	switch text := Escape(i.CLIError); {
 	case text == "":
 		return ""
@@ -104,7 +104,7 @@ func cliWords(i *reaper.Instance) string {
 
 // Explain returns the sentences that stand under the row of a process: what the columns
 // leave open. Times are relative to now.
-func Explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
+func Explain(i *judge.Instance, p *judge.Process, now time.Time) []string {
 	var texts []string
 	if listeners := listenerWords(p); listeners != "" {
 		texts = append(texts, listeners)
@@ -129,13 +129,13 @@ func Explain(i *reaper.Instance, p *reaper.Process, now time.Time) []string {
 	return texts
 }
 
-func verdictWords(i *reaper.Instance, p *reaper.Process) string {
+func verdictWords(i *judge.Instance, p *judge.Process) string {
 	switch {
-	case p.Verdict == reaper.VerdictRefuse && p.Reason == i.Refusal:
+	case p.Verdict == judge.VerdictRefuse && p.Reason == i.Refusal:
 		return "refused, as its instance is"
-	case p.Verdict == reaper.VerdictRefuse:
+	case p.Verdict == judge.VerdictRefuse:
 		return "refused: " + words(p.Reason)
-	case p.Verdict == reaper.VerdictKeep:
+	case p.Verdict == judge.VerdictKeep:
 		return roleWords(p)
 	default:
 		return words(p.Reason)
@@ -143,8 +143,8 @@ func verdictWords(i *reaper.Instance, p *reaper.Process) string {
 }
 
 // verdictCell is what became of a process, or is to be done with it.
-func verdictCell(p *reaper.Process) string {
-	if p.Outcome != "" && p.Outcome != reaper.OutcomeDryRun {
+func verdictCell(p *judge.Process) string {
+	if p.Outcome != "" && p.Outcome != judge.OutcomeDryRun {
 		return string(p.Outcome)
 	}
 	return string(p.Verdict)
@@ -153,7 +153,7 @@ func verdictCell(p *reaper.Process) string {
 // maxListeners is how many listeners of a process are written out.
 const maxListeners = 3
 
-func listenerWords(p *reaper.Process) string {
+func listenerWords(p *judge.Process) string {
 	switch {
 	case p.Listeners == nil && IsWorker(p):
 		return "listeners unknown"
@@ -170,9 +170,9 @@ func listenerWords(p *reaper.Process) string {
 
 // IsWorker tells whether a process carries traffic. A fact of such a process that is
 // missing is unknown; other processes do not have the fact.
-func IsWorker(p *reaper.Process) bool {
+func IsWorker(p *judge.Process) bool {
 	switch p.Role {
-	case reaper.RoleActive, reaper.RolePaused, reaper.RoleDraining, reaper.RoleResidual, reaper.RoleStranded:
+	case judge.RoleActive, judge.RolePaused, judge.RoleDraining, judge.RoleResidual, judge.RoleStranded:
 		return true
 	}
 	return false
@@ -184,30 +184,30 @@ const (
 )
 
 // absent is what stands for a fact that is not there.
-func absent(p *reaper.Process) string {
+func absent(p *judge.Process) string {
 	if IsWorker(p) {
 		return unknown
 	}
 	return none
 }
 
-func superseded(p *reaper.Process) string {
+func superseded(p *judge.Process) string {
 	switch {
 	case p.ResidualSeconds != nil:
-		return Duration(reaper.Seconds(*p.ResidualSeconds)) + " ago"
-	case p.Role == reaper.RoleResidual:
+		return Duration(judge.Seconds(*p.ResidualSeconds)) + " ago"
+	case p.Role == judge.RoleResidual:
 		return unknown
 	}
 	return none
 }
 
 // isOldWorker tells those whose connections are looked at one by one.
-func isOldWorker(p *reaper.Process) bool {
-	return p.Role == reaper.RoleResidual || p.Role == reaper.RoleStranded
+func isOldWorker(p *judge.Process) bool {
+	return p.Role == judge.RoleResidual || p.Role == judge.RoleStranded
 }
 
 // clientCount has those beside the counted ones that something tells of, as 3+2.
-func clientCount(p *reaper.Process) string {
+func clientCount(p *judge.Process) string {
 	counted := connectionCount(p, p.Connections.Client)
 	switch {
 	case p.Connections.Client == nil || !isOldWorker(p):
@@ -220,24 +220,24 @@ func clientCount(p *reaper.Process) string {
 	return counted
 }
 
-func connectionCount(p *reaper.Process, n *int) string {
+func connectionCount(p *judge.Process, n *int) string {
 	if n == nil {
 		return absent(p)
 	}
 	return count(*n)
 }
 
-func idleCell(p *reaper.Process) string {
+func idleCell(p *judge.Process) string {
 	switch {
 	case p.IdleSeconds != nil:
-		return Duration(reaper.Seconds(*p.IdleSeconds))
-	case p.Role == reaper.RoleResidual && p.Connections.Client == nil:
+		return Duration(judge.Seconds(*p.IdleSeconds))
+	case p.Role == judge.RoleResidual && p.Connections.Client == nil:
 		return unknown
 	}
 	return none
 }
 
-func memoryCell(p *reaper.Process) string {
+func memoryCell(p *judge.Process) string {
 	if p.PrivateBytes == nil {
 		return absent(p)
 	}
@@ -245,7 +245,7 @@ func memoryCell(p *reaper.Process) string {
 }
 
 // userName is a name cut as ps(1) cuts it.
-func userName(p *reaper.Process) string {
+func userName(p *judge.Process) string {
 	const width = 8
 	name := Escape(p.User)
 	switch {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // linesOf are those of a text, which must be clean.
@@ -27,30 +27,30 @@ func linesOf(t *testing.T, text string) []string {
 }
 
 // huge is a report with the largest value that each column may have to hold.
-func huge() reaper.Report {
+func huge() judge.Report {
 	long := strings.Repeat("a-very-long-name/", 15)
-	var all []reaper.Process
-	for _, role := range reaper.Roles {
-		for _, verdict := range []reaper.Verdict{reaper.VerdictKeep, reaper.VerdictWait, reaper.VerdictTerminate, reaper.VerdictRefuse} {
+	var all []judge.Process
+	for _, role := range judge.Roles {
+		for _, verdict := range []judge.Verdict{judge.VerdictKeep, judge.VerdictWait, judge.VerdictTerminate, judge.VerdictRefuse} {
 			p := fixture.Overdue(4194304, math.MaxInt64)
-			p.Role, p.Verdict, p.Reason = role, verdict, reaper.ReasonStranded
+			p.Role, p.Verdict, p.Reason = role, verdict, judge.ReasonStranded
 			p.User, p.State, p.Error = "_haproxy-of-a-customer", "D", "send SIGTERM: "+long+long
 			p.AgeSeconds, p.ResidualSeconds, p.IdleSeconds = 1e300, new(1e300), new(1e300)
 			p.Due = new(fixture.Noon.AddDate(-200, 0, 0))
 			p.PrivateBytes = new(uint64(math.MaxUint64))
 			p.Listeners = []string{"unix /" + long, "tcp [2001:db8:1111:2222:3333:4444:5555:6666]:65535", "udp [2001:db8:1111:2222:3333:4444:5555:6666]:65535", "x", "y"}
-			p.Outcome = reaper.OutcomeTerminated
+			p.Outcome = judge.OutcomeTerminated
 			all = append(all, p)
 		}
 	}
-	r := fixture.RefusedReport(reaper.ReasonTooMany, long, all...)
+	r := fixture.RefusedReport(judge.ReasonTooMany, long, all...)
 	r.Host, r.Errors, r.CanSignal, r.DryRun = long, []string{long}, false, true
 	r.Instances[0].Name, r.Instances[0].Witnesses = long, []string{"sockets", "arguments", "cli"}
 	return r
 }
 
 func TestTheTableKeepsTo100Columns(t *testing.T) {
-	for name, report := range map[string]reaper.Report{"huge values": huge(), "unknown values": unknownReport(), "errors alone": fixture.EmptyReport(strings.Repeat("word ", 100))} {
+	for name, report := range map[string]judge.Report{"huge values": huge(), "unknown values": unknownReport(), "errors alone": fixture.EmptyReport(strings.Repeat("word ", 100))} {
 		t.Run(name, func(t *testing.T) {
 			from := strings.Repeat("/folder", 40)
 			h := Head{Policy: "deadline 290y364d23h59m59s999ms (" + from + ":1)", DryRunFrom: from + ":2"}
@@ -68,11 +68,11 @@ func TestTheTableKeepsTo100Columns(t *testing.T) {
 }
 
 // unknownReport is a report of processes of which nothing could be read.
-func unknownReport() reaper.Report {
+func unknownReport() judge.Report {
 	r := fixture.ReportOf()
 	r.Instances[0].Processes = nil
-	for _, role := range reaper.Roles {
-		r.Instances[0].Processes = append(r.Instances[0].Processes, reaper.Process{Role: role, Verdict: reaper.VerdictKeep, Reason: reaper.Reason(role)})
+	for _, role := range judge.Roles {
+		r.Instances[0].Processes = append(r.Instances[0].Processes, judge.Process{Role: role, Verdict: judge.VerdictKeep, Reason: judge.Reason(role)})
 	}
 	return r
 }
@@ -103,12 +103,12 @@ func TestNothingAProcessChoosesReachesTheTerminal(t *testing.T) {
 	const evil = "x\x1b[2J\nrefused\u202e\xff\u0085"
 	r := fixture.ReportOf(fixture.Overdue(6034, 3), fixture.Overdue(6035, 3))
 	r.Errors = []string{"x"}
-	r.Instances[0].Refusal = reaper.ReasonStray
-	r.Instances[0].Processes[1].Outcome = reaper.OutcomeFailed
-	r.Instances[0].Processes[2].Outcome = reaper.OutcomeDryRun
+	r.Instances[0].Refusal = judge.ReasonStray
+	r.Instances[0].Processes[1].Outcome = judge.OutcomeFailed
+	r.Instances[0].Processes[2].Outcome = judge.OutcomeDryRun
 	poison(reflect.ValueOf(&r).Elem(), evil)
 	h := Head{Policy: evil, DryRunFrom: evil, SavedReport: evil, Instances: []string{evil}}
-	text := Report(&r, h) + EmptyLine(&reaper.Report{}, h.Instances)
+	text := Report(&r, h) + EmptyLine(&judge.Report{}, h.Instances)
 	for _, bad := range []string{"\x1b", "\nrefused\n", "\u202e", "\xff", "\u0085"} {
 		if strings.Contains(text, bad) {
 			t.Errorf("%q is in\n%q", bad, text)

@@ -7,81 +7,81 @@ import (
 	"strings"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // reasonWords says each reason to people. Those of a refusal read on from
 // "refused: ", the others stand alone.
-var reasonWords = map[reaper.Reason]string{
-	reaper.ReasonMaster:   "the master, never signalled",
-	reaper.ReasonActive:   "the current worker",
-	reaper.ReasonStarting: "a worker is starting",
-	reaper.ReasonPaused:   "a worker runs without a listener, and may come back",
-	reaper.ReasonDraining: "the whole service drains: it takes no new clients",
-	reaper.ReasonStranded: "superseded, and not proven to be residual: never signalled",
-	reaper.ReasonStray:    "a process that HAProxy would not have here",
-	reaper.ReasonProgram:  "a program of the master, never signalled",
-	reaper.ReasonCheck:    "child of a worker, never signalled",
+var reasonWords = map[judge.Reason]string{
+	judge.ReasonMaster:   "the master, never signalled",
+	judge.ReasonActive:   "the current worker",
+	judge.ReasonStarting: "a worker is starting",
+	judge.ReasonPaused:   "a worker runs without a listener, and may come back",
+	judge.ReasonDraining: "the whole service drains: it takes no new clients",
+	judge.ReasonStranded: "superseded, and not proven to be residual: never signalled",
+	judge.ReasonStray:    "a process that HAProxy would not have here",
+	judge.ReasonProgram:  "a program of the master, never signalled",
+	judge.ReasonCheck:    "child of a worker, never signalled",
 
-	reaper.ReasonPastDeadline:     "past its deadline",
-	reaper.ReasonPastPortDeadline: "past the deadline of its port",
-	reaper.ReasonPastHardDeadline: "past the hard deadline, with clients that are active",
-	reaper.ReasonEmpty:            "no client connection is left",
-	reaper.ReasonIdle:             "all of its clients are idle",
-	reaper.ReasonMaxResidual:      "more residual processes than may be",
-	reaper.ReasonLowMemory:        "memory is short, and it frees most for each client",
+	judge.ReasonPastDeadline:     "past its deadline",
+	judge.ReasonPastPortDeadline: "past the deadline of its port",
+	judge.ReasonPastHardDeadline: "past the hard deadline, with clients that are active",
+	judge.ReasonEmpty:            "no client connection is left",
+	judge.ReasonIdle:             "all of its clients are idle",
+	judge.ReasonMaxResidual:      "more residual processes than may be",
+	judge.ReasonLowMemory:        "memory is short, and it frees most for each client",
 
-	reaper.ReasonWithinDeadline:     "within its deadline",
-	reaper.ReasonWithinPortDeadline: "within the deadline of its port",
-	reaper.ReasonActiveClients:      "past its deadline, spared for clients that are active",
-	reaper.ReasonJitter:             "past its deadline, spared by this host's jitter",
-	reaper.ReasonMaxTerminations:    "over the cap of one pass",
-	reaper.ReasonPassTimeout:        "the pass ran out of time",
-	reaper.ReasonInterrupted:        "the pass was interrupted",
-	reaper.ReasonDeclined:           "declined",
+	judge.ReasonWithinDeadline:     "within its deadline",
+	judge.ReasonWithinPortDeadline: "within the deadline of its port",
+	judge.ReasonActiveClients:      "past its deadline, spared for clients that are active",
+	judge.ReasonJitter:             "past its deadline, spared by this host's jitter",
+	judge.ReasonMaxTerminations:    "over the cap of one pass",
+	judge.ReasonPassTimeout:        "the pass ran out of time",
+	judge.ReasonInterrupted:        "the pass was interrupted",
+	judge.ReasonDeclined:           "declined",
 
-	reaper.ReasonNoActive:         "no worker is ready",
-	reaper.ReasonNotListening:     "the youngest worker holds no listening socket",
-	reaper.ReasonNoStreamListener: "the youngest worker listens on UDP only",
-	reaper.ReasonActiveStopped:    "the youngest worker is stopped or traced",
-	reaper.ReasonReloading:        "the master is in the middle of a reload",
-	reaper.ReasonTie:              "two generations started in one tick",
-	reaper.ReasonUnreadable:       "a fact could not be read",
-	reaper.ReasonUnclassified:     "a socket is of no known kind",
-	reaper.ReasonApart:            "a thread of a worker has descriptors of its own",
-	reaper.ReasonNamespace:        "its processes are not in one namespace",
-	reaper.ReasonWitness:          "the master CLI disagrees",
-	reaper.ReasonTooMany:          "it has more processes than one pass looks at",
-	reaper.ReasonChanged:          "two looks did not agree",
-	reaper.ReasonPrivilege:        "the agent may not signal a process that is due",
+	judge.ReasonNoActive:         "no worker is ready",
+	judge.ReasonNotListening:     "the youngest worker holds no listening socket",
+	judge.ReasonNoStreamListener: "the youngest worker listens on UDP only",
+	judge.ReasonActiveStopped:    "the youngest worker is stopped or traced",
+	judge.ReasonReloading:        "the master is in the middle of a reload",
+	judge.ReasonTie:              "two generations started in one tick",
+	judge.ReasonUnreadable:       "a fact could not be read",
+	judge.ReasonUnclassified:     "a socket is of no known kind",
+	judge.ReasonApart:            "a thread of a worker has descriptors of its own",
+	judge.ReasonNamespace:        "its processes are not in one namespace",
+	judge.ReasonWitness:          "the master CLI disagrees",
+	judge.ReasonTooMany:          "it has more processes than one pass looks at",
+	judge.ReasonChanged:          "two looks did not agree",
+	judge.ReasonPrivilege:        "the agent may not signal a process that is due",
 }
 
 // strandedWords says why each stranded process is left alone. They read on from
 // the process's listeners, and from its pid.
-var strandedWords = map[reaper.StrandedReason]string{
-	reaper.StrandedListening:  "superseded, and still listening",
-	reaper.StrandedNotTold:    "superseded, and not known to have been told to stop",
-	reaper.StrandedUnreadable: "superseded, with sockets that could not be read",
-	reaper.StrandedNoInstance: "it holds no listener, and nothing ties it to a service",
-	reaper.StrandedOtherUser:  "superseded by a process of another user, and not known to have been told to stop",
+var strandedWords = map[judge.StrandedReason]string{
+	judge.StrandedListening:  "superseded, and still listening",
+	judge.StrandedNotTold:    "superseded, and not known to have been told to stop",
+	judge.StrandedUnreadable: "superseded, with sockets that could not be read",
+	judge.StrandedNoInstance: "it holds no listener, and nothing ties it to a service",
+	judge.StrandedOtherUser:  "superseded by a process of another user, and not known to have been told to stop",
 }
 
 // Stranded says why a process is stranded. The words read on from the pid.
-func Stranded(why reaper.StrandedReason) string {
+func Stranded(why judge.StrandedReason) string {
 	if w, known := strandedWords[why]; known {
 		return w
 	}
-	return words(reaper.ReasonStranded)
+	return words(judge.ReasonStranded)
 }
 
 // roleWords says why a process is kept.
-func roleWords(p *reaper.Process) string {
+func roleWords(p *judge.Process) string {
 	switch w, known := strandedWords[p.StrandedReason]; {
-	case p.Role == reaper.RoleStranded && known:
+	case p.Role == judge.RoleStranded && known:
 		return w + ": never signalled"
-	case p.Role == reaper.RolePaused:
+	case p.Role == judge.RolePaused:
 		return "runs without a listener: paused, or told to finish"
-	case p.Role == reaper.RoleDraining:
+	case p.Role == judge.RoleDraining:
 		return "takes no new clients, and leaves when its last client does"
 	}
 	return words(p.Reason)
@@ -95,7 +95,7 @@ var evidenceWords = map[string]string{
 
 // evidenceText says what stands for a process having been told to stop, "" where
 // nothing does.
-func evidenceText(p *reaper.Process) string {
+func evidenceText(p *judge.Process) string {
 	if len(p.Evidence) == 0 {
 		return ""
 	}
@@ -103,14 +103,14 @@ func evidenceText(p *reaper.Process) string {
 	for _, e := range p.Evidence {
 		list = append(list, cmp.Or(evidenceWords[e], Escape(e)))
 	}
-	if p.Role == reaper.RoleMaster {
+	if p.Role == judge.RoleMaster {
 		return "replaced: " + strings.Join(list, ", ")
 	}
 	return "evidence: " + strings.Join(list, ", ")
 }
 
 // words says a reason, or the reason itself where it is of a later version.
-func words(reason reaper.Reason) string {
+func words(reason judge.Reason) string {
 	if w, ok := reasonWords[reason]; ok {
 		return w
 	}
@@ -119,7 +119,7 @@ func words(reason reaper.Reason) string {
 
 // RefusalWords says why an instance is refused, with the detail at hand. The words read
 // on from "refused: ".
-func RefusalWords(i *reaper.Instance) string {
+func RefusalWords(i *judge.Instance) string {
 	if i.RefusalDetail == "" {
 		return words(i.Refusal)
 	}
@@ -127,7 +127,7 @@ func RefusalWords(i *reaper.Instance) string {
 }
 
 // dueWords says when a process is due, "" when it never is.
-func dueWords(p *reaper.Process, now time.Time) string {
+func dueWords(p *judge.Process, now time.Time) string {
 	if p.Due == nil {
 		return ""
 	}
@@ -142,7 +142,7 @@ func dueWords(p *reaper.Process, now time.Time) string {
 }
 
 // connectionWords is the number of clients that a termination cuts off.
-func connectionWords(p *reaper.Process) string {
+func connectionWords(p *judge.Process) string {
 	c := p.Connections
 	if c.Client == nil {
 		return "client connections unknown"
@@ -162,7 +162,7 @@ func connectionWords(p *reaper.Process) string {
 
 // otherClientWords says of which clients the count of clients does not tell; "" where
 // there are none.
-func otherClientWords(p *reaper.Process) string {
+func otherClientWords(p *judge.Process) string {
 	c := p.Connections
 	if c.Client == nil || !isOldWorker(p) {
 		return ""

@@ -5,19 +5,18 @@ import (
 	"go/parser"
 	"go/token"
 	"math"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // TestEveryReasonHasWords reads the closed set from its source, so that a
 // reason cannot be added and forgotten here.
 func TestEveryReasonHasWords(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../../reaper/reason.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../../reaper/judge/reason.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,18 +30,18 @@ func TestEveryReasonHasWords(t *testing.T) {
 	if len(constants) != len(reasonWords) {
 		t.Errorf("%d reasons, words for %d", len(constants), len(reasonWords))
 	}
-	for _, reason := range reaper.Refusals {
+	for _, reason := range judge.Refusals {
 		if reasonWords[reason] == "" {
 			t.Errorf("no words for the refusal %s", reason)
 		}
 	}
-	for _, reason := range reaper.StrandedReasons {
+	for _, reason := range judge.StrandedReasons {
 		if strandedWords[reason] == "" {
 			t.Errorf("no words for a process that is stranded for %s", reason)
 		}
 	}
-	for _, role := range reaper.Roles {
-		if role != reaper.RoleResidual && reasonWords[reaper.Reason(role)] == "" {
+	for _, role := range judge.Roles {
+		if role != judge.RoleResidual && reasonWords[judge.Reason(role)] == "" {
 			t.Errorf("no words for the role %s", role)
 		}
 	}
@@ -61,9 +60,9 @@ func TestDurationsHaveTheirTwoLargestUnits(t *testing.T) {
 		74 * time.Hour:                      "3d2h",
 		1000 * 24 * time.Hour:               "1000d",
 		time.Duration(math.MaxInt64):        "106751d",
-		reaper.Seconds(1e300):               "106751d",
-		reaper.Seconds(12.4):                "12s",
-		reaper.Seconds(-3):                  "0s",
+		judge.Seconds(1e300):                "106751d",
+		judge.Seconds(12.4):                 "12s",
+		judge.Seconds(-3):                   "0s",
 		999*24*time.Hour + 23*time.Hour + 1: "999d23h",
 	} {
 		if got := Duration(d); got != want {
@@ -96,20 +95,20 @@ func TestDueIsSaidBothWays(t *testing.T) {
 		-999 * time.Millisecond:         "due now",
 		-3 * time.Minute:                "overdue by 3m",
 	} {
-		p := reaper.Process{Due: new(fixture.Noon.Add(wait))}
+		p := judge.Process{Due: new(fixture.Noon.Add(wait))}
 		if got := dueWords(&p, fixture.Noon); got != want {
 			t.Errorf("%v: %q, want %q", wait, got, want)
 		}
 	}
-	if got := dueWords(&reaper.Process{}, fixture.Noon); got != "" {
+	if got := dueWords(&judge.Process{}, fixture.Noon); got != "" {
 		t.Errorf("a process that is never due: %q", got)
 	}
 }
 
 func TestSentencesSayWhatIsNotKnown(t *testing.T) {
 	p := fixture.Overdue(6034, 0)
-	p.Connections.Client, p.ResidualSeconds, p.Outcome = nil, nil, reaper.OutcomeDryRun
-	got := outcomeSentence(&reaper.Instance{Name: "haproxy.service"}, &p)
+	p.Connections.Client, p.ResidualSeconds, p.Outcome = nil, nil, judge.OutcomeDryRun
+	got := outcomeSentence(&judge.Instance{Name: "haproxy.service"}, &p)
 	if want := "would terminate residual process 6034 of haproxy.service (client connections unknown)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -118,28 +117,25 @@ func TestSentencesSayWhatIsNotKnown(t *testing.T) {
 func TestASignalWhoseEndWasNotAwaitedIsSaid(t *testing.T) {
 	p := fixture.Overdue(6034, 2)
 	p.Signals = []string{"SIGTERM"}
-	got := outcomeSentence(&reaper.Instance{Name: "haproxy.service"}, &p)
+	got := outcomeSentence(&judge.Instance{Name: "haproxy.service"}, &p)
 	if want := "sent SIGTERM to residual process 6034 of haproxy.service (2 client connections) and did not wait for its end"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// A user who reads the README finds every role and every reason.
-func TestREADMETellsEveryRoleAndReason(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// A user who reads the documents finds every role and every reason.
+func TestTheDocumentsTellEveryRoleAndReason(t *testing.T) {
+	documents := fixture.Read(t, "../README.md") + fixture.Read(t, "../../../reaper/README.md")
 	var list []string
-	for _, r := range reaper.Roles {
+	for _, r := range judge.Roles {
 		list = append(list, string(r))
 	}
 	for r := range reasonWords {
 		list = append(list, string(r))
 	}
 	for _, w := range list {
-		if !strings.Contains(string(readme), "`"+w+"`") {
-			t.Errorf("no `%s` in the README", w)
+		if !strings.Contains(documents, "`"+w+"`") {
+			t.Errorf("no `%s` in the documents of the command line and of the decision", w)
 		}
 	}
 }
