@@ -24,7 +24,10 @@ type Host struct {
 	kernel Kernel
 	exes   []string
 	kept   atomic.Int32 // duplicates that were not closed, see LeavesAlone
-	late   atomic.Int32 // strangers whose reading has not ended in time, nor since
+	// crowded says that the kernel's tables have more sockets of other users than a look
+	// reads. They are not asked again.
+	crowded atomic.Bool
+	late    atomic.Int32 // strangers whose reading has not ended in time, nor since
 
 	mu      sync.Mutex
 	handles map[int]*Handle
@@ -40,12 +43,12 @@ func NewHost(k Kernel, exes []string) *Host {
 }
 
 // Close lets go of every process, and of those that a look would still take hold
-// of.
+// of. It leaves those that a call which does not return has hold of.
 func (h *Host) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, handle := range h.handles {
-		handle.close()
+		handle.tryClose()
 	}
 	h.handles = nil
 }
@@ -68,19 +71,11 @@ func (h *Host) Observe(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return s, readError("processes", "/proc", err)
 	}
-	var found []int
-	for _, pid := range pids {
-		if err := ctx.Err(); err != nil {
-			return s, fmt.Errorf("list processes: %w", err)
-		}
-		ours, err := h.runsHAProxy(pid)
-		if err != nil {
-			s.Incomplete = append(s.Incomplete, err)
-		}
-		if ours {
-			found = append(found, pid)
-		}
+	found, incomplete, err := h.haproxies(ctx, pids)
+	if err != nil {
+		return s, fmt.Errorf("list processes: %w", err)
 	}
+	s.Incomplete = incomplete
 	own, others := h.sortOut(found)
 	listed := others[:min(len(others), strangersListed)]
 	s.Unlisted = len(others) - len(listed)

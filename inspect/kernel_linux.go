@@ -212,12 +212,14 @@ func (Linux) Readlink(path string) (string, error) {
 
 func (Linux) PidfdOpen(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
 
-// PidfdGetfd, TCPInfo, SockoptInt and SockName are made for each descriptor of an old worker
+// TCPInfo, SockoptInt and SockName are made for each descriptor of an old worker
 // and never wait for anything but a lock that is held for an instant, so they
-// are made without a word to Go's scheduler: that is a fifth of what they cost.
-// Close is not, for it may have to linger.
+// are made without a word to Go's scheduler: that is some 50 ns less each.
+// Close is not, for it may have to linger; nor is PidfdGetfd, which waits while the
+// process executes a program. A call that Go's scheduler does not know of, and that
+// does not return, holds up the whole program.
 func (Linux) PidfdGetfd(pidfd, fd int) (int, error) {
-	dup, _, errno := unix.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(pidfd), uintptr(fd), 0)
+	dup, _, errno := unix.Syscall(unix.SYS_PIDFD_GETFD, uintptr(pidfd), uintptr(fd), 0)
 	if errno != 0 {
 		return -1, errno
 	}

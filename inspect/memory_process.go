@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strconv"
 )
@@ -11,9 +12,13 @@ import (
 // Shared pages, such as those of HAProxy's own code, are not counted. Failing
 // leaves it unknown: no decision of who is residual rests on it.
 func (h *Host) MeasureMemory(p *Process) {
-	if h.LeavesAlone(p) {
+	if h.LeavesAlone(p) || p.Stranger && p.Err != nil {
 		return // a walk of all that it has mapped
 	}
+	h.patiently(context.Background(), p, h.measureMemory)
+}
+
+func (h *Host) measureMemory(p *Process) {
 	b, err := h.kernel.ReadFile(procPath(p.PID, "smaps_rollup"), factLimit)
 	if err != nil {
 		return

@@ -97,6 +97,17 @@ func (h *Handle) MaySignal() error {
 
 func (h *Handle) close() {
 	h.mu.Lock()
+	h.closeLocked()
+}
+
+// tryClose is close, unless a call is under way.
+func (h *Handle) tryClose() {
+	if h.mu.TryLock() {
+		h.closeLocked()
+	}
+}
+
+func (h *Handle) closeLocked() {
 	defer h.mu.Unlock()
 	if h.fd >= 0 {
 		_ = h.kernel.Close(h.fd)

@@ -28,6 +28,10 @@ func (h *Host) ExamineSockets(ctx context.Context, t *Tables, p *Process) {
 		h.FindListener(t, p)
 		return
 	}
+	h.patiently(ctx, p, func(p *Process) { h.examineSockets(ctx, t, p) })
+}
+
+func (h *Host) examineSockets(ctx context.Context, t *Tables, p *Process) {
 	s := newSockets(t.detail(p))
 	err := h.examine(ctx, t, p, s)
 	if errors.Is(err, errRefused) {

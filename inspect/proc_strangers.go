@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,15 +28,20 @@ const (
 	// strangerDescriptors is the most descriptors of strangers that one look examines, of
 	// all together.
 	strangerDescriptors = 100_000
-	// strangersSockets is the most sockets of others that are kept of the kernel's tables.
-	// Any user can have a million that listen, at 600 bytes each. The tables prove that a
-	// socket is there, never that none is.
+	// strangersSockets and tablesPatience are how many sockets of others, and for how long,
+	// a look reads in the kernel's tables. Any user can have a million of them in one slot
+	// of a table, by one port. The kernel walks the slot anew for each part of its answer.
 	strangersSockets = 20_000
+	tablesPatience   = time.Second
 	// strangerPatience is how long a look waits for the facts of one stranger, and
 	// strangersLate how many may keep it waiting. A kernel lets some reads wait for as
 	// long as it likes, each on a thread of its own.
 	strangerPatience = 100 * time.Millisecond
 	strangersLate    = 8
+	// strangerSocketsPatience is how long a look waits for the sockets or the memory of one
+	// stranger, and strangerDescriptorPatience how long for each descriptor besides.
+	strangerSocketsPatience    = time.Second
+	strangerDescriptorPatience = 20 * time.Microsecond
 	// strangersPatience is how long a look reads the facts of strangers in all. The kernel
 	// takes 10 ms for the status of a process in 65,536 groups.
 	strangersPatience = time.Second
@@ -44,6 +50,7 @@ const (
 var (
 	errManyStrangers      = errors.New("more processes of other users than one look reads")
 	errManyDescriptors    = errors.New("more descriptors of other users' processes than one look examines")
+	errManySockets        = errors.New("the kernel's tables take too long, or hold too many sockets of other users")
 	errNoSocket           = errors.New("a descriptor of another user's process became another one")
 	errManyArguments      = fmt.Errorf("more than %d arguments of another user's process", strangerArguments)
 	errLate               = errors.New("it took too long to read")
@@ -54,6 +61,117 @@ var (
 type Rights struct {
 	UIDs []uint32 // the real and the effective user of this program
 	All  bool     // CAP_KILL: it may signal any user's processes
+}
+
+// haproxies are the processes that run HAProxy, in their order, and what kept others from
+// being told. A kernel may let the link of an executable wait while the process executes
+// a program (exec_update_lock of fs/exec.c), and that may last for as long as its user
+// likes. A process of another user that keeps the look waiting is left behind and told
+// by its name.
+func (h *Host) haproxies(ctx context.Context, pids []int) (found []int, incomplete []error, err error) {
+	r := h.readExecutables(pids)
+	defer func() { close(r.quit) }()
+	patience := time.NewTicker(strangerPatience)
+	defer patience.Stop()
+	for waited := false; len(pids) > 0; {
+		var e executable
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case e = <-r.read:
+		case <-patience.C:
+			if !waited || !h.isOthers(pids[0]) {
+				waited = true
+				continue
+			}
+			h.late.Add(1)
+			go func(stuck reading) {
+				<-stuck.read
+				close(stuck.quit)
+				h.late.Add(-1)
+			}(r)
+			e.haproxy = h.isNamedHAProxy(pids[0])
+			r = h.readExecutables(pids[1:])
+		}
+		waited = false
+		if e.err != nil {
+			incomplete = append(incomplete, e.err)
+		}
+		if e.haproxy {
+			found = append(found, pids[0])
+		}
+		pids = pids[1:]
+	}
+	return found, incomplete, nil
+}
+
+// executable is what runsHAProxy says of a process.
+type executable struct {
+	haproxy bool
+	err     error
+}
+
+// reading is a goroutine that reads executables until quit is closed.
+type reading struct {
+	read chan executable
+	quit chan struct{}
+}
+
+func (h *Host) readExecutables(pids []int) reading {
+	const ahead = 64
+	r := reading{make(chan executable, ahead), make(chan struct{})}
+	go func() {
+		for _, pid := range pids {
+			var e executable
+			if h.late.Load() >= strangersLate && h.isOthers(pid) {
+				e.haproxy = h.isNamedHAProxy(pid)
+			} else {
+				e.haproxy, e.err = h.runsHAProxy(pid)
+			}
+			select {
+			case r.read <- e:
+			case <-r.quit:
+				return
+			}
+		}
+	}()
+	return r
+}
+
+// isOthers tells a process of another user than root and those of this program.
+func (h *Host) isOthers(pid int) bool {
+	if h.Rights == nil {
+		return false
+	}
+	uid, err := h.kernel.Owner("/proc/" + strconv.Itoa(pid))
+	return err == nil && !h.Rights.own(uid)
+}
+
+// isNamedHAProxy tells a process by its name, which it may choose itself.
+func (h *Host) isNamedHAProxy(pid int) bool {
+	comm, err := h.kernel.ReadFile(procPath(pid, "comm"), 64)
+	return err == nil && h.matchesComm(trimNewline(comm))
+}
+
+// parent is the parent of a process of another user, 0 where it is not known. Where it
+// cannot be read in time it comes from a file that the kernel always tells: that costs
+// more.
+func (h *Host) parent(pid int) int {
+	var ppid int
+	if h.late.Load() == 0 && h.inTime(context.Background(), strangerPatience, func() {
+		var st stat
+		if b, err := h.kernel.ReadFile(procPath(pid, "stat"), factLimit); err == nil {
+			st, _ = parseStat(b)
+		}
+		ppid = st.ppid
+	}) {
+		return ppid
+	}
+	b, _ := h.kernel.ReadFile(procPath(pid, "status"), statusLimit)
+	_, rest, _ := strings.Cut(string(b), "\nPPid:\t")
+	number, _, _ := strings.Cut(rest, "\n")
+	known, _ := strconv.Atoi(number)
+	return known
 }
 
 // sortOut tells the processes of root and of this program's own users, in the order
@@ -73,11 +191,7 @@ func (h *Host) sortOut(pids []int) (own []int, others []stranger) {
 			continue
 		}
 		owners[pid] = uid
-		if b, err := h.kernel.ReadFile(procPath(pid, "stat"), factLimit); err == nil {
-			if st, err := parseStat(b); err == nil {
-				parents[pid] = st.ppid
-			}
-		}
+		parents[pid] = h.parent(pid)
 	}
 	theirs := map[int]bool{} // whether it is theirs, as far as that is known
 	started := func(pid int) (yes bool) {
@@ -146,21 +260,53 @@ func (h *Host) readStranger(o stranger) *Process {
 	case h.late.Load() >= strangersLate:
 		return h.unreadStranger(o, errLate)
 	}
-	read := make(chan *Process, 1)
-	go func() { read <- h.readAs(o.pid, true, true) }()
-	patience := time.NewTimer(strangerPatience)
-	defer patience.Stop()
-	select {
-	case p := <-read:
-		return p
-	case <-patience.C:
-		h.late.Add(1)
-		go func() {
-			<-read
-			h.late.Add(-1)
-		}()
+	var p *Process
+	if !h.inTime(context.Background(), strangerPatience, func() { p = h.readAs(o.pid, true, true) }) {
 		return h.unreadStranger(o, errLate)
 	}
+	return p
+}
+
+// inTime runs a look at a stranger, and tells whether it ended in time. One that did not
+// is left behind, with all that it writes.
+func (h *Host) inTime(ctx context.Context, limit time.Duration, look func()) bool {
+	ended := make(chan struct{})
+	go func() {
+		look()
+		close(ended)
+	}()
+	patience := time.NewTimer(limit)
+	defer patience.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	h.late.Add(1)
+	go func() {
+		<-ended
+		h.late.Add(-1)
+	}()
+	return false
+}
+
+// patiently looks at the descriptors or the memory of a process. A stranger's may keep
+// the look waiting: the kernel does not tell them while the process executes a program
+// (exec_update_lock of fs/exec.c), and that may last for as long as the stranger likes.
+func (h *Host) patiently(ctx context.Context, p *Process, look func(p *Process)) {
+	if !p.Stranger {
+		look(p)
+		return
+	}
+	copied := *p
+	const most = 4 * strangersLate // so that those whose facts were late take no other's place
+	limit := strangerSocketsPatience + time.Duration(p.FDSize)*strangerDescriptorPatience
+	if h.late.Load() >= most || !h.inTime(ctx, limit, func() { look(&copied) }) {
+		p.Err = readError("descriptors", procPath(p.PID, "fd"), errLate)
+		return
+	}
+	*p = copied
 }
 
 // unreadStranger is a stranger as far as one small file tells: what places it, and is
@@ -168,6 +314,9 @@ func (h *Host) readStranger(o stranger) *Process {
 func (h *Host) unreadStranger(o stranger, why error) *Process {
 	p := &Process{ProcID: ProcID{PID: o.pid}, HAProxy: true, Stranger: true, UID: o.uid, User: h.kernel.UserName(o.uid)}
 	p.Err = readError("process", "/proc/"+strconv.Itoa(o.pid), why)
+	if h.late.Load() > 0 {
+		return p
+	}
 	b, err := h.kernel.ReadFile(procPath(o.pid, "stat"), factLimit)
 	if isGone(err) {
 		return nil
@@ -212,26 +361,35 @@ func (t *Tables) spend(p *Process) error {
 	return nil
 }
 
-// others says whether one more socket of others is kept; nil keeps all.
+// others counts the sockets of other users that a look reads in the kernel's tables.
 type others struct {
 	rights *Rights
-	kept   int
+	seen   int
+	boot   func() time.Duration
+	end    time.Duration // on CLOCK_BOOTTIME
 }
 
+// others is nil where no process is a stranger's: then there is no bound.
 func (h *Host) others() *others {
 	if h.Rights == nil {
 		return nil
 	}
-	return &others{rights: h.Rights}
+	return &others{rights: h.Rights, boot: h.kernel.Boottime, end: h.kernel.Boottime() + tablesPatience}
 }
 
-// keep is true of a socket of root's and of this program's own users.
-func (o *others) keep(uid uint32) bool {
-	if o == nil || o.rights.own(uid) {
-		return true
+// count counts a socket, unless it is root's or of a user of this program.
+func (o *others) count(uid uint32) {
+	if o != nil && !o.rights.own(uid) {
+		o.seen++
 	}
-	o.kept++
-	return o.kept <= strangersSockets
+}
+
+// tooMany is errManySockets once the look has read enough.
+func (o *others) tooMany() error {
+	if o != nil && (o.seen > strangersSockets || o.boot() > o.end) {
+		return errManySockets
+	}
+	return nil
 }
 
 // own tells root and the users of this program.

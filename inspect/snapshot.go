@@ -123,7 +123,7 @@ func TicksToBoottime(ticks uint64) time.Duration {
 // Sockets is what a look at one process's sockets found.
 type Sockets struct {
 	// Proof is set when every descriptor was examined: only then does an empty
-	// list mean "none". A gentle look proves presence, never absence.
+	// list mean "none". A search for a listener proves presence, never absence.
 	Proof bool
 
 	Listening []Listener // in LISTEN: TCP, unix stream and seqpacket

@@ -32,7 +32,7 @@ const allStates = 1<<13 - 1
 // nothing that grows with connections of TCP. It walks all unix sockets, at some
 // 0.15 us each. A kernel without unix_diag leaves out the unix sockets. Which of
 // them are of MPTCP tells one since 5.19 with mptcp_diag, where that is asked for.
-// Those that others left out are not kept.
+// More of other users than others allows are errManySockets.
 func dumpListening(k Kernel, mptcp bool, others *others) (map[uint64]Listener, error) {
 	protocols := []streamProtocol{{unix.IPPROTO_TCP, "tcp"}}
 	if mptcp {
@@ -43,21 +43,20 @@ func dumpListening(k Kernel, mptcp bool, others *others) (map[uint64]Listener, e
 		return nil, err
 	}
 	defer d.close()
+	d.others = others
 	found := map[uint64]Listener{}
 	for _, protocol := range protocols {
 		err := d.inet(inetDump{protocol: protocol.number, states: 1 << stateListen}, func(s inetSocket) {
-			if others.keep(s.uid) {
-				found[s.inode] = s.listener(protocol.network)
-			}
+			others.count(s.uid)
+			found[s.inode] = s.listener(protocol.network)
 		})
 		if err != nil && (protocol.number == unix.IPPROTO_TCP || !errors.Is(err, unix.ENOENT)) {
 			return nil, err
 		}
 	}
 	err = d.unix(1<<stateListen, func(s unixSocket) {
-		if others.keep(s.uid) {
-			found[s.inode] = Listener{Network: "unix", Address: s.path, Inode: s.inode}
-		}
+		others.count(s.uid)
+		found[s.inode] = Listener{Network: "unix", Address: s.path, Inode: s.inode}
 	})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return nil, err
@@ -91,9 +90,11 @@ func dumpUDP(k Kernel, others *others) (map[uint64]Listener, error) {
 		return nil, err
 	}
 	defer d.close()
+	d.others = others
 	found := map[uint64]Listener{}
 	err = d.inet(inetDump{protocol: unix.IPPROTO_UDP, states: 1 << stateClose}, func(s inetSocket) {
-		if s.local.Port() != 0 && !s.deaf && others.keep(s.uid) {
+		others.count(s.uid)
+		if s.local.Port() != 0 && !s.deaf {
 			l := s.listener("udp")
 			l.Unsure = true
 			found[s.inode] = l
@@ -113,7 +114,7 @@ func (h *Host) EachConnection(network Network, ports map[uint16]bool, visit func
 	if network == NetworkDatagram {
 		protocol = unix.IPPROTO_UDP
 	}
-	if err := eachConnection(h.kernel, protocol, slices.Sorted(maps.Keys(ports)), visit); err != nil {
+	if err := eachConnection(h.kernel, protocol, slices.Sorted(maps.Keys(ports)), h.others(), visit); err != nil {
 		return readError("connections", "sock_diag", err)
 	}
 	return nil
@@ -123,7 +124,8 @@ func (h *Host) EachConnection(network Network, ports map[uint16]bool, visit func
 // that some process holds, with one of some local ports, and perhaps some of
 // other ports, which the kernel's filter lets through. It costs the kernel a walk
 // over all of its connections, and memory stays the same however many there are.
-func eachConnection(k Kernel, protocol uint32, ports []uint16, visit func(local netip.AddrPort)) error {
+// One that takes longer than others allows is errManySockets.
+func eachConnection(k Kernel, protocol uint32, ports []uint16, others *others, visit func(local netip.AddrPort)) error {
 	if len(ports) == 0 {
 		return nil
 	}
@@ -132,6 +134,7 @@ func eachConnection(k Kernel, protocol uint32, ports []uint16, visit func(local 
 		return err
 	}
 	defer d.close()
+	d.others = others
 	return d.inet(inetDump{protocol: protocol, states: conversing, filter: localPortFilter(ports)}, func(s inetSocket) {
 		// Without an inode it waits to be accepted, or its process has closed it.
 		if s.inode != 0 {

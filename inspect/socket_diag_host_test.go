@@ -193,7 +193,7 @@ func TestEachConnectionOfThisHost(t *testing.T) {
 	ports = append(ports, uint16(idle.Addr().(*net.TCPAddr).Port))
 	count := func(ports []uint16) map[netip.AddrPort]int {
 		got := map[netip.AddrPort]int{}
-		err := eachConnection(Linux{}, unix.IPPROTO_TCP, ports, func(local netip.AddrPort) {
+		err := eachConnection(Linux{}, unix.IPPROTO_TCP, ports, nil, func(local netip.AddrPort) {
 			if _, ours := want[local]; ours || local.Port() == ports[len(ports)-1] {
 				got[local]++
 			}
@@ -233,7 +233,7 @@ func TestEachConnectedDatagramSocketOfThisHost(t *testing.T) {
 	defer client.Close()
 	local := netip.MustParseAddrPort(client.LocalAddr().String())
 	n := 0
-	err = eachConnection(Linux{}, unix.IPPROTO_UDP, []uint16{local.Port(), uint16(service.LocalAddr().(*net.UDPAddr).Port)}, func(got netip.AddrPort) {
+	err = eachConnection(Linux{}, unix.IPPROTO_UDP, []uint16{local.Port(), uint16(service.LocalAddr().(*net.UDPAddr).Port)}, nil, func(got netip.AddrPort) {
 		n++
 		if got != local {
 			t.Errorf("%v, want %v", got, local)

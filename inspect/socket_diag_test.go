@@ -161,7 +161,7 @@ func TestEachConnectionKeepsNone(t *testing.T) {
 	}()
 	allocated := testing.AllocsPerRun(1, func() {
 		n := 0
-		err := eachConnection(&cannedNetlink{answers: answers}, unix.IPPROTO_TCP, []uint16{443, 80}, func(netip.AddrPort) { n++ })
+		err := eachConnection(&cannedNetlink{answers: answers}, unix.IPPROTO_TCP, []uint16{443, 80}, nil, func(netip.AddrPort) { n++ })
 		if err != nil || n != perPart*parts {
 			t.Errorf("%d connections, %v, want the %d that some process holds", n, err, perPart*parts)
 		}
@@ -172,7 +172,7 @@ func TestEachConnectionKeepsNone(t *testing.T) {
 }
 
 func TestEachConnectionOfNoPortsAsksNobody(t *testing.T) {
-	err := eachConnection(&cannedNetlink{openErr: unix.EPERM}, unix.IPPROTO_TCP, nil, func(netip.AddrPort) { t.Error("a connection") })
+	err := eachConnection(&cannedNetlink{openErr: unix.EPERM}, unix.IPPROTO_TCP, nil, nil, func(netip.AddrPort) { t.Error("a connection") })
 	if err != nil {
 		t.Error(err)
 	}

@@ -21,17 +21,19 @@ const (
 // FindListener looks for listening sockets of a process among its lowest
 // descriptors, without touching them where that can be: it reads their links and
 // finds their inodes in the tables. In another network namespace the tables say
-// nothing. There it duplicates those descriptors as ExamineSockets does, and so
-// costs the same however many connections there are. What it finds is there; what
-// it does not find may be there all the same. The result, or the error, is left
-// in p.
+// nothing, and where other users have too many sockets they cost too much. There it
+// duplicates those descriptors as ExamineSockets does, and so costs the same however
+// many connections there are. What it finds is there; what it does not find may be
+// there all the same. The result, or the error, is left in p.
 func (h *Host) FindListener(t *Tables, p *Process) {
-	s, err := h.findListener(t, p)
-	if err != nil {
-		p.Err = err
-		return
-	}
-	p.Sockets = s
+	h.patiently(context.Background(), p, func(p *Process) {
+		s, err := h.findListener(t, p)
+		if err != nil {
+			p.Err = err
+			return
+		}
+		p.Sockets = s
+	})
 }
 
 func (h *Host) findListener(t *Tables, p *Process) (*Sockets, error) {
@@ -41,9 +43,12 @@ func (h *Host) findListener(t *Tables, p *Process) (*Sockets, error) {
 		if h.LeavesAlone(p) {
 			return nil, readError("sockets", procPath(p.PID, "net"), errStrangersNamespace)
 		}
-		return g.sockets, h.findListenerElsewhere(t, p, &g)
+		return g.sockets, h.findListenerByDuplicates(t, p, &g)
 	}
 	tab, err := t.table()
+	if errors.Is(err, errManySockets) && !h.LeavesAlone(p) {
+		return g.sockets, h.findListenerByDuplicates(t, p, &g)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +82,8 @@ func (h *Host) findListener(t *Tables, p *Process) (*Sockets, error) {
 	return g.sockets, nil
 }
 
-// findListenerElsewhere looks at a process in another network namespace.
-func (h *Host) findListenerElsewhere(t *Tables, p *Process, g *listenerSearch) error {
+// findListenerByDuplicates duplicates the descriptors.
+func (h *Host) findListenerByDuplicates(t *Tables, p *Process, g *listenerSearch) error {
 	var info unix.TCPInfo
 	// It ends by itself: so few descriptors need no context.
 	err := h.touch(context.Background(), t.class, p, func(_, dup int) error {
@@ -103,7 +108,7 @@ func (h *Host) findListenerElsewhere(t *Tables, p *Process, g *listenerSearch) e
 // errEnough ends a walk over descriptors: the rest need not be looked at.
 var errEnough = errors.New("enough was seen")
 
-// listenerSearch is how far a gentle look has come.
+// listenerSearch is how far a search has come.
 type listenerSearch struct {
 	one     bool // stream listener is enough
 	sockets *Sockets

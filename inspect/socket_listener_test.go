@@ -93,7 +93,7 @@ func TestAnActiveInAnotherNetworkNamespaceCostsTheSameWhateverItServes(t *testin
 			t.Errorf("%d clients: of datagrams %v", clients, p.Sockets.Bound)
 		}
 		if p.Sockets.Proof || len(p.Sockets.Ends) > 0 {
-			t.Errorf("%d clients: a gentle look proves something, or counts: %+v", clients, p.Sockets)
+			t.Errorf("%d clients: a search proves something, or counts: %+v", clients, p.Sockets)
 		}
 	}
 	for call, n := range of[1] {
@@ -147,7 +147,7 @@ func TestAnActiveInOurNetworkNamespaceIsNotTouched(t *testing.T) {
 	}
 }
 
-// What a gentle look in another network namespace could not read is not "none".
+// What a search in another network namespace could not read is not "none".
 func TestAGentleLookElsewhereThatFailsTellsNothing(t *testing.T) {
 	for _, call := range []string{"PidfdGetfd", "TCPInfo", "SockName", "SockoptInt", "StatusFlags", "Inode", "Close"} {
 		for _, errno := range []error{unix.EIO, unix.EPERM, unix.EMFILE, unix.ESRCH} {

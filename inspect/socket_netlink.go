@@ -26,6 +26,8 @@ type diagSocket struct {
 	fd     int
 	seq    uint32
 	buf    []byte
+	// others bounds the dumps; nil does not.
+	others *others
 }
 
 func openDiag(k Kernel) (*diagSocket, error) {
@@ -46,6 +48,9 @@ func (d *diagSocket) dump(request []byte, visit func(payload []byte) error) erro
 		return err
 	}
 	for {
+		if err := d.others.tooMany(); err != nil {
+			return err
+		}
 		n, err := d.kernel.NetlinkRecv(d.fd, d.buf)
 		if err != nil {
 			return err

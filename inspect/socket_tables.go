@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -24,7 +25,7 @@ type Tables struct {
 	// TCP as well. The kernel walks all of its hash of MPTCP for them, two times some
 	// 1 ms of CPU, and its size is that of the memory (net/mptcp/token.c).
 	Brief bool
-	// OneListener ends a gentle look at the first stream listener: whether there is
+	// OneListener ends a search at the first stream listener: whether there is
 	// one is all that matters. It leaves out those of datagrams.
 	OneListener bool
 
@@ -72,7 +73,14 @@ func (t *Tables) table() (*table, error) {
 		return tab, tab.err
 	}
 	defer close(tab.read)
+	if t.host.crowded.Load() {
+		tab.err = readError("sockets", "sock_diag", errManySockets)
+		return tab, tab.err
+	}
 	tab.fill(t.host.kernel, !t.Brief, !t.OneListener, t.host.others())
+	if errors.Is(tab.err, errManySockets) {
+		t.host.crowded.Store(true)
+	}
 	return tab, tab.err
 }
 

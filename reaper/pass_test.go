@@ -169,7 +169,7 @@ func TestTheActiveIsConfirmedAgainBeforeEachSignal(t *testing.T) {
 	}
 }
 
-// A gentle look ends before listeners that stand above many connections: there the
+// A search for a listener ends before listeners that stand above many connections: there the
 // active is looked at in full, also before each signal.
 func TestTheActiveIsConfirmedThoughItsListenersStandAboveItsConnections(t *testing.T) {
 	w, s := reloaded()

@@ -42,9 +42,10 @@ func (c *classifier) unreadable() (Reason, string) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: %v", m.PID, m.Err)
 		}
 	}
-	// A process without a parent or a start could be anybody's.
+	// A process without a parent or a start could be of any instance, and a stranger's of
+	// any that has processes of its user.
 	for _, p := range c.look.Snapshot.Processes {
-		if p.Err != nil && p.StartTicks == 0 {
+		if p.Err != nil && p.StartTicks == 0 && (!p.Stranger || c.group.hasUser(p.UID)) {
 			return ReasonUnreadable, fmt.Sprintf("process %d: %v", p.PID, p.Err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
@@ -80,6 +81,7 @@ func TestHostileProcessesCostABoundedPassAndKeepNoResidual(t *testing.T) {
 		{"with 19,000 descriptors of one socket", 200, []string{"HOSTILE_COPIES=19000"}},
 		{"more than there are descriptors", 1200, nil},
 		{"with 19,000 listening sockets", 30, []string{"HOSTILE_SOCKETS=19000"}},
+		{"with 19,000 datagram sockets of one port", 30, []string{"HOSTILE_DATAGRAMS=19000"}},
 		{"with a file open whose close is never answered", 2, []string{"HOSTILE_FUSE=" + bedDir + "/fuse"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,8 +141,9 @@ func TestAThousandHostileProcessesOfEveryKindAtOnceKeepNoResidual(t *testing.T) 
 		{150, []string{"HOSTILE_PIECES=345000"}},
 		{200, []string{"HOSTILE_COPIES=19000"}},
 		{20, []string{"HOSTILE_SOCKETS=19000"}},
+		{20, []string{"HOSTILE_DATAGRAMS=19000"}},
 		{2, []string{"HOSTILE_FUSE=" + bedDir + "/fuse"}},
-		{328, []string{"HOSTILE_NAME=200"}},
+		{308, []string{"HOSTILE_NAME=200"}},
 		{100, []string{"HOSTILE_CONFIG=" + s.config}},
 		{50, []string{"HOSTILE_CONFIG=" + sparse}},
 		{50, []string{"HOSTILE_CONFIG=/proc/kmsg"}},
@@ -185,4 +188,46 @@ func TestAFileWhoseCloseIsNeverAnsweredHoldsUpNoAgentOfRoots(t *testing.T) {
 	b.hostile(2, "HOSTILE_FUSE="+bedDir+"/fuse")
 	b.agent("reap", "--deadline", "0s", "--pass-timeout", "10s").exits(agent.ExitOK).finds(old, isTerminated)
 	b.agent("status").exits(agent.ExitOK)
+}
+
+// The kernel lets a look at a process wait while it executes a program
+// (exec_update_lock of execve(2)). Such a program closes a file first that is never
+// closed.
+func TestAProgramThatNeverBeginsHoldsUpNoPass(t *testing.T) {
+	for _, as := range []string{"as shipped", "as root"} {
+		t.Run(as, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t)
+			s := b.startService("web", setup{})
+			old := s.makeResidual(1, 1)[0]
+			b.mkdir(bedDir + "/fuse")
+			b.hostile(20, "HOSTILE_EXEC=1", "HOSTILE_FUSE="+bedDir+"/fuse")
+			run := b.passWithin
+			if as == "as root" {
+				run = b.agent
+			}
+			run("reap", "--deadline", "0s", "--pass-timeout", "20s").exits(agent.ExitOK).finds(old, isTerminated)
+			run("status", "--pass-timeout", "20s").exits(agent.ExitOK)
+			want := agent.ExitOK
+			if as == "as root" { // which may have to serve any user's processes, and says so
+				want = agent.ExitPrivilege
+			}
+			run("check").exits(want)
+		})
+	}
+}
+
+// A worker that was taken over is a process of the agent's own user. A pass waits for
+// that until its time is over, ends, and says so.
+func TestAProgramThatNeverBeginsOfTheWorkersUserEndsThePassInTime(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	s := b.startService("web", setup{})
+	s.makeResidual(1, 1)
+	b.mkdir(bedDir + "/fuse")
+	b.hostile(1, "HOSTILE_EXEC=1", "HOSTILE_FUSE="+bedDir+"/fuse", fmt.Sprintf("HOSTILE_UID=%d", uidOf(t, "haproxy")))
+	a := b.passWithin("reap", "--deadline", "0s", "--pass-timeout", "3s").exits(agent.ExitFailed).says("the host could not be inspected")
+	if a.took > 10*time.Second {
+		t.Errorf("the pass took %v", a.took)
+	}
 }

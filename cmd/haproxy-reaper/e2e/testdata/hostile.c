@@ -4,13 +4,16 @@
  * HAProxy's signal handlers. Variables of the environment say what is large:
  *
  *   HOSTILE_EXE      path of the copy
+ *   HOSTILE_UID      the user, else nobody
  *   HOSTILE_GROUPS   groups of each
  *   HOSTILE_PIECES   arguments of each, of two bytes
  *   HOSTILE_NAME     control characters in the name of the configuration of each
  *   HOSTILE_CONFIG   the configuration of all, instead of one for each
  *   HOSTILE_FUSE     a folder: each has a file open of a file system there (FUSE) that
  *                    answers to no close. Any user can mount one in a user namespace
+ *   HOSTILE_EXEC     each executes a program that closes such a file, and so never begins
  *   HOSTILE_SOCKETS  further listening sockets of each
+ *   HOSTILE_DATAGRAMS  UDP sockets of each, of one port: in one slot of the kernel's table
  *   HOSTILE_COPIES   descriptors of each, all of one listening socket
  *
  * "hostile measure FILE COMMAND..." runs a command and writes its memory in KiB and its
@@ -53,6 +56,24 @@ static int listener(unsigned address, long port)
 	return fd;
 }
 
+static void datagram(unsigned address, long port)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any))
+		err(1, "bind");
+}
+
+static void open_close_on_exec(const char *folder)
+{
+	char file[256];
+
+	snprintf(file, sizeof file, "%s/file", folder);
+	if (open(file, O_RDONLY | O_CLOEXEC) < 0)
+		err(1, "open %s", file);
+}
+
 /* be_large is what the processes do: they say that they are ready, and stay. */
 static void be_large(void)
 {
@@ -63,11 +84,17 @@ static void be_large(void)
 		signal(wanted[i], handler);
 	for (long i = number("HOSTILE_SOCKETS"); i > 0; i--)
 		listener(0x7f010001 + (number("HOSTILE_CHILD") << 8), 1024 + i);
+	for (long i = number("HOSTILE_DATAGRAMS"); i > 0; i--)
+		datagram(0x7f020000 + (number("HOSTILE_CHILD") << 16) + i, 9999);
 	if (!getenv("HOSTILE_FUSE")) /* without a listener each descriptor is looked at */
 		listener(INADDR_LOOPBACK, 0);
 	if (write(ready_fd, "", 1) != 1)
 		err(1, "say ready");
 	close(ready_fd);
+	if (getenv("HOSTILE_EXEC")) {
+		open_close_on_exec(getenv("HOSTILE_FUSE"));
+		execl(getenv("HOSTILE_EXE"), "haproxy", NULL);
+	}
 	for (;;)
 		pause();
 }
@@ -135,7 +162,7 @@ static void serve_files(int fuse)
 			size = sizeof answer.open;
 			break;
 		default:
-			if (!is_ours(in->pid))
+			if (getenv("HOSTILE_EXEC") ? (int)in->pid != getppid() : !is_ours(in->pid))
 				continue;
 		}
 		answer.head.len = sizeof answer.head + size;
@@ -166,6 +193,7 @@ static void open_file(const char *folder)
 static void become(long i)
 {
 	long pieces = number("HOSTILE_PIECES"), groups = number("HOSTILE_GROUPS");
+	long uid = getenv("HOSTILE_UID") ? number("HOSTILE_UID") : nobody;
 	char **args = calloc(pieces + 5, sizeof *args), name[256] = "", config[300], index[32];
 	gid_t *list = calloc(groups + 1, sizeof *list);
 
@@ -178,7 +206,7 @@ static void become(long i)
 		args[4 + n] = "-d";
 	for (long n = 0; n < groups; n++)
 		list[n] = 100000 + n;
-	if (setgroups(groups, list) || setresgid(nobody, nobody, nobody) || setresuid(nobody, nobody, nobody))
+	if (setgroups(groups, list) || setresgid(nobody, nobody, nobody) || setresuid(uid, uid, uid))
 		err(1, "become another user");
 	snprintf(index, sizeof index, "%ld", i);
 	setenv("HOSTILE_CHILD", index, 1);
