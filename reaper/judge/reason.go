@@ -1,7 +1,7 @@
 package judge
 
 // This file holds the closed sets of words that reports, logs and metric labels
-// are made of. A word is added here and in README.md, never changed.
+// are made of. A word is added here and in reaper/README.md, never changed.
 
 // Model is how an instance runs.
 type Model string
@@ -11,7 +11,7 @@ const (
 	ModelDaemon       Model = "daemon"        // -D with -sf or -st; also -db, a lineage of one
 )
 
-// Role is what a process is to its instance; DESIGN's words.
+// Role is what a process is to its instance (reaper/README.md, "Roles").
 type Role string
 
 const (
@@ -97,7 +97,7 @@ const (
 )
 
 // Refusals is every reason that an instance can be refused for, in the order
-// the metrics and README.md list them.
+// the metrics and reaper/README.md list them.
 var Refusals = []Reason{
 	ReasonNoActive, ReasonNotListening, ReasonNoStreamListener, ReasonActiveStopped,
 	ReasonStarting, ReasonReloading, ReasonPaused, ReasonDraining, ReasonStray, ReasonTie,

@@ -197,7 +197,7 @@ func hostile(args []string) error {
 		return fmt.Errorf("no -- in %q", args)
 	}
 	a.configurations, a.masters = args[:at], args[at+1:]
-	if err := a.settle(); err != nil {
+	if err := a.prepare(); err != nil {
 		return err
 	}
 	next, done := make(chan trick), make(chan struct{})
@@ -228,8 +228,8 @@ func hostile(args []string) error {
 	}
 }
 
-// settle makes the account's folder, its limits and its doors.
-func (a *account) settle() error {
+// prepare makes the account's folder, its limits and its doors.
+func (a *account) prepare() error {
 	// Arguments may take a quarter of the stack, 6 MiB at the most (execve(2)).
 	if err := unix.Setrlimit(unix.RLIMIT_STACK, &unix.Rlimit{Cur: 64 << 20, Max: unix.RLIM_INFINITY}); err != nil {
 		return fmt.Errorf("raise the limit of the stack: %w", err)
