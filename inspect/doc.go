@@ -15,6 +15,8 @@
 //	                              where it is refused, sock_diag(7) and /proc/PID/fd;
 //	                              of an active in another network namespace, the lowest ones
 //	kcmp(2)                       whether an old worker's threads share their descriptors
+//	/proc/self/status             what this program may do
+//	/proc/1/comm                  whether /proc hides other users' processes
 //	/proc/PID/smaps_rollup        the memory that ends with an old worker
 //	the master CLI                show proc, @!PID show info, @!PID show cli sockets; by hand, @!PID show sess
 //	the files of -f               by hand, what ends old workers

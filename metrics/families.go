@@ -58,7 +58,7 @@ var families = []family{
 		ofUnits(activeStart)},
 	{"active_confirmed", gauge, []string{"unit"},
 		"1 when the youngest process was confirmed as the one that serves; while 0, nothing of the instance is terminated.",
-		ofUnits(confirmed)},
+		ofUnits(writeConfirmed)},
 	{"stranger", gauge, []string{"unit"},
 		"1 when a stranger owns the instance: a user other than root whose processes the agent may not signal. No alert pages for it.",
 		ofUnits(stranger)},

@@ -29,8 +29,8 @@ func foldOthers(units []*unit) []*unit {
 	}
 	units = judge.ByOwner(units, unitsPerUser, func(u *unit) *judge.Owner { return u.owner }, func(a, b *unit) int {
 		return cmp.Or(
-			first(a.instance != nil, b.instance != nil),
-			first(a.counters.Any(), b.counters.Any()),
+			trueFirst(a.instance != nil, b.instance != nil),
+			trueFirst(a.counters.Any(), b.counters.Any()),
 			cmp.Compare(a.name, b.name))
 	})
 	rest := &unit{name: others}
@@ -40,8 +40,8 @@ func foldOthers(units []*unit) []*unit {
 	return append(units[:maxUnits-1:maxUnits-1], rest)
 }
 
-// first compares two facts: what is true comes first.
-func first(a, b bool) int {
+// trueFirst compares two facts: what is true comes first.
+func trueFirst(a, b bool) int {
 	switch {
 	case a == b:
 		return 0
@@ -68,9 +68,9 @@ func (u *unit) add(v *unit) {
 	}
 
 	c, d := &u.counters, v.counters
-	c.Signals = plus(c.Signals, d.Signals)
-	c.SignalFailures = plus(c.SignalFailures, d.SignalFailures)
-	c.Refusals = plus(c.Refusals, d.Refusals)
+	c.Signals = state.Plus(c.Signals, d.Signals)
+	c.SignalFailures = state.Plus(c.SignalFailures, d.SignalFailures)
+	c.Refusals = state.Plus(c.Refusals, d.Refusals)
 	lifetimes := maps.Clone(c.Lifetimes)
 	for how, l := range d.Lifetimes {
 		if lifetimes == nil {
@@ -81,16 +81,4 @@ func (u *unit) add(v *unit) {
 	c.Lifetimes = lifetimes
 	c.TerminatedProcesses += d.TerminatedProcesses
 	c.TerminatedConnections += d.TerminatedConnections
-}
-
-// plus is the sum of two sets of counters, neither of them changed.
-func plus[K comparable](a, b map[K]uint64) map[K]uint64 {
-	sum := maps.Clone(a)
-	if sum == nil {
-		sum = map[K]uint64{}
-	}
-	for key, n := range b {
-		sum[key] += n
-	}
-	return sum
 }

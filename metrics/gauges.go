@@ -81,8 +81,8 @@ func activeStart(_ *pass, u *unit, out sink) {
 	earliest(u, judge.RoleActive, func(p *judge.Process) *time.Time { return p.Started }, out)
 }
 
-// confirmed is absent for the processes of no instance: nothing is to confirm.
-func confirmed(_ *pass, u *unit, out sink) {
+// writeConfirmed is absent for the processes of no instance: nothing is to confirm.
+func writeConfirmed(_ *pass, u *unit, out sink) {
 	if u.instance != nil && u.name != "" {
 		out.value(truth(u.instance.Confirmed), u.name)
 	}

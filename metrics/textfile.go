@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -10,10 +11,11 @@ import (
 	"github.com/haproxy-reaper/haproxy-reaper/reaper/state"
 )
 
-// CheckTextfile tells whether node_exporter would read a file of that name.
+// CheckTextfile tells whether node_exporter reads a file of that name, as an error
+// that says what the name must be.
 func CheckTextfile(path string) error {
 	if filepath.Ext(path) != ".prom" {
-		return fmt.Errorf("--textfile %q: the name must end in .prom, node_exporter reads no other", path)
+		return errors.New("must end in .prom")
 	}
 	return nil
 }
@@ -22,7 +24,7 @@ func CheckTextfile(path string) error {
 // 0644, as reaper.ReplaceFile does. The temporary file does not end in .prom.
 func WriteTextfile(path string, in Input) error {
 	if err := CheckTextfile(path); err != nil {
-		return err
+		return fmt.Errorf("--textfile %q: the name %w, node_exporter reads no other", path, err)
 	}
 	content, err := encode(in)
 	if err != nil {

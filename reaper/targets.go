@@ -125,16 +125,12 @@ func (t *target) unsent(signal string, why error) {
 
 // attributes are what a log line says of a target.
 func (t *target) attributes() []any {
-	list := []any{slog.Duration("age", seconds(t.AgeSeconds))}
+	list := []any{slog.Duration("age", judge.Seconds(t.AgeSeconds).Round(time.Second))}
 	if t.ResidualSeconds != nil {
-		list = append(list, slog.Duration("residual", seconds(*t.ResidualSeconds)))
+		list = append(list, slog.Duration("residual", judge.Seconds(*t.ResidualSeconds).Round(time.Second)))
 	}
 	if t.Connections.Client != nil {
 		list = append(list, slog.Int("clients", *t.Connections.Client))
 	}
 	return list
-}
-
-func seconds(s float64) time.Duration {
-	return time.Duration(s * float64(time.Second)).Round(time.Second)
 }

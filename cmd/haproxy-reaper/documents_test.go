@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // Where the repository, and the document of the command line, are.
@@ -19,7 +22,7 @@ const (
 
 // The first page is read in ten minutes.
 func TestTheFirstPageIsShort(t *testing.T) {
-	if lines := strings.Count(read(t, repository+"/README.md"), "\n"); lines > 180 {
+	if lines := strings.Count(fixture.Read(t, repository+"/README.md"), "\n"); lines > 180 {
 		t.Errorf("README.md has %d lines, want at most 180", lines)
 	}
 }
@@ -38,12 +41,12 @@ func TestNoLinkOfTheRepositoryIsDead(t *testing.T) {
 			t.Errorf("%s: no %s", from, target)
 		case anchor != "" && info.IsDir():
 			t.Errorf("%s: %s is a folder", from, target)
-		case anchor != "" && !anchors(read(t, file))[anchor]:
+		case anchor != "" && !anchors(fixture.Read(t, file))[anchor]:
 			t.Errorf("%s: no heading %s", from, target)
 		}
 	}
-	for _, path := range documents(t) {
-		for _, match := range link.FindAllStringSubmatch(prose(read(t, path)), -1) {
+	for _, path := range fixture.Documents(t, repository) {
+		for _, match := range link.FindAllStringSubmatch(prose(fixture.Read(t, path)), -1) {
 			if target := match[1]; !strings.Contains(target, "://") {
 				links++
 				file, anchor, hasAnchor := strings.Cut(target, "#")
@@ -55,11 +58,11 @@ func TestNoLinkOfTheRepositoryIsDead(t *testing.T) {
 			}
 		}
 	}
-	walk(t, func(path string) {
+	fixture.Walk(t, repository, func(path string) {
 		if filepath.Ext(path) == ".png" {
 			return
 		}
-		for _, match := range ours.FindAllStringSubmatch(read(t, path), -1) {
+		for _, match := range ours.FindAllStringSubmatch(fixture.Read(t, path), -1) {
 			addresses++
 			check(path, filepath.Join(repository, match[1]))
 		}
@@ -103,16 +106,16 @@ func anchors(text string) map[string]bool {
 // `go test -run` takes it.
 func TestEveryTestThatADocumentNamesExists(t *testing.T) {
 	var sources strings.Builder
-	walk(t, func(path string) {
+	fixture.Walk(t, repository, func(path string) {
 		if strings.HasSuffix(path, "_test.go") {
-			sources.WriteString(read(t, path))
+			sources.WriteString(fixture.Read(t, path))
 		}
 	})
 	names := strings.Join(regexp.MustCompile(`(?m)^func Test\w+`).FindAllString(sources.String(), -1), "\n")
 	named := regexp.MustCompile(`\b(Test[A-Z]\w*)|[^\w-]-run[ =](\w+)`)
 	found := 0
-	for _, path := range documents(t) {
-		for line := range strings.Lines(read(t, path)) {
+	for _, path := range fixture.Documents(t, repository) {
+		for line := range strings.Lines(fixture.Read(t, path)) {
 			for _, match := range named.FindAllStringSubmatch(line, -1) {
 				name := cmp.Or(match[1], match[2])
 				if name == "" || name == "NAME" {
@@ -128,31 +131,6 @@ func TestEveryTestThatADocumentNamesExists(t *testing.T) {
 	if found < 100 {
 		t.Errorf("%d names are too few", found)
 	}
-}
-
-// firstColumn is the words in the first column of the table that follows a mark.
-func firstColumn(t *testing.T, text, mark string) []string {
-	t.Helper()
-	_, rest, found := strings.Cut(text, mark+"\n\n")
-	if !found {
-		t.Fatalf("no %s", mark)
-	}
-	table, _, _ := strings.Cut(rest, "\n\n")
-	var words []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
-		words = append(words, row[1])
-	}
-	return words
-}
-
-// read is the text of a file.
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // What the documents show of the program is what scripts/demo prints, but for
@@ -183,8 +161,8 @@ func TestTheDocumentsShowWhatTheDemoPrints(t *testing.T) {
 	}
 
 	shown := 0
-	for _, path := range documents(t) {
-		_, rest, found := strings.Cut(read(t, path), "<!-- printed by scripts/demo -->\n\n")
+	for _, path := range fixture.Documents(t, repository) {
+		_, rest, found := strings.Cut(fixture.Read(t, path), "<!-- printed by scripts/demo -->\n\n")
 		for ; found; _, rest, found = strings.Cut(rest, "<!-- printed by scripts/demo -->\n\n") {
 			shown++
 			var lines []string
@@ -248,33 +226,12 @@ func steady(line string) string {
 	return strings.Join(strings.Fields(line), " ")
 }
 
-// documents are the paths of all Markdown files of the repository.
-func documents(t *testing.T) []string {
-	t.Helper()
-	var paths []string
-	walk(t, func(path string) {
-		if strings.HasSuffix(path, ".md") {
-			paths = append(paths, path)
-		}
-	})
-	return paths
-}
-
-// walk calls f for each regular file of the repository.
-func walk(t *testing.T, f func(path string)) {
-	t.Helper()
-	err := filepath.WalkDir(repository, func(path string, entry os.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "node_modules" || entry.Name() == "dist"):
-			return filepath.SkipDir
-		case entry.Type().IsRegular():
-			f(path)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+// Who writes a program for `-o json` finds every field, in its order, and no other.
+func TestTheDocumentsTellEveryFieldOfTheJSON(t *testing.T) {
+	for name, v := range map[string]any{
+		"Report": judge.Report{}, "Instance": judge.Instance{}, "Process": judge.Process{}, "Connections": judge.Connections{},
+		"PortUse": judge.PortUse{}, "Client": judge.Client{}, "Forecast": judge.Forecast{}, "Summary": judge.Summary{},
+	} {
+		fixture.TellsFields(t, commandLine, name, v)
 	}
 }

@@ -1,100 +1,13 @@
+// Command haproxy-reaper terminates residual HAProxy processes: old workers
+// that a reload left behind and that still serve old connections. Run it with
+// --help for its commands and flags. Package agent has the commands.
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 
-	"github.com/spf13/pflag"
-
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/agent"
 	"github.com/haproxy-reaper/haproxy-reaper/inspect"
 )
 
-func main() { os.Exit(start(inspect.DropEffectiveCapabilities)) }
-
-// start is main with another way to drop the capabilities of serve. It returns
-// the exit status.
-func start(dropCapabilities func() error) int {
-	// A reader that went away (`reap | head`) must not end a pass between a
-	// signal and its report; the failed write is an error like any other.
-	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal ends the pass in order, the second one at once.
-	context.AfterFunc(ctx, stop)
-	nameBuild()
-	p := program{
-		lookupEnv:        os.LookupEnv,
-		stdin:            os.Stdin,
-		stdout:           os.Stdout,
-		stderr:           os.Stderr,
-		kernel:           inspect.Linux{},
-		lockDir:          lockDir,
-		self:             "/proc/self/exe", // also when the file was replaced: serve and its passes are one version
-		dropCapabilities: dropCapabilities,
-		newEngine:        newHostEngine,
-	}
-	return p.run(ctx, os.Args[1:])
-}
-
-// program is one run and the world around it, so that a test can put another
-// world in place of each part.
-type program struct {
-	lookupEnv      func(string) (string, bool)
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	kernel         inspect.Kernel
-	lockDir        string
-	self           string // path of this program
-
-	dropCapabilities func() error // of all threads of serve
-	newEngine        func(passSettings) engine
-	progress         *progress // of this run
-}
-
-// subcommand is the first word after the program's name.
-type subcommand struct {
-	name    string
-	summary string
-	run     func(*program, context.Context, *config, *slog.Logger) int
-}
-
-// commands are those that exist; the first is the default.
-func commands() []subcommand {
-	return []subcommand{
-		{"status", "inspect and print; never signals, never writes, never waits (the default)", (*program).status},
-		{"reap", "one pass: inspect, decide, terminate what is due, report", (*program).reap},
-		{"serve", "run reap every --interval, and serve its metrics and a page over HTTP", (*program).serve},
-		{"check", "preflight: privileges, kernel, HAProxy's configuration; changes nothing", (*program).check},
-		{"version", "print the version", (*program).version},
-	}
-}
-
-func commandNames() string {
-	var names []string
-	for _, c := range commands() {
-		names = append(names, c.name)
-	}
-	return strings.Join(names, ", ")
-}
-
-func (p *program) run(ctx context.Context, args []string) int {
-	c, err := parseConfig(args, p.lookupEnv, p.kernel.ReadFile)
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
-		if _, err := io.WriteString(p.stdout, usage()); err != nil {
-			return exitFailed
-		}
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(p.stderr, "haproxy-reaper: %s\n", escape(err.Error()))
-		return settingsStatus(err)
-	}
-	p.progress = newProgress(p.stderr)
-	return c.command.run(p, ctx, c, newLogger(p.progress.log(), p.lookupEnv, c.logLevel, c.logFormat))
-}
+func main() { os.Exit(agent.Main(inspect.DropEffectiveCapabilities)) }

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/types"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,10 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
 	"golang.org/x/tools/go/packages"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
+	"github.com/haproxy-reaper/haproxy-reaper/cmd/haproxy-reaper/fixture"
 )
 
 const module = "github.com/haproxy-reaper/haproxy-reaper"
@@ -112,29 +111,93 @@ func TestNoCodePathSignalsABarePid(t *testing.T) {
 	}
 }
 
-// Imports run one way: cmd -> metrics -> reaper -> inspect.
-func TestImportsRunOneWay(t *testing.T) {
-	allowed := map[string][]string{
-		"inspect":          nil,
-		"inspect/fakehost": {"inspect"},
-		"reaper/judge":     {"inspect"},
-		"reaper/state":     {"inspect", "reaper/judge"},
-		"reaper":           {"inspect", "reaper/judge"},
-		"metrics":          {"inspect", "reaper/judge", "reaper/state"},
-		"deploy/grafana":   nil, // reads its own file, for tests
-	}
+// mayImport has each package of the product and those of the product that it may
+// import, in the order of CONTRIBUTING's table: no package imports one below it.
+var mayImport = []struct {
+	name string
+	may  []string
+}{
+	{"inspect", nil},
+	{"inspect/fakehost", []string{"inspect"}}, // for tests
+	{"reaper/judge", []string{"inspect"}},
+	{"reaper/state", []string{"inspect", "reaper/judge"}},
+	{"reaper", []string{"inspect", "reaper/judge"}},
+	{"metrics", []string{"reaper/judge", "reaper/state"}},
+	{"cmd/haproxy-reaper/text", []string{"inspect", "reaper/judge"}},
+	{"cmd/haproxy-reaper/flags", []string{"metrics", "reaper/judge"}},
+	{"cmd/haproxy-reaper/check", []string{"inspect", "reaper/judge", "cmd/haproxy-reaper/text"}},
+	{"cmd/haproxy-reaper/serve", []string{"metrics", "reaper/judge", "reaper/state", "cmd/haproxy-reaper/text"}},
+	{"cmd/haproxy-reaper/agent", []string{"inspect", "metrics", "reaper", "reaper/judge", "reaper/state",
+		"cmd/haproxy-reaper/check", "cmd/haproxy-reaper/flags", "cmd/haproxy-reaper/serve", "cmd/haproxy-reaper/text"}},
+	{"cmd/haproxy-reaper", []string{"inspect", "cmd/haproxy-reaper/agent"}},
+	{"cmd/haproxy-reaper/fixture", []string{"inspect", "reaper/judge"}}, // for tests
+	{"cmd/haproxy-reaper/e2e", nil},                                     // has tests alone
+	{"deploy/grafana", nil},                                             // reads its own file, for tests
+}
+
+// A package imports what it may, and CONTRIBUTING says what it imports.
+func TestImportsRunOneWayAndCONTRIBUTINGTellsThem(t *testing.T) {
+	imports := map[string][]string{}
 	for _, p := range sourceTree(t) {
-		from := strings.TrimPrefix(p.PkgPath, module+"/")
-		if strings.HasPrefix(from, "cmd/") || len(p.GoFiles) == 0 { // a folder of tests
+		if len(p.GoFiles) == 0 { // a folder of tests
 			continue
 		}
-		to, known := allowed[from]
-		if !known {
-			t.Errorf("package %s is not in the rules", from)
-		}
+		name := strings.TrimPrefix(p.PkgPath, module+"/")
+		imports[name] = []string{}
 		for path := range p.Imports {
-			if name, ours := strings.CutPrefix(path, module+"/"); ours && !slices.Contains(to, name) {
-				t.Errorf("%s imports %s", from, name)
+			if other, ours := strings.CutPrefix(path, module+"/"); ours {
+				imports[name] = append(imports[name], other)
+			}
+		}
+	}
+	var table strings.Builder
+	table.WriteString("| package | imports of this module |\n|---|---|\n")
+	var above []string
+	for _, row := range mayImport {
+		list, exists := imports[row.name]
+		if !exists {
+			t.Errorf("there is no package %s", row.name)
+		}
+		delete(imports, row.name)
+		var cells []string
+		slices.SortFunc(list, func(a, b string) int { return slices.Index(above, a) - slices.Index(above, b) })
+		for _, other := range list {
+			cells = append(cells, "`"+other+"`")
+			if !slices.Contains(row.may, other) || !slices.Contains(above, other) {
+				t.Errorf("%s imports %s", row.name, other)
+			}
+		}
+		fmt.Fprintf(&table, "| `%s` | %s |\n", row.name, cmp.Or(strings.Join(cells, ", "), "-"))
+		above = append(above, row.name)
+	}
+	for name := range imports {
+		t.Errorf("package %s is not in the table", name)
+	}
+
+	const path, begin, end = "../../CONTRIBUTING.md", "<!-- imports -->\n", "<!-- /imports -->\n"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has no place for the table of imports", path)
+	}
+	fixture.Golden(t, path, before+begin+table.String()+end+after)
+}
+
+// A local variable that bears the name of a function of its package hides that
+// function, and a reader takes one for the other.
+func TestNoLocalVariableBearsTheNameOfAFunctionOfItsPackage(t *testing.T) {
+	for _, p := range sourceTree(t) {
+		for id, object := range p.TypesInfo.Defs {
+			v, isVariable := object.(*types.Var)
+			if !isVariable || v.IsField() || v.Parent() == p.Types.Scope() {
+				continue
+			}
+			if _, isFunction := p.Types.Scope().Lookup(id.Name).(*types.Func); isFunction {
+				t.Errorf("%s: %s", p.Fset.Position(id.Pos()), id.Name)
 			}
 		}
 	}
@@ -167,16 +230,6 @@ func TestDecisionIsPure(t *testing.T) {
 	}
 }
 
-// A user who reads the documents finds every flag, every reason and every role.
-func TestTheDocumentsTellEveryWordOfTheContract(t *testing.T) {
-	text := read(t, commandLine) + read(t, repository+"/reaper/README.md")
-	for _, w := range contractWords() {
-		if !strings.Contains(text, "`"+w+"`") {
-			t.Errorf("no `%s` in the documents of the command line and of the decision", w)
-		}
-	}
-}
-
 // The table of situations names tests, and a reader will look for them.
 func TestEverySituationNamesTestsThatExist(t *testing.T) {
 	text, err := os.ReadFile("situations.md")
@@ -184,7 +237,7 @@ func TestEverySituationNamesTestsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sources strings.Builder
-	for _, pattern := range []string{"*_test.go", "../../inspect/*_test.go", "../../reaper/*_test.go", "../../deploy/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "../../inspect/*_test.go", "../../reaper/*_test.go", "../../reaper/*/*_test.go", "../../deploy/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
@@ -225,21 +278,4 @@ func mustGetwd(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// contractWords is every word that scripts, dashboards and configuration files
-// are written with.
-func contractWords() []string {
-	var words []string
-	new(config).flags().VisitAll(func(f *pflag.Flag) { words = append(words, "--"+f.Name) })
-	for _, c := range commands() {
-		words = append(words, c.name)
-	}
-	for _, r := range judge.Roles {
-		words = append(words, string(r))
-	}
-	for _, r := range slices.Sorted(maps.Keys(reasonWords)) {
-		words = append(words, string(r))
-	}
-	return words
 }

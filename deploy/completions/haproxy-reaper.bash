@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Completion of haproxy-reaper in bash. Made from haproxy-reaper.bash.tmpl and the tables of
-# --help: go test ./cmd/haproxy-reaper -run AsPublished -update
+# --help: go test ./cmd/haproxy-reaper/agent -run AsPublished -update
 
 _haproxy_reaper() {
     local word=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]} command="" given

@@ -1,5 +1,5 @@
 # Completion of haproxy-reaper in fish. Made from haproxy-reaper.fish.tmpl and the tables of
-# --help: go test ./cmd/haproxy-reaper -run AsPublished -update
+# --help: go test ./cmd/haproxy-reaper/agent -run AsPublished -update
 
 complete -c haproxy-reaper -f
 complete -c haproxy-reaper -n __fish_use_subcommand -a status -d 'inspect and print; never signals, never writes, never waits (the default)'

@@ -1,6 +1,6 @@
 #compdef haproxy-reaper
 # Completion of haproxy-reaper in zsh. Made from haproxy-reaper.zsh.tmpl and the tables of
-# --help: go test ./cmd/haproxy-reaper -run AsPublished -update
+# --help: go test ./cmd/haproxy-reaper/agent -run AsPublished -update
 
 _haproxy_reaper() {
     local -a commands options of_serve

@@ -76,7 +76,7 @@ func TestHostileProcessesKeepTheServiceFromNoResidual(t *testing.T) {
 func buildHostile(t *testing.T) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "hostile")
-	source := filepath.Join("..", "..", "cmd", "haproxy-reaper", "testdata", "hostile.c")
+	source := filepath.Join("..", "..", "cmd", "haproxy-reaper", "e2e", "testdata", "hostile.c")
 	if text, err := exec.Command("gcc", "-Wall", "-Werror", "-O1", "-static", "-o", out, source).CombinedOutput(); err != nil {
 		t.Fatalf("build the hostile program: %v\n%s", err, text)
 	}

@@ -16,7 +16,7 @@ import (
 func TestAUserWithThousandsOfInstancesTakesNothingFromTheService(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "haproxy")
-	if out, err := exec.Command("gcc", "-Wall", "-Werror", "-static", "-O1", "-o", program, "../../cmd/haproxy-reaper/testdata/strangers.c").CombinedOutput(); err != nil {
+	if out, err := exec.Command("gcc", "-Wall", "-Werror", "-static", "-O1", "-o", program, "../../cmd/haproxy-reaper/e2e/testdata/strangers.c").CombinedOutput(); err != nil {
 		t.Fatalf("build the strangers: %v\n%s", err, out)
 	}
 	content, err := os.ReadFile(program)

@@ -125,16 +125,16 @@ func (s *Service) Worker(pid int, ticks uint64, finish []int, sockets ...Socket)
 func Daemon(w *World, config string, pid int, ticks uint64, finish []int, sockets ...Socket) *Proc {
 	return w.Start(Proc{
 		PID: pid, PPID: 1, Forked: true, Ticks: ticks, UID: UIDHAProxy, Masks: WorkerMasks, Cgroup: "/user.slice/user-0.slice/session-1.scope",
-		Args: append(append([]string{"haproxy", "-D", "-f", config}, list(finish)...), "-x", "/run/old.sock"), Sockets: sockets,
+		Args: append(append([]string{"haproxy", "-D", "-f", config}, finishList(finish)...), "-x", "/run/old.sock"), Sockets: sockets,
 	})
 }
 
 func finishArgs(finish []int, args []string) []string {
-	all := append([]string{"/usr/sbin/haproxy"}, list(finish)...)
+	all := append([]string{"/usr/sbin/haproxy"}, finishList(finish)...)
 	return append(all, args...)
 }
 
-func list(finish []int) []string {
+func finishList(finish []int) []string {
 	if len(finish) == 0 {
 		return nil
 	}

@@ -56,7 +56,7 @@ func Classify(l Look, past Past) Report {
 		c := classifier{look: &l, group: &l.Groups[i], past: past}
 		r.Instances = append(r.Instances, c.instance())
 	}
-	r.Qualified = name(r.Instances, l.Groups, l.Snapshot.NetNS, past.Qualified)
+	r.Qualified = nameInstances(r.Instances, l.Groups, l.Snapshot.NetNS, past.Qualified)
 	return r
 }
 

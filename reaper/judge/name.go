@@ -31,7 +31,7 @@ type QualifiedName struct {
 	Owner *Owner `json:"owner,omitempty"`
 }
 
-// name gives the instances their names; the processes of no instance have none.
+// nameInstances gives the instances their names; the processes of no instance have none.
 // The name is the systemd unit, which is the cgroup's, with the configuration's path
 // where two instances share a unit. Where there is no unit the name is that path,
 // followed by the user if that is not root. So no user takes a name from another:
@@ -39,9 +39,9 @@ type QualifiedName struct {
 //
 // Instances that have one name all the same are told apart by qualifiers that a
 // reload does not change, never by their age. Those that stand higher are named as
-// if the others were not there, see rank. name returns the names that are qualified,
-// with those of earlier passes.
-func name(instances []Instance, groups []Group, netNS uint64, earlier Qualified) Qualified {
+// if the others were not there, see rank. nameInstances returns the names that are
+// qualified, with those of earlier passes.
+func nameInstances(instances []Instance, groups []Group, netNS uint64, earlier Qualified) Qualified {
 	n := namer{groups: groups, netNS: netNS, names: make([]string, len(groups)), taken: map[string]bool{}, qualified: maps.Clone(earlier)}
 	if n.qualified == nil {
 		n.qualified = Qualified{}

@@ -85,7 +85,7 @@ func (c *Counters) Add(r judge.Report, failed bool) {
 		unit := c.Units[name]
 		unit.Owner = &instance.Owner
 		if reason := instance.Withheld(r.Time); reason != "" {
-			unit.Refusals = plus(unit.Refusals, reason, 1)
+			unit.Refusals = Plus(unit.Refusals, map[judge.Reason]uint64{reason: 1})
 		}
 		if !r.DryRun {
 			for j := range instance.Processes {
@@ -151,7 +151,7 @@ func first(a, b bool) int {
 func (c *Counters) addErrors(r judge.Report) {
 	count := func(stage Stage, n int) {
 		if n > 0 {
-			c.InspectionErrors = plus(c.InspectionErrors, stage, n)
+			c.InspectionErrors = Plus(c.InspectionErrors, map[Stage]uint64{stage: uint64(n)})
 		}
 	}
 	count(StageProcesses, len(r.Errors))
@@ -171,11 +171,11 @@ func (c *Counters) addErrors(r judge.Report) {
 // addOutcome counts what was done to one process.
 func (u *UnitCounters) addOutcome(p *judge.Process) {
 	for _, name := range p.Signals {
-		u.Signals = plus(u.Signals, name, 1)
+		u.Signals = Plus(u.Signals, map[string]uint64{name: 1})
 	}
 	switch p.Outcome {
 	case judge.OutcomeFailed:
-		u.SignalFailures = plus(u.SignalFailures, failedSignal(p), 1)
+		u.SignalFailures = Plus(u.SignalFailures, map[string]uint64{failedSignal(p): 1})
 	case judge.OutcomeTerminated, judge.OutcomeKilled, judge.OutcomeDrained:
 		u.TerminatedProcesses++
 		u.TerminatedConnections += connections(p.Connections.Client) + connections(p.Connections.Server) + connections(p.Connections.Former)
@@ -202,10 +202,14 @@ func connections(n *int) uint64 {
 	return uint64(*n)
 }
 
-func plus[K comparable](counts map[K]uint64, key K, n int) map[K]uint64 {
-	if counts == nil {
-		counts = make(map[K]uint64)
+// Plus returns the sum of two sets of counters, neither of them changed.
+func Plus[K comparable](a, b map[K]uint64) map[K]uint64 {
+	sum := maps.Clone(a)
+	for key, n := range b {
+		if sum == nil {
+			sum = map[K]uint64{}
+		}
+		sum[key] += n
 	}
-	counts[key] += uint64(n)
-	return counts
+	return sum
 }

@@ -24,7 +24,7 @@ func (s *State) Signalled(began time.Duration, after judge.Memory, instance stri
 		s.close()
 		s.Open = &OpenRun{Began: began, Signals: map[string]map[string]uint64{}}
 	}
-	s.Open.Signals[instance] = plus(s.Open.Signals[instance], signal, 1)
+	s.Open.Signals[instance] = Plus(s.Open.Signals[instance], map[string]uint64{signal: 1})
 	for other, seen := range after {
 		if _, known := s.Memory[other]; !known {
 			s.Memory[other] = seen
@@ -49,9 +49,7 @@ func (s *State) close() {
 			s.Counters.Units = make(map[string]UnitCounters)
 		}
 		unit := s.Counters.Units[instance]
-		for name, n := range signals {
-			unit.Signals = plus(unit.Signals, name, int(n))
-		}
+		unit.Signals = Plus(unit.Signals, signals)
 		s.Counters.Units[instance] = unit
 	}
 	s.Open = nil
