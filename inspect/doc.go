@@ -22,6 +22,11 @@
 //	the files of -f               by hand, what ends old workers
 //	unit files of systemd         by hand, what a stop does to a service
 //
+// The first word of a file's name says where it reads: proc_ the files of /proc/PID,
+// socket_ sockets and the kernel's tables of them, cli_ HAProxy's master CLI, config_
+// HAProxy's and systemd's files, memory_ how much memory there is. kernel.go lists every
+// system call, host.go is a look, and limits.go says how much a look reads of strangers.
+//
 // What a Snapshot guarantees: a Process was opened by pidfd before the first of
 // its facts was read and was still alive after the last one, so all of them are
 // of one process, whatever happened to its pid. Processes are read one after

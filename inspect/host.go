@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -165,25 +164,6 @@ func (h *Host) CanSignal() bool {
 // noSignal is sent to find out whether a signal could be (kill(2)).
 const noSignal = syscall.Signal(0)
 
-// runsHAProxy reads no more than tells HAProxy from the thousands of others:
-// the executable's link, and the name only where the link cannot be read.
-func (h *Host) runsHAProxy(pid int) (bool, error) {
-	link := procPath(pid, "exe")
-	exe, err := h.kernel.Readlink(link)
-	if err == nil {
-		name, _ := cutDeleted(exe)
-		return h.matchesExe(name), nil
-	}
-	comm, commErr := h.kernel.ReadFile(procPath(pid, "comm"), 64)
-	if commErr == nil {
-		return h.matchesComm(trimNewline(comm)), nil
-	}
-	if isGone(err) || isGone(commErr) {
-		return false, nil
-	}
-	return false, readError("executable", link, err)
-}
-
 // command is a parsed command line.
 func (h *Host) command(cmdline []byte) Command {
 	h.mu.Lock()
@@ -199,26 +179,6 @@ func (h *Host) command(cmdline []byte) Command {
 		h.commands[string(cmdline)] = c
 	}
 	return c
-}
-
-func (h *Host) matchesExe(exe string) bool {
-	for _, want := range h.exes {
-		if exe == want || !strings.HasPrefix(want, "/") && path.Base(exe) == want {
-			return true
-		}
-	}
-	return false
-}
-
-// matchesComm compares the first 15 bytes, all that the kernel keeps of a name.
-func (h *Host) matchesComm(comm string) bool {
-	for _, want := range h.exes {
-		name := path.Base(want)
-		if comm == name[:min(len(name), 15)] {
-			return true
-		}
-	}
-	return false
 }
 
 // handle is the open handle of a pid's present process, opened if need be.

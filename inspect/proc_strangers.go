@@ -3,154 +3,16 @@ package inspect
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Any user can start programs that are named haproxy, so many and so large as the
-// kernel allows. What they cost is bounded here. A process beyond a bound cannot be read,
-// and that concerns its own instance alone.
-const (
-	// strangersListed is the most strangers that are listed at all: each is a row of a
-	// report.
-	strangersListed = 5000
-	// strangersRead is the most strangers of which a pidfd is held. As shipped the agent
-	// may have 1,024 descriptors.
-	strangersRead = 256
-	// strangerCommand and strangerArguments are the most of a stranger's command line, in
-	// bytes and in arguments: enough for the pids of 2,000 old workers.
-	strangerCommand   = 16 << 10
-	strangerArguments = 2048
-	// strangerDescriptors is the most descriptors of strangers that one look examines, of
-	// all together.
-	strangerDescriptors = 100_000
-	// strangersSockets and tablesPatience are how many sockets of others, and for how long,
-	// a look reads in the kernel's tables. Any user can have a million of them in one slot
-	// of a table, by one port. The kernel walks the slot anew for each part of its answer.
-	strangersSockets = 20_000
-	tablesPatience   = time.Second
-	// strangerPatience is how long a look waits for the facts of one stranger, and
-	// strangersLate how many may keep it waiting. A kernel lets some reads wait for as
-	// long as it likes, each on a thread of its own.
-	strangerPatience = 100 * time.Millisecond
-	strangersLate    = 8
-	// strangerSocketsPatience is how long a look waits for the sockets or the memory of one
-	// stranger, and strangerDescriptorPatience how long for each descriptor besides.
-	strangerSocketsPatience    = time.Second
-	strangerDescriptorPatience = 20 * time.Microsecond
-	// strangersPatience is how long a look reads the facts of strangers in all. The kernel
-	// takes 10 ms for the status of a process in 65,536 groups.
-	strangersPatience = time.Second
-)
-
-var (
-	errManyStrangers      = errors.New("more processes of other users than one look reads")
-	errManyDescriptors    = errors.New("more descriptors of other users' processes than one look examines")
-	errManySockets        = errors.New("the kernel's tables take too long, or hold too many sockets of other users")
-	errNoSocket           = errors.New("a descriptor of another user's process became another one")
-	errManyArguments      = fmt.Errorf("more than %d arguments of another user's process", strangerArguments)
-	errLate               = errors.New("it took too long to read")
-	errStrangersNamespace = errors.New("the tables of another user's network namespace are not read")
-)
-
 // Rights are those of this program to signal by kill(2).
 type Rights struct {
 	UIDs []uint32 // the real and the effective user of this program
 	All  bool     // CAP_KILL: it may signal any user's processes
-}
-
-// haproxies are the processes that run HAProxy, in their order, and what kept others from
-// being told. A kernel may let the link of an executable wait while the process executes
-// a program (exec_update_lock of fs/exec.c), and that may last for as long as its user
-// likes. A process of another user that keeps the look waiting is left behind and told
-// by its name.
-func (h *Host) haproxies(ctx context.Context, pids []int) (found []int, incomplete []error, err error) {
-	r := h.readExecutables(pids)
-	defer func() { close(r.quit) }()
-	patience := time.NewTicker(strangerPatience)
-	defer patience.Stop()
-	for waited := false; len(pids) > 0; {
-		var e executable
-		select {
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		case e = <-r.read:
-		case <-patience.C:
-			if !waited || !h.isOthers(pids[0]) {
-				waited = true
-				continue
-			}
-			h.late.Add(1)
-			go func(stuck reading) {
-				<-stuck.read
-				close(stuck.quit)
-				h.late.Add(-1)
-			}(r)
-			e.haproxy = h.isNamedHAProxy(pids[0])
-			r = h.readExecutables(pids[1:])
-		}
-		waited = false
-		if e.err != nil {
-			incomplete = append(incomplete, e.err)
-		}
-		if e.haproxy {
-			found = append(found, pids[0])
-		}
-		pids = pids[1:]
-	}
-	return found, incomplete, nil
-}
-
-// executable is what runsHAProxy says of a process.
-type executable struct {
-	haproxy bool
-	err     error
-}
-
-// reading is a goroutine that reads executables until quit is closed.
-type reading struct {
-	read chan executable
-	quit chan struct{}
-}
-
-func (h *Host) readExecutables(pids []int) reading {
-	const ahead = 64
-	r := reading{make(chan executable, ahead), make(chan struct{})}
-	go func() {
-		for _, pid := range pids {
-			var e executable
-			if h.late.Load() >= strangersLate && h.isOthers(pid) {
-				e.haproxy = h.isNamedHAProxy(pid)
-			} else {
-				e.haproxy, e.err = h.runsHAProxy(pid)
-			}
-			select {
-			case r.read <- e:
-			case <-r.quit:
-				return
-			}
-		}
-	}()
-	return r
-}
-
-// isOthers tells a process of another user than root and those of this program.
-func (h *Host) isOthers(pid int) bool {
-	if h.Rights == nil {
-		return false
-	}
-	uid, err := h.kernel.Owner("/proc/" + strconv.Itoa(pid))
-	return err == nil && !h.Rights.own(uid)
-}
-
-// isNamedHAProxy tells a process by its name, which it may choose itself.
-func (h *Host) isNamedHAProxy(pid int) bool {
-	comm, err := h.kernel.ReadFile(procPath(pid, "comm"), 64)
-	return err == nil && h.matchesComm(trimNewline(comm))
 }
 
 // parent is the parent of a process of another user, 0 where it is not known. Where it
@@ -357,37 +219,6 @@ func (h *Host) LeavesAlone(p *Process) bool { return p.Stranger && !h.Rights.All
 func (t *Tables) spend(p *Process) error {
 	if t.host.LeavesAlone(p) && t.spent.Add(1) > strangerDescriptors {
 		return errManyDescriptors
-	}
-	return nil
-}
-
-// others counts the sockets of other users that a look reads in the kernel's tables.
-type others struct {
-	rights *Rights
-	seen   int
-	boot   func() time.Duration
-	end    time.Duration // on CLOCK_BOOTTIME
-}
-
-// others is nil where no process is a stranger's: then there is no bound.
-func (h *Host) others() *others {
-	if h.Rights == nil {
-		return nil
-	}
-	return &others{rights: h.Rights, boot: h.kernel.Boottime, end: h.kernel.Boottime() + tablesPatience}
-}
-
-// count counts a socket, unless it is root's or of a user of this program.
-func (o *others) count(uid uint32) {
-	if o != nil && !o.rights.own(uid) {
-		o.seen++
-	}
-}
-
-// tooMany is errManySockets once the look has read enough.
-func (o *others) tooMany() error {
-	if o != nil && (o.seen > strangersSockets || o.boot() > o.end) {
-		return errManySockets
 	}
 	return nil
 }

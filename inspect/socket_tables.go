@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Tables are the host's socket tables for the length of one look: read at most
@@ -130,4 +131,35 @@ func (t *table) fill(k Kernel, mptcp, udp bool, others *others) {
 	if t.udp, err = dumpUDP(k, others); err != nil {
 		t.err = readError("UDP sockets", "sock_diag", err)
 	}
+}
+
+// others counts the sockets of other users that a look reads in the kernel's tables.
+type others struct {
+	rights *Rights
+	seen   int
+	boot   func() time.Duration
+	end    time.Duration // on CLOCK_BOOTTIME
+}
+
+// others is nil where no process is a stranger's: then there is no bound.
+func (h *Host) others() *others {
+	if h.Rights == nil {
+		return nil
+	}
+	return &others{rights: h.Rights, boot: h.kernel.Boottime, end: h.kernel.Boottime() + tablesPatience}
+}
+
+// count counts a socket, unless it is root's or of a user of this program.
+func (o *others) count(uid uint32) {
+	if o != nil && !o.rights.own(uid) {
+		o.seen++
+	}
+}
+
+// tooMany is errManySockets once the look has read enough.
+func (o *others) tooMany() error {
+	if o != nil && (o.seen > strangersSockets || o.boot() > o.end) {
+		return errManySockets
+	}
+	return nil
 }

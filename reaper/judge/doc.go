@@ -6,6 +6,7 @@
 //	          told.go                          what says that a process was told to stop
 //	          side.go                          whose each connection is
 //	          classify.go describe.go          roles, and what a report says of a process
+//	          superseded.go wedge.go           since when it is superseded, and what keeps it
 //	          refusal.go stranded.go           what stands against acting on an instance
 //	          name.go owner.go                 names of instances, and whose they are
 //	decide    decide.go policy.go rules.go     one verdict, with one reason, for every process;

@@ -82,16 +82,6 @@ func (j *rules) sparesPort(p *Process, port uint16) bool {
 	return own && span(*p.ResidualSeconds) < later(after, j.jitter())
 }
 
-// jitter is this host's part of --deadline-jitter, and all of it where the
-// host's share is not known.
-func (j *rules) jitter() time.Duration {
-	share := 1.0
-	if j.host.HostShare != nil {
-		share = max(0, min(*j.host.HostShare, 1))
-	}
-	return time.Duration(share * float64(j.policy.DeadlineJitter))
-}
-
 // mayBeActive tells whether a byte moved on one of a process's client
 // connections within --active-within, as far as anybody knows.
 func (policy *Policy) mayBeActive(p *Process) bool {

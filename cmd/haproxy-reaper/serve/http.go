@@ -13,24 +13,11 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/exporter-toolkit/web"
-	"golang.org/x/net/netutil"
 
 	"github.com/haproxy-reaper/haproxy-reaper/metrics"
 )
 
 const (
-	// MaxConnections is the most connections that serve has at once, below the 1,024
-	// descriptors that a process has by default. askTime is how long a connection may
-	// be silent, before its request and after its answer. So a flood has a connection
-	// for a second, and the kernel's queue goes on by MaxConnections a second, in its
-	// order: a queue of net.core.somaxconn (4,096) is through before Prometheus's 10s are.
-	//
-	// Measured with 3,000 connections at once that come again, silent or with half a
-	// request: 40 of 40 scrapes. With 100 connections and 5s none was through in time;
-	// where the connection that was silent for longest gave way to a new one, 20 to 38
-	// were, for a scrape was closed as well before its turn.
-	MaxConnections = 800
-	askTime        = time.Second
 	// maxHeader bounds the bytes of a request's header; a scrape needs a few hundred.
 	maxHeader = 16 << 10
 	// firstPass is how long a scrape waits for the first pass, so that a restart
@@ -118,9 +105,7 @@ func (w *webServer) listenAndServe(o Options, listening func() error) {
 		w.serving <- err
 		return
 	}
-	for i, l := range listeners {
-		listeners[i] = netutil.LimitListener(l, max(1, MaxConnections/len(listeners)))
-	}
+	limit(listeners)
 	if o.SystemdSocket {
 		w.handed = listeners
 	}
