@@ -203,8 +203,9 @@ func TestTwoLooksSignalWhatBothWould(t *testing.T) {
 					one, _ := a.VerdictOn(id)
 					other, why := b.VerdictOn(id)
 					both := one == VerdictTerminate && other == VerdictTerminate
-					if both != (slices.Contains(targets(first), id) && slices.Contains(targets(second), id)) {
-						t.Fatalf("%v: %s, then %s; to be signalled %v, then %v", id, one, other, targets(first), targets(second))
+					alone := func(in Instance) []inspect.ProcID { return targets(Report{Instances: []Instance{in}}) }
+					if both != (slices.Contains(alone(a), id) && slices.Contains(alone(b), id)) {
+						t.Fatalf("%v: %s, then %s; to be signalled %v, then %v", id, one, other, alone(a), alone(b))
 					}
 					if b.Find(id) == nil && (other != VerdictRefuse || why != ReasonChanged) {
 						t.Fatalf("%v is in the second look no more, which says %s, %s", id, other, why)
