@@ -21,7 +21,7 @@ const (
 )
 
 // foldOthers keeps so many instances, and makes one of the rest: strangers are of it
-// first, see reaper.ByOwner. Of one user those that are there are kept before those
+// first, see judge.ByOwner. Of one user those that are there are kept before those
 // that are gone, then those of which something was counted, then by name.
 func foldOthers(units []*unit) []*unit {
 	if len(units) <= maxUnits {

@@ -21,7 +21,7 @@ func CheckTextfile(path string) error {
 }
 
 // WriteTextfile writes the metrics for node_exporter's textfile collector, mode
-// 0644, as reaper.ReplaceFile does. The temporary file does not end in .prom.
+// 0644, as state.ReplaceFile does. The temporary file does not end in .prom.
 func WriteTextfile(path string, in Input) error {
 	if err := CheckTextfile(path); err != nil {
 		return fmt.Errorf("--textfile %q: the name %w, node_exporter reads no other", path, err)

@@ -12,7 +12,7 @@ import (
 // made of it, so that taking one away, or putting it off, adds no target.
 //
 //	                   rule                    verdict, reason
-//	1 refusal          3.2: see refusal.go     refuse, whatever a policy says
+//	1 refusal          see refusal.go          refuse, whatever a policy says
 //	2 limits           --min-available-memory  terminate, low_memory: one a pass
 //	                   --max-residual          terminate, max_residual: the oldest beyond it
 //	3 deadline         --deadline              terminate, past_deadline

@@ -128,6 +128,6 @@ const (
 	OutcomeKilled     Outcome = "killed"     // needed SIGKILL
 	OutcomeDrained    Outcome = "drained"    // left by itself after draining
 	OutcomeVanished   Outcome = "vanished"   // left before we acted
-	OutcomeSurvived   Outcome = "survived"   // still there 10 s after its last signal
+	OutcomeSurvived   Outcome = "survived"   // still there at the end of the wait for it
 	OutcomeFailed     Outcome = "failed"     // the signal could not be sent
 )
