@@ -154,7 +154,15 @@ backend web
 		if order[0] != idle.LocalAddr().String() || order[len(order)-1] != busy.LocalAddr().String() {
 			t.Errorf("closed in the order %q, want the idle one, %v, first and the busy one, %v, last", order, idle.LocalAddr(), busy.LocalAddr())
 		}
-		b.until(func() error { return b.writesToLog(fmt.Sprintf("(%d) exited with code 0", old.PID)) })
+		b.until(func() error {
+			err := b.writesToLog(fmt.Sprintf("(%d) exited with code 0", old.PID))
+			if err != nil && !b.since(2, 7) {
+				// HAProxy 2.6.12 crashes at its very exit now and then (in _fd_delete_orphan), in
+				// tests that drain nothing too. All clients have had their answers by then.
+				err = b.writesToLog(fmt.Sprintf("(%d) exited with code 139", old.PID))
+			}
+			return err
+		})
 		b.stay(without(before, old)...)
 		if err := echo(kept); err != nil {
 			t.Errorf("the client of the active: %v", err)
