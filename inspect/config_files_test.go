@@ -129,9 +129,8 @@ func TestFeaturesOfThisKernel(t *testing.T) {
 		t.Errorf("all works, and %+v", f)
 	}
 	for call, want := range map[string]inspect.Features{
-		"PidfdOpen":  {PidfdOpen: unix.ENOSYS, PidfdSendSignal: unix.ENOSYS, PidfdGetfd: unix.ENOSYS, PidfdInfo: unix.ENOSYS},
+		"PidfdOpen":  {PidfdOpen: unix.ENOSYS, PidfdSendSignal: unix.ENOSYS, PidfdGetfd: unix.ENOSYS},
 		"PidfdGetfd": {PidfdGetfd: unix.ENOSYS},
-		"PidfdInfo":  {PidfdInfo: unix.ENOSYS},
 	} {
 		w.Before = func(_ int, c, _ string) error {
 			if c == call {

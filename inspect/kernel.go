@@ -64,8 +64,6 @@ type Kernel interface {
 	// PidfdGetfd is pidfd_getfd(2), Linux 5.6: a duplicate of descriptor fd of
 	// the process behind pidfd. Needs PTRACE_MODE_ATTACH_REALCREDS.
 	PidfdGetfd(pidfd, fd int) (dup int, err error)
-	// PidfdInfo is the PIDFD_GET_INFO ioctl(2) of a pidfd, Linux 6.13.
-	PidfdInfo(pidfd int) error
 	// PidfdSendSignal is pidfd_send_signal(2), Linux 5.1.
 	PidfdSendSignal(pidfd int, signal syscall.Signal) error
 	// MaySignal is pidfd_send_signal(2) of signal 0, which sends nothing: the kernel

@@ -2,22 +2,21 @@ package inspect
 
 import "os"
 
-// Features are the kernel features that looking and signalling use, or could:
-// nil for one that works, else the errno that says why not. ENOSYS is an older
-// kernel (and ENOTTY, of PidfdInfo), EPERM a filter of system calls: each is
-// tried on this very process, of which it may do all of it.
+// Features are the kernel features that looking and signalling use: nil for one
+// that works, else the errno that says why not. ENOSYS is an older kernel, EPERM a
+// filter of system calls: each is tried on this very process, of which it may do
+// all of it.
 type Features struct {
 	PidfdOpen       error // pidfd_open(2), Linux 5.3: without it nothing is ever signalled
 	PidfdSendSignal error // pidfd_send_signal(2), Linux 5.1: the same
 	PidfdGetfd      error // pidfd_getfd(2), Linux 5.6: without it the kernel's tables stand in
-	PidfdInfo       error // PIDFD_GET_INFO, Linux 6.13: not used so far
 }
 
 // Features tries them. Without the first none of the others can be.
 func (h *Host) Features() Features {
 	pidfd, err := h.kernel.PidfdOpen(os.Getpid())
 	if err != nil {
-		return Features{err, err, err, err}
+		return Features{err, err, err}
 	}
 	defer h.kernel.Close(pidfd)
 	// Go opens the descriptors 0 to 2 of every program that lacks them.
@@ -25,7 +24,7 @@ func (h *Host) Features() Features {
 	if err == nil {
 		_ = h.kernel.Close(dup)
 	}
-	return Features{PidfdSendSignal: h.kernel.PidfdSendSignal(pidfd, noSignal), PidfdGetfd: err, PidfdInfo: h.kernel.PidfdInfo(pidfd)}
+	return Features{PidfdSendSignal: h.kernel.PidfdSendSignal(pidfd, noSignal), PidfdGetfd: err}
 }
 
 // PIDNamespace is the inode of our own PID namespace.

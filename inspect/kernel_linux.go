@@ -267,10 +267,6 @@ func (Linux) SameDescriptors(pid, tid int) (bool, error) {
 	return order == 0, nil
 }
 
-func (Linux) PidfdInfo(pidfd int) error {
-	return unix.IoctlPidfdInfo(pidfd, &unix.PidfdInfo{Mask: unix.PIDFD_INFO_PID})
-}
-
 func (Linux) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 	return unix.PidfdSendSignal(pidfd, signal, nil, 0)
 }

@@ -339,15 +339,6 @@ func (w *World) PidfdGetfd(pidfd, fd int) (int, error) {
 	return w.open(&descriptor{socket: &socket, owner: d.proc, place: fd - 3}), nil
 }
 
-// PidfdInfo implements inspect.Kernel.
-func (w *World) PidfdInfo(pidfd int) error {
-	if err := w.enter("PidfdInfo", strconv.Itoa(pidfd)); err != nil {
-		return err
-	}
-	defer w.mu.Unlock()
-	return nil
-}
-
 // PidfdSendSignal implements inspect.Kernel.
 func (w *World) PidfdSendSignal(pidfd int, signal syscall.Signal) error {
 	if err := w.enter("PidfdSendSignal", signal.String()); err != nil {

@@ -96,11 +96,6 @@ func judgeKernel(p Facts) []Finding {
 	} else {
 		list = append(list, passed(FindPidfdGetfd, "there: each descriptor of an old worker can be looked at"))
 	}
-	if err := p.Features.PidfdInfo; err != nil {
-		list = append(list, passed(FindPidfdInfo, "not there (%v), and not needed", err))
-	} else {
-		list = append(list, passed(FindPidfdInfo, "there, and not needed"))
-	}
 	return append(list, judgeSocketClass(p))
 }
 

@@ -112,7 +112,6 @@ func TestFindings(t *testing.T) {
 		{"a class of its sockets that is not ours", []change{host(func(p *Facts) { p.otherClasses = map[int]string{6001: "net_cls:/", 6035: "net_cls:/docker/7"} })},
 			FindSocketClass, Warning, "net_cls:/docker/7", []int{6035}, ""},
 		{"no pidfd_getfd", []change{host(func(p *Facts) { p.Features.PidfdGetfd = unix.EPERM })}, FindPidfdGetfd, Warning, "operation not permitted", nil, ""},
-		{"no PIDFD_GET_INFO, which nobody needs", []change{host(func(p *Facts) { p.Features.PidfdInfo = unix.ENOTTY })}, FindPidfdInfo, OK, "not needed", nil, ""},
 		{"rights that cannot be read", []change{host(func(p *Facts) { p.Have, p.HaveErr = inspect.Privileges{}, unix.EIO })}, FindCapKill, Failure, "not known: input/output error", nil, "privilege"},
 		{"no right to look", []change{without(inspect.CapSysPtrace)}, FindCapSysPtrace, Failure, "missing", nil, "privilege"},
 		{"root without CAP_DAC_READ_SEARCH", []change{without(inspect.CapDACReadSearch)}, FindCapDACRead, Warning, "not root's", nil, ""},

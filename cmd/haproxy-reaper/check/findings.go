@@ -17,7 +17,6 @@ const (
 	FindPidfdOpen       Name = "pidfd_open"          // kernel: signals at all (Linux 5.3)
 	FindPidfdSendSignal Name = "pidfd_send_signal"   // kernel: the same (Linux 5.1)
 	FindPidfdGetfd      Name = "pidfd_getfd"         // kernel: sockets one by one (Linux 5.6)
-	FindPidfdInfo       Name = "pidfd_get_info"      // kernel: told only (Linux 6.13)
 	FindSocketClass     Name = "socket_class"        // whether pidfd_getfd would change HAProxy's sockets (cgroup v1)
 	FindCapSysPtrace    Name = "cap_sys_ptrace"      // privilege to look
 	FindCapDACRead      Name = "cap_dac_read_search" // privilege to look
@@ -44,7 +43,7 @@ const (
 
 // findingNames is every name, in the order of the report.
 var findingNames = []Name{
-	FindPidfdOpen, FindPidfdSendSignal, FindPidfdGetfd, FindPidfdInfo, FindSocketClass, FindCapSysPtrace, FindCapDACRead, FindCapKill, FindReadable, FindInstances, FindServiceUser,
+	FindPidfdOpen, FindPidfdSendSignal, FindPidfdGetfd, FindSocketClass, FindCapSysPtrace, FindCapDACRead, FindCapKill, FindReadable, FindInstances, FindServiceUser,
 	FindActiveConfirmed, FindStranded, FindNamespaces, FindMasterCLI, FindConfiguration,
 	FindHardStopAfter, FindHardStopUnbound, FindMaxReloads, FindExposeFD,
 	FindUnit, FindUnitType, FindUnitKillMode, FindUnitRestart,
