@@ -68,25 +68,30 @@ func TestTheSecondLookMustBearOutTheFirst(t *testing.T) {
 		name   string
 		change func(w *fakehost.World, s *fakehost.Service)
 		want   []string
+		of101  string // its outcome, or else why it has none
 	}{
-		{"one that has left between the looks is not signalled", func(w *fakehost.World, s *fakehost.Service) { w.Exit(101) }, []string{"102 terminated"}},
+		{"one that has left between the looks is not signalled", func(w *fakehost.World, s *fakehost.Service) { w.Exit(101) }, []string{"102 terminated"}, "vanished"},
 		{"nor is whoever has its pid by then", func(w *fakehost.World, s *fakehost.Service) {
 			w.Exit(101)
 			w.Start(fakehost.Proc{PID: 101, PPID: 1, Ticks: ticks(0), Exe: "/usr/sbin/sshd", Comm: "sshd", Args: []string{"sshd"}})
-		}, []string{"102 terminated"}},
+		}, []string{"102 terminated"}, "vanished"},
 		{"nor a new worker of that pid", func(w *fakehost.World, s *fakehost.Service) {
 			w.Exit(101)
 			s.Worker(101, ticks(0), []int{102, 103}, fakehost.Listen(443))
-		}, []string{"102 terminated"}},
+		}, []string{"102 terminated"}, "is not in the report"},
+		{"nor is one that nothing ties to the instance any more", func(w *fakehost.World, s *fakehost.Service) {
+			p := s.Worker(101, ticks(49*time.Minute), nil, fakehost.Client(443, 1, time.Minute))
+			w.Change(func() { p.PPID, p.PIDNS, p.Args = 1, 7, []string{"haproxy", "-f", "/other.cfg"} })
+		}, []string{"102 terminated"}, "refuse changed"},
 		{"one that listens again is not signalled", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(101, ticks(49*time.Minute), nil, fakehost.Listen(443))
-		}, []string{"102 terminated"}},
+		}, []string{"102 terminated"}, "keep stranded"},
 		{"nobody is when the active has stopped listening", func(w *fakehost.World, s *fakehost.Service) {
 			s.Worker(103, ticks(10*time.Minute), []int{102, 101})
-		}, []string{}},
+		}, []string{}, "refuse not_listening"},
 		{"nobody is when the master has begun a reload", func(w *fakehost.World, s *fakehost.Service) {
 			w.Change(func() { s.Master.Masks = fakehost.ReloadingMasks })
-		}, []string{}},
+		}, []string{}, "refuse reloading"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, s := reloaded()
@@ -98,9 +103,19 @@ func TestTheSecondLookMustBearOutTheFirst(t *testing.T) {
 				}
 				return nil
 			}
-			run(t, pass(t, w))
+			r := run(t, pass(t, w))
 			if got := signalled(w); !equal(got, tt.want) {
 				t.Errorf("signalled %v, want %v", got, tt.want)
+			}
+			p := r.Instances[0].Find(inspect.ProcID{PID: 101, StartTicks: ticks(49 * time.Minute)})
+			got := "is not in the report"
+			if p != nil && p.Outcome != "" {
+				got = string(p.Outcome)
+			} else if p != nil {
+				got = fmt.Sprintf("%s %s", p.Verdict, p.Reason)
+			}
+			if got != tt.of101 {
+				t.Errorf("process 101: %s, want %s", got, tt.of101)
 			}
 		})
 	}
