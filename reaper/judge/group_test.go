@@ -131,3 +131,14 @@ func TestADaemonThatCannotBeLookedAtIsOfItsLineage(t *testing.T) {
 		t.Errorf("%d groups: %+v", len(groups), groups)
 	}
 }
+
+// The CLI of a master is asked about its own workers, and not about those of a master
+// that it has replaced.
+func TestTheOwnWorkersOfAMasterAreItsChildren(t *testing.T) {
+	old, young := masterOf(100, 1, "/c"), masterOf(200, 1000, "/c", 100)
+	left, own := under(old, standing(101, 2, 102, "/c", nil)), under(young, standing(201, 1001, 102, "/c", []uint16{80}, 100))
+	groups := Groups(inspect.Snapshot{Processes: []*inspect.Process{old, left, young, own}}, Past{})
+	if got := groups[0].OwnWorkers(); len(groups) != 1 || !slices.Equal(got, []*inspect.Process{own}) {
+		t.Errorf("%d groups, and of the first %d own workers", len(groups), len(got))
+	}
+}
