@@ -131,3 +131,41 @@ func TestADaemonThatCannotBeLookedAtIsOfItsLineage(t *testing.T) {
 		t.Errorf("%d groups: %+v", len(groups), groups)
 	}
 }
+
+// The CLI of a master is asked about its own workers, and not about those of a master
+// that it has replaced.
+func TestTheOwnWorkersOfAMasterAreItsChildren(t *testing.T) {
+	old, young := masterOf(100, 1, "/c"), masterOf(200, 1000, "/c", 100)
+	left, own := under(old, standing(101, 2, 102, "/c", nil)), under(young, standing(201, 1001, 102, "/c", []uint16{80}, 100))
+	groups := Groups(inspect.Snapshot{Processes: []*inspect.Process{old, left, young, own}}, Past{})
+	if got := groups[0].OwnWorkers(); len(groups) != 1 || !slices.Equal(got, []*inspect.Process{own}) {
+		t.Errorf("%d groups, and of the first %d own workers", len(groups), len(got))
+	}
+}
+
+// A process is elsewhere where a namespace of it is known, and is another than that of
+// each member. What could not be read may be any.
+func TestWhichProcessIsElsewhereThanItsGroup(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		cgroup       string
+		pidNS, netNS uint64
+		want         bool
+	}{
+		{"in the same namespaces", "/a", 1, 2, false},
+		{"in another PID namespace", "/a", 7, 2, true},
+		{"in another network namespace", "/a", 1, 7, true},
+		{"in no known PID namespace", "/a", 0, 2, false},
+		{"in no known network namespace", "/a", 1, 0, false},
+		{"in another PID namespace, and in no known cgroup", "", 7, 2, false},
+	} {
+		m := standing(201, 1000, 102, "/c", []uint16{80})
+		m.PIDNS, m.NetNS = 1, 2
+		g := &Group{}
+		g.add(m, kindWorker, nil)
+		p := &inspect.Process{Cgroup: tt.cgroup, PIDNS: tt.pidNS, NetNS: tt.netNS}
+		if got := g.elsewhere(p); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
