@@ -47,3 +47,81 @@ func TestAProgramHidesNoWorkerOfAnotherNamespace(t *testing.T) {
 		t.Errorf("refusal %q, want %q", got, ReasonNamespace)
 	}
 }
+
+// A process of which neither parent nor start is known may be a member of any instance.
+// A stranger's process may be one only where a member has its user.
+func TestAProcessOfNoKnownStartRefusesWhereItMayBeAMember(t *testing.T) {
+	t.Parallel()
+	const user, other = 102, 5001
+	for _, row := range []struct {
+		name string
+		p    inspect.Process
+		want Reason
+	}{
+		{"of root's or an operator's", inspect.Process{Err: errRead, UID: other}, ReasonUnreadable},
+		{"of a stranger's", inspect.Process{Err: errRead, UID: other, Stranger: true}, ""},
+		{"of a stranger's that is the user of a member", inspect.Process{Err: errRead, UID: user, Stranger: true}, ReasonUnreadable},
+		{"whose start is known", inspect.Process{ProcID: inspect.ProcID{StartTicks: 5}, Err: errRead, UID: user}, ""},
+		{"of which everything was read", inspect.Process{UID: user}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			member := child(101, 2, handlersReady)
+			member.UID = user
+			c := classifier{
+				look:  &Look{Snapshot: inspect.Snapshot{Processes: []*inspect.Process{member, &row.p}}},
+				group: &Group{Members: []Member{{member, kindWorker, nil}}},
+			}
+			if got, detail := c.unreadable(); got != row.want {
+				t.Errorf("refusal %q (%s), want %q", got, detail, row.want)
+			}
+		})
+	}
+}
+
+// An active without a stream listener refuses. The reason says whether it has one of UDP.
+func TestAnActiveThatListensOnUDPAloneIsToldFromOneThatListensNowhere(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name  string
+		bound []inspect.Listener
+		want  Reason
+	}{
+		{"on UDP alone", []inspect.Listener{{Network: "udp", Address: "0.0.0.0:443", Port: 443}}, ReasonNoStreamListener},
+		{"nowhere", nil, ReasonNotListening},
+	} {
+		in := onHost(1, func(active *inspect.Process) { active.Sockets = &inspect.Sockets{Bound: row.bound} })
+		if in.Refusal != row.want {
+			t.Errorf("%s: refusal %q, want %q", row.name, in.Refusal, row.want)
+		}
+	}
+}
+
+// The master CLI contradicts whatever says that an old worker was told to stop: a
+// memory alone, and a list alone of a worker that does not serve.
+func TestTheMasterCLIContradictsAMemoryAndAList(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		told   bool
+		listed bool
+		want   Reason
+	}{
+		{"a memory", true, false, ReasonWitness},
+		{"a list", false, true, ReasonWitness},
+		{"nothing", false, false, ""},
+	} {
+		old, active, by := child(101, 2, handlersReady), child(103, 900, handlersReady), child(102, 500, handlersReady)
+		old.CLI = &inspect.CLIAnswer{}
+		c := classifier{
+			group: &Group{Members: []Member{{old, kindWorker, nil}, {active, kindWorker, nil}}}, active: []*inspect.Process{active},
+			evidence: map[*inspect.Process]evidence{old: {remembered: row.told}}, namers: map[*inspect.Process]*inspect.Process{},
+		}
+		if row.listed {
+			c.namers[old] = by
+		}
+		if got, _ := c.contradicted(); got != row.want {
+			t.Errorf("%s: refusal %q, want %q", row.name, got, row.want)
+		}
+	}
+}
