@@ -185,3 +185,15 @@ func TestWhoseConnectionTiesAProcessToAnActive(t *testing.T) {
 		t.Error("one whose options could not be read may be tied, and is not")
 	}
 }
+
+// A paused listener is a place as well, behind one with a path, and beside a process
+// that could not be looked at.
+func TestWhatAGenerationHasPausedIsServed(t *testing.T) {
+	paused := &inspect.Process{Sockets: &inspect.Sockets{Paused: []inspect.Listener{
+		{Network: "unix", Address: "/run/f.sock"}, {Network: "tcp", Address: "10.0.0.1:80"},
+	}}}
+	at := Served([]*inspect.Process{{}, paused})
+	if !at.Holds(client(80)) || !at.Holds(byPath("/run/f.sock")) {
+		t.Error("a paused listener is no place")
+	}
+}
