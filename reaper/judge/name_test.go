@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -58,5 +59,22 @@ func TestWhatAnInstanceIsNamedFor(t *testing.T) {
 		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.name, diff)
 		}
+	}
+}
+
+// A name that is cut within a character loses the whole of it, and ends in a hash.
+func TestALongNameIsCutBetweenCharacters(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for n := range 3 {
+		name := strings.Repeat("x", n) + strings.Repeat("é", 200)
+		got := printable(name)
+		if !utf8.ValidString(got) || len(got) > maxName || len(got) < maxName-2 || !strings.HasPrefix(name, got[:100-100%2+n%2]) || got[len(got)-17] != '~' {
+			t.Errorf("%d bytes, %q", len(got), got)
+		}
+		seen[got] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d names of three", len(seen))
 	}
 }

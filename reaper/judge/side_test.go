@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -195,5 +196,19 @@ func TestWhatAGenerationHasPausedIsServed(t *testing.T) {
 	at := Served([]*inspect.Process{{}, paused})
 	if !at.Holds(client(80)) || !at.Holds(byPath("/run/f.sock")) {
 		t.Error("a paused listener is no place")
+	}
+}
+
+func TestOneListenerOfMPTCPMakesThePlacesThose(t *testing.T) {
+	t.Parallel()
+	generation := func(networks ...string) []*inspect.Process {
+		p := &inspect.Process{Sockets: &inspect.Sockets{}}
+		for i, network := range networks {
+			p.Sockets.Listening = append(p.Sockets.Listening, inspect.Listener{Network: network, Address: fmt.Sprintf("127.0.0.1:%d", 80+i)})
+		}
+		return []*inspect.Process{p}
+	}
+	if Served(generation("tcp", "tcp")).Multipath() || !Served(generation("tcp", "mptcp")).Multipath() {
+		t.Error("a listener of mptcp@ is not told from others")
 	}
 }
