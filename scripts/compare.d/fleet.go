@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/haproxy-reaper/haproxy-reaper/reaper"
+	"github.com/haproxy-reaper/haproxy-reaper/reaper/judge"
 )
 
 // What every host of the simulated fleets is like.
@@ -96,8 +96,8 @@ func simulate(hosts int, m manner) fleet {
 	return f
 }
 
-func policy(m manner) reaper.Policy {
-	p := reaper.Policy{Deadline: deadline}
+func policy(m manner) judge.Policy {
+	p := judge.Policy{Deadline: deadline}
 	if m.jitter {
 		p.DeadlineJitter = jitter
 	}
@@ -105,24 +105,24 @@ func policy(m manner) reaper.Policy {
 }
 
 // decide has one residual process decided on, at the moment of the reload.
-func decide(m manner, share float64) reaper.Report {
+func decide(m manner, share float64) judge.Report {
 	none, clients, since := 0, hostClients, 0.0
-	return reaper.Decide(reaper.Report{
+	return judge.Decide(judge.Report{
 		Version: 1, Time: time.Unix(0, 0), HostShare: &share,
-		Instances: []reaper.Instance{{Name: "haproxy.service", Processes: []reaper.Process{{
-			Role: reaper.RoleResidual, ResidualSeconds: &since,
-			Connections: reaper.Connections{Client: &clients, Server: &clients, Other: &none, Former: &none, Unknown: &none},
-			Ports:       []reaper.PortUse{{Port: 443, Clients: clients}},
+		Instances: []judge.Instance{{Name: "haproxy.service", Processes: []judge.Process{{
+			Role: judge.RoleResidual, ResidualSeconds: &since,
+			Connections: judge.Connections{Client: &clients, Server: &clients, Other: &none, Former: &none, Unknown: &none},
+			Ports:       []judge.PortUse{{Port: 443, Clients: clients}},
 		}}}},
 	}, policy(m))
 }
 
 // forecastOf is what becomes of the clients when it is due.
-func forecastOf(m manner, decided reaper.Report) *reaper.Forecast {
-	timing := reaper.Timing{DrainTimeout: drainTimeout}
+func forecastOf(m manner, decided judge.Report) *judge.Forecast {
+	timing := judge.Timing{DrainTimeout: drainTimeout}
 	if m.drains {
 		timing.DrainRate = hostRate
 	}
-	decided.Instances[0].Processes[0].Verdict = reaper.VerdictTerminate
-	return reaper.Foresee(decided, policy(m), timing).Instances[0].Forecast
+	decided.Instances[0].Processes[0].Verdict = judge.VerdictTerminate
+	return judge.Foresee(decided, policy(m), timing).Instances[0].Forecast
 }

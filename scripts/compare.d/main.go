@@ -65,13 +65,13 @@ func compare(ctx context.Context, s settings) error {
 			return err
 		}
 	}
-	return judge(s, runs)
+	return verdict(s, runs)
 }
 
-// judge fails where the agent does not do what reaper/README.md says of it: draining
+// verdict fails where the agent does not do what reaper/README.md says of it: draining
 // keeps its pace, with room for a machine that stands still for a moment. What
 // fails is told and not judged, since a busy machine lets connections fail alone.
-func judge(s settings, runs []outcome) error {
+func verdict(s settings, runs []outcome) error {
 	for _, o := range runs {
 		switch {
 		case o.back != s.clients:
