@@ -35,7 +35,7 @@ func (h *Host) haproxies(ctx context.Context, pids []int) (found []int, incomple
 				close(stuck.quit)
 				h.late.Add(-1)
 			}(r)
-			e.haproxy = h.isNamedHAProxy(pids[0])
+			e.haproxy, e.err = h.isNamedHAProxy(pids[0])
 			r = h.readExecutables(pids[1:])
 		}
 		waited = false
@@ -69,7 +69,7 @@ func (h *Host) readExecutables(pids []int) reading {
 		for _, pid := range pids {
 			var e executable
 			if h.late.Load() >= strangersLate && h.isOthers(pid) {
-				e.haproxy = h.isNamedHAProxy(pid)
+				e.haproxy, e.err = h.isNamedHAProxy(pid)
 			} else {
 				e.haproxy, e.err = h.runsHAProxy(pid)
 			}
@@ -92,10 +92,17 @@ func (h *Host) isOthers(pid int) bool {
 	return err == nil && !h.Rights.own(uid)
 }
 
-// isNamedHAProxy tells a process by its name, which it may choose itself.
-func (h *Host) isNamedHAProxy(pid int) bool {
+// isNamedHAProxy tells a process by its name, which it may choose itself. A name that
+// cannot be read is an error, unless the process is gone.
+func (h *Host) isNamedHAProxy(pid int) (bool, error) {
 	comm, err := h.kernel.ReadFile(procPath(pid, "comm"), 64)
-	return err == nil && h.matchesComm(trimNewline(comm))
+	switch {
+	case isGone(err):
+		return false, nil
+	case err != nil:
+		return false, readError("name", procPath(pid, "comm"), err)
+	}
+	return h.matchesComm(trimNewline(comm)), nil
 }
 
 // runsHAProxy reads no more than tells HAProxy from the thousands of others:

@@ -93,8 +93,8 @@ func (a *act) signal(t *target, signal syscall.Signal) {
 	case err != nil, !sent:
 		t.unsent(name, err)
 	default:
-		t.signal(name)
 		a.pass.signalled(a.in.Name, t.ProcID, name)
+		t.signal(name)
 	}
 }
 
